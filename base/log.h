@@ -1,0 +1,14 @@
+// Messages to standard error through spdlog: plain lines, or one JSON object a line with --log-format json.
+#pragma once
+#include <string>
+
+namespace thimble {
+
+enum class LogFormat { kText, kJson };
+void SetLog(LogFormat format);
+LogFormat CurrentLogFormat();
+
+void Say(const std::string& message);   // progress a user wants to see
+void Warn(const std::string& message);  // something odd that does not stop the work
+
+}  // namespace thimble

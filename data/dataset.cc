@@ -1,0 +1,147 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "proto/task.pb.h"
+
+namespace thimble::data {
+namespace {
+
+constexpr size_t kBlock = 64;  // rows one thread tokenizes at a time
+
+template <typename Body>
+void ForEachRow(size_t rows, int threads, const Body& body) {
+  ParallelFor((rows + kBlock - 1) / kBlock, threads, [&](size_t block) {
+    const size_t end = std::min(rows, (block + 1) * kBlock);
+    for (size_t row = block * kBlock; row < end; ++row) body(row);
+  });
+}
+
+uint64_t Hash(const std::vector<int32_t>& values, uint64_t seed) {
+  return Hash64({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int32_t)}, seed);
+}
+
+std::string Identity(const std::vector<Example>& examples) {
+  std::vector<uint64_t> rows;
+  rows.reserve(examples.size());
+  for (const auto& example : examples) {
+    rows.push_back(Hash(example.segments, Hash(example.ids, static_cast<uint64_t>(example.label))));
+  }
+  return HashHex({reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(uint64_t)});
+}
+
+std::string_view Trim(std::string_view line) {
+  constexpr std::string_view kSpace = " \t\r";
+  const size_t begin = line.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return line.substr(begin, line.find_last_not_of(kSpace) - begin + 1);
+}
+
+bool IsHeading(std::string_view line) { return line.starts_with("= ") && line.ends_with(" ="); }
+
+std::vector<std::vector<int>> Cut(const std::vector<int>& order, int size) {
+  THIMBLE_CHECK(size > 0, std::to_string(size));
+  std::vector<std::vector<int>> batches;
+  for (size_t begin = 0; begin < order.size(); begin += size) {
+    const size_t end = std::min(order.size(), begin + size);
+    batches.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(begin),
+                         order.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+  return batches;
+}
+
+std::vector<int> AllRows(const Dataset& data) {
+  std::vector<int> rows(data.examples.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+// Stable: rows of one bucket stay in the order they were in.
+void SortByLength(const Dataset& data, size_t bucket_width, std::vector<int>* rows) {
+  auto bucket = [&](int row) { return (data.examples[row].ids.size() + bucket_width - 1) / bucket_width; };
+  std::stable_sort(rows->begin(), rows->end(), [&](int a, int b) { return bucket(a) < bucket(b); });
+}
+
+}  // namespace
+
+int64_t Dataset::Tokens() const {
+  int64_t tokens = 0;
+  for (const auto& example : examples) tokens += static_cast<int64_t>(example.ids.size());
+  return tokens;
+}
+
+Dataset Dataset::Slice(size_t begin, size_t end) const {
+  THIMBLE_CHECK(begin <= end && end <= examples.size(), std::to_string(begin) + ", " + std::to_string(end) +
+                                                            " of " + std::to_string(examples.size()));
+  Dataset slice{.examples = {examples.begin() + static_cast<std::ptrdiff_t>(begin),
+                             examples.begin() + static_cast<std::ptrdiff_t>(end)},
+                .classes = classes};
+  slice.hash = Identity(slice.examples);
+  return slice;
+}
+
+Dataset Tokenize(const std::vector<Row>& rows, const TaskEntry& task, const WordPiece& tokenizer,
+                 int max_length, int threads) {
+  Dataset data{.examples = std::vector<Example>(rows.size()),
+               .classes = static_cast<int>(task.labels.size())};
+  ForEachRow(rows.size(), threads, [&](size_t i) {
+    Encoding encoding = tokenizer.Encode(rows[i].first, rows[i].second, task.pair, max_length);
+    data.examples[i] = {std::move(encoding.ids), std::move(encoding.segments), rows[i].label};
+  });
+  data.hash = Identity(data.examples);
+  return data;
+}
+
+Dataset TokenizeText(const std::vector<std::string>& files, int lines, const WordPiece& tokenizer,
+                     int max_length, int threads) {
+  THIMBLE_CHECK(lines >= 0, std::to_string(lines));
+  const size_t most = lines == 0 ? SIZE_MAX : static_cast<size_t>(lines);
+  std::vector<std::unique_ptr<MappedFile>> mapped;
+  std::vector<std::string_view> texts;
+  std::string names;
+  for (const auto& path : files) {
+    names += (names.empty() ? "" : ", ") + path;
+    if (texts.size() >= most) break;
+    mapped.push_back(std::make_unique<MappedFile>(path));
+    for (std::string_view rest = mapped.back()->bytes(); !rest.empty() && texts.size() < most;) {
+      const size_t end = std::min(rest.find('\n'), rest.size());
+      const std::string_view line = Trim(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (!line.empty() && !IsHeading(line)) texts.push_back(line);
+    }
+  }
+  if (texts.empty()) throw BadRequest(names, "no line of text", "", "plain text, one example a line");
+  Dataset data{.examples = std::vector<Example>(texts.size())};
+  ForEachRow(texts.size(), threads, [&](size_t i) {
+    Encoding encoding = tokenizer.Encode(texts[i], {}, /*pair=*/false, max_length);
+    data.examples[i] = {std::move(encoding.ids), std::move(encoding.segments)};
+  });
+  data.hash = Identity(data.examples);
+  return data;
+}
+
+std::vector<std::vector<int>> PlanBatches(const Dataset& data, const proto::Batching& batching,
+                                          Random random) {
+  std::vector<int> rows = AllRows(data);
+  random.Shuffle(rows);
+  if (batching.bucket_width() == 0) return Cut(rows, batching.size());
+  SortByLength(data, batching.bucket_width(), &rows);
+  auto batches = Cut(rows, batching.size());
+  random.Shuffle(batches);
+  return batches;
+}
+
+std::vector<std::vector<int>> PlanEvaluation(const Dataset& data, int size) {
+  std::vector<int> rows = AllRows(data);
+  SortByLength(data, 1, &rows);
+  return Cut(rows, size);
+}
+
+}  // namespace thimble::data

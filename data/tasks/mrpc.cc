@@ -1,0 +1,18 @@
+// Microsoft Research Paraphrase Corpus (Dolan and Brockett, 2005): do two news sentences say the same?
+#include "data/task.h"
+
+namespace thimble::data {
+
+// Quality, #1 ID, #2 ID, #1 String, #2 String
+TaskEntry mrpc() {
+  return {.directory = "MRPC",
+          .pair = true,
+          .labels = {"0", "1"},
+          .metrics = {"accuracy", "f1"},
+          .first_column = 3,
+          .second_column = 4,
+          .label_column = 0,
+          .columns = 5};
+}
+
+}  // namespace thimble::data

@@ -1,0 +1,19 @@
+// The paraphrase task that script/make-sample generates for the quick start: 1 where two sentences tell the
+// same event.
+#include "data/task.h"
+
+namespace thimble::data {
+
+// sentence1, sentence2, label
+TaskEntry sample() {
+  return {.directory = "SAMPLE",
+          .pair = true,
+          .labels = {"0", "1"},
+          .metrics = {"accuracy"},
+          .first_column = 0,
+          .second_column = 1,
+          .label_column = 2,
+          .columns = 3};
+}
+
+}  // namespace thimble::data

@@ -1,0 +1,16 @@
+// Stanford Sentiment Treebank (Socher et al., 2013), two classes: 0 negative, 1 positive.
+#include "data/task.h"
+
+namespace thimble::data {
+
+// sentence, label
+TaskEntry sst2() {
+  return {.directory = "SST-2",
+          .labels = {"0", "1"},
+          .metrics = {"accuracy"},
+          .first_column = 0,
+          .label_column = 1,
+          .columns = 2};
+}
+
+}  // namespace thimble::data

@@ -1,0 +1,39 @@
+#include "base/error.h"
+#include "distill/objective.h"
+
+namespace thimble::distill {
+namespace {
+
+std::string ListText(const std::vector<int>& values) {
+  std::string text = "[";
+  for (const int value : values) text += (text.size() > 1 ? ", " : "") + std::to_string(value);
+  return text + "]";
+}
+
+}  // namespace
+
+std::vector<int> LayerMap(int student_layers, int teacher_layers, const std::vector<int>& chosen) {
+  THIMBLE_CHECK(student_layers > 0 && teacher_layers > 0, "a model without layers");
+  const std::string depths = "a student of " + std::to_string(student_layers) + " layers and a teacher of " +
+                             std::to_string(teacher_layers);
+  if (chosen.empty()) {
+    std::vector<int> map;
+    for (int i = 1; i <= student_layers; ++i)
+      map.push_back((i * teacher_layers + student_layers - 1) / student_layers);
+    if (teacher_layers % student_layers != 0)
+      throw BadRequest("objective.layer_map",
+                       "the uniform map needs a teacher whose depth is a multiple of the student's", depths,
+                       "one teacher layer for each student layer, for instance layer_map: " + ListText(map));
+    return map;
+  }
+  if (chosen.size() != static_cast<size_t>(student_layers))
+    throw BadRequest("objective.layer_map", "it needs one teacher layer for each student layer",
+                     ListText(chosen) + " for " + depths, std::to_string(student_layers) + " numbers");
+  for (const int layer : chosen)
+    if (layer < 1 || layer > teacher_layers)
+      throw BadRequest("objective.layer_map", "the teacher has no layer " + std::to_string(layer),
+                       ListText(chosen) + " for " + depths, "1 to " + std::to_string(teacher_layers));
+  return chosen;
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,58 @@
+// Squared distance of the raw attention scores, head by head. Jiao et al., EMNLP Findings 2020, equation 7,
+// over pairs of real tokens only (the published code averages over padding, too).
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "distill/objective.h"
+#include "distill/squared_error.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+namespace {
+
+class AttentionScores final : public Loss {
+ public:
+  LossSum Compute(const LossInput& input) const override {
+    const auto& student = input.student_outputs.scores;
+    const auto& teacher = input.teacher_outputs->scores;
+    const int64_t heads = student[0].size(1), length = student[0].size(3);
+    const at::Tensor mask = input.batch.mask.to(torch::kFloat).contiguous();
+    const auto rows = RealQueries(mask, heads, length);
+    const double pairs = mask.sum(1).to(torch::kDouble).square().sum().item<double>();
+    LossSum loss = {{}, pairs * static_cast<double>(heads)};
+    for (size_t i = 0; i < student.size(); ++i) {
+      const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
+      THIMBLE_CHECK(layer < teacher.size() && teacher[layer].sizes() == student[i].sizes(),
+                    "attention scores of student and teacher have different shapes");
+      const at::Tensor sum =
+          SquaredError(student[i].reshape({-1, length}), teacher[layer].reshape({-1, length}), rows);
+      loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
+    }
+    return loss;
+  }
+
+ private:
+  // Rows of [B, H, T, T] that belong to a real query; the keys are weighted by the mask.
+  static std::shared_ptr<const RowPairs> RealQueries(const at::Tensor& mask, int64_t heads, int64_t length) {
+    auto rows = std::make_shared<RowPairs>();
+    rows->weights = mask;
+    const float* real = mask.const_data_ptr<float>();
+    for (int64_t b = 0; b < mask.size(0); ++b)
+      for (int64_t head = 0; head < heads; ++head)
+        for (int64_t query = 0; query < length; ++query) {
+          const int64_t row = (b * heads + head) * length + query;
+          if (real[b * length + query] != 0) rows->pairs.push_back({row, row, b});
+        }
+    return rows;
+  }
+};
+
+}  // namespace
+
+LossEntry attention_scores() {
+  return {.scores = true, .equal_heads = true, .make = [](const proto::Loss&) -> std::unique_ptr<Loss> {
+            return std::make_unique<AttentionScores>();
+          }};
+}
+
+}  // namespace thimble::distill

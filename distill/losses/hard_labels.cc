@@ -1,0 +1,28 @@
+// Cross-entropy with the labels of the data.
+#include <torch/torch.h>
+
+#include "distill/objective.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+namespace {
+
+class HardLabels final : public Loss {
+ public:
+  LossSum Compute(const LossInput& input) const override {
+    const at::Tensor q = torch::log_softmax(input.student_outputs.logits.to(torch::kFloat), 1);
+    const at::Tensor of_label = q.gather(1, input.batch.labels.unsqueeze(1));
+    return {-of_label.sum(), static_cast<double>(q.size(0))};
+  }
+};
+
+}  // namespace
+
+LossEntry hard_labels() {
+  return {.logits = true,
+          .labels = true,
+          .teacher = false,
+          .make = [](const proto::Loss&) -> std::unique_ptr<Loss> { return std::make_unique<HardLabels>(); }};
+}
+
+}  // namespace thimble::distill

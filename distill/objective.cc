@@ -1,0 +1,143 @@
+#include "distill/objective.h"
+
+#include <google/protobuf/descriptor.h>
+#include <torch/torch.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+
+#define LOSS(name) LossEntry name();
+#include "distill/losses.inc"
+#undef LOSS
+
+const std::vector<LossEntry>& Losses() {
+  static const std::vector<LossEntry> entries = [] {
+    std::vector<LossEntry> list;
+#define LOSS(kind)                 \
+  list.push_back(distill::kind()); \
+  list.back().name = #kind;
+#include "distill/losses.inc"
+#undef LOSS
+    return list;
+  }();
+  return entries;
+}
+
+namespace {
+
+const LossEntry& EntryOf(const proto::Loss& spec) {
+  const auto* kind = proto::Loss::descriptor()->FindOneofByName("kind");
+  const auto* field = spec.GetReflection()->GetOneofFieldDescriptor(spec, kind);
+  THIMBLE_CHECK(field != nullptr, "a loss without a kind was not validated");
+  for (const LossEntry& entry : Losses())
+    if (entry.name == field->name()) return entry;
+  throw std::logic_error("distill/losses.inc lacks " + field->name());
+}
+
+std::string Names(bool (*wanted)(const LossEntry&)) {
+  std::string text;
+  for (const LossEntry& entry : Losses())
+    if (wanted(entry)) text += (text.empty() ? "" : ", ") + entry.name;
+  return text;
+}
+
+// One check a requirement; each says what to change.
+void CheckLoss(const LossEntry& entry, const std::string& where, const models::Shape& student,
+               const models::Model* teacher, bool labelled) {
+  if (entry.teacher && teacher == nullptr)
+    throw BadRequest(
+        where, "loss " + entry.name + " needs a teacher", "none",
+        "a teacher, or losses that need none: " + Names([](const LossEntry& e) { return !e.teacher; }));
+  if (entry.labels && !labelled)
+    throw BadRequest(
+        where, "loss " + entry.name + " needs labelled data", "text without labels",
+        "labelled data, or losses that need none: " + Names([](const LossEntry& e) { return !e.labels; }));
+  if (entry.equal_heads && student.heads != teacher->shape.heads)
+    throw BadRequest(where, "loss " + entry.name + " compares head with head",
+                     std::to_string(student.heads) + " heads in the student, " +
+                         std::to_string(teacher->shape.heads) + " in the teacher",
+                     "a student with heads: " + std::to_string(teacher->shape.heads) +
+                         ", or another attention loss in place of " + entry.name + " (or none)");
+  if (entry.logits && entry.teacher && teacher->classes == 0)
+    throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
+                     "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
+}
+
+}  // namespace
+
+struct Objective::Impl {
+  std::vector<std::unique_ptr<Loss>> losses;
+  std::vector<const LossEntry*> entries;
+  std::vector<std::string> names;
+  std::vector<double> weights;
+  std::vector<int> layer_map;
+  bool scores = false, hidden = false, teacher = false;
+};
+
+Objective::Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
+                     bool labelled)
+    : impl_(std::make_unique<Impl>()) {
+  Validate(spec, "objective");
+  if (spec.loss_size() == 0)
+    throw BadRequest("objective", "it has no loss", "", Names([](const LossEntry&) { return true; }));
+  for (int i = 0; i < spec.loss_size(); ++i) {
+    const LossEntry& entry = EntryOf(spec.loss(i));
+    CheckLoss(entry, "objective.loss[" + std::to_string(i) + "]", student, teacher, labelled);
+    impl_->losses.push_back(entry.make(spec.loss(i)));
+    impl_->entries.push_back(&entry);
+    impl_->names.push_back(entry.name);
+    impl_->weights.push_back(spec.loss(i).weight());
+    impl_->scores |= entry.scores;
+    impl_->hidden |= entry.hidden;
+    impl_->teacher |= entry.teacher;
+  }
+  if (impl_->teacher && (impl_->scores || impl_->hidden))
+    impl_->layer_map =
+        LayerMap(static_cast<int>(student.layers.size()), static_cast<int>(teacher->shape.layers.size()),
+                 {spec.layer_map().begin(), spec.layer_map().end()});
+}
+
+Objective::~Objective() = default;
+Objective::Objective(Objective&&) noexcept = default;
+
+bool Objective::needs_scores() const { return impl_->scores; }
+bool Objective::needs_hidden() const { return impl_->hidden; }
+bool Objective::needs_teacher() const { return impl_->teacher; }
+const std::vector<int>& Objective::layer_map() const { return impl_->layer_map; }
+const std::vector<std::string>& Objective::names() const { return impl_->names; }
+const std::vector<double>& Objective::weights() const { return impl_->weights; }
+
+std::vector<LossSum> Objective::Compute(const models::Model& student, const models::Outputs& outputs,
+                                        const models::Outputs* teacher, const models::Batch& batch) const {
+  const LossInput input = {student, outputs, teacher, batch, impl_->layer_map};
+  std::vector<LossSum> sums;
+  for (size_t i = 0; i < impl_->losses.size(); ++i) {
+    const LossEntry& entry = *impl_->entries[i];
+    THIMBLE_CHECK(!entry.teacher || teacher != nullptr, entry.name + " without teacher outputs");
+    const size_t layers = impl_->layer_map.size();
+    if (entry.scores)
+      THIMBLE_CHECK(outputs.scores.size() == layers, entry.name + " without a score tensor a layer");
+    if (entry.hidden)
+      THIMBLE_CHECK(outputs.hidden.size() == layers + 1, entry.name + " without a hidden state a layer");
+    if (entry.logits) THIMBLE_CHECK(outputs.logits.defined(), entry.name + " and a student without a head");
+    if (entry.labels) THIMBLE_CHECK(batch.labels.defined(), entry.name + " without labels");
+    sums.push_back(impl_->losses[i]->Compute(input));
+  }
+  return sums;
+}
+
+at::Tensor Objective::Total(const std::vector<LossSum>& sums) const {
+  THIMBLE_CHECK(sums.size() == impl_->weights.size(), "sums of another objective");
+  at::Tensor total;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    THIMBLE_CHECK(sums[i].count > 0, impl_->names[i] + " compared nothing");
+    const at::Tensor part = sums[i].sum * (impl_->weights[i] / sums[i].count);
+    total = total.defined() ? total + part : part;
+  }
+  return total;
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,78 @@
+// What a student is trained towards. Each loss is a file in distill/losses and a line in distill/losses.inc.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace thimble::proto {
+class Objective;
+class Loss;
+}  // namespace thimble::proto
+
+namespace thimble::distill {
+
+// Sum over what was compared and how many things that were, so that uneven batches average exactly. Padding
+// is in neither.
+struct LossSum {
+  at::Tensor sum;  // [] float32
+  double count = 0;
+};
+
+struct LossInput {
+  const models::Model& student;  // for fit_dense
+  const models::Outputs& student_outputs;
+  const models::Outputs* teacher_outputs;  // nullptr: no teacher
+  const models::Batch& batch;
+  const std::vector<int>&
+      layer_map;  // teacher layer (from 1) of each student layer; hidden[0] maps to hidden[0]
+};
+
+// Stateless; may be used from several threads. Compares in float32 whatever the autocast mode; gradients go
+// to the student only.
+class Loss {
+ public:
+  virtual ~Loss() = default;
+  virtual LossSum Compute(const LossInput& input) const = 0;
+};
+
+struct LossEntry {
+  std::string name{};  // oneof case in proto/objective.proto; set by Losses()
+  bool scores = false, hidden = false, logits = false, labels = false, teacher = true;  // what it needs
+  bool equal_heads = false;  // student and teacher must have as many attention heads
+  std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
+};
+const std::vector<LossEntry>& Losses();
+
+// Teacher layer (from 1) for each student layer; empty `chosen`: uniform, i * teacher / student. Error if the
+// uniform map needs a teacher depth that is no multiple of the student's (names the two and the explicit
+// list), or a listed layer does not exist.
+std::vector<int> LayerMap(int student_layers, int teacher_layers, const std::vector<int>& chosen);
+
+class Objective {
+ public:
+  // Checks what can be known before work: a loss that needs a teacher, equal head counts for attention
+  // scores, a head for soft labels, labels for hard ones. `teacher` may be nullptr. Errors say what to
+  // change.
+  Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
+            bool labelled);
+  ~Objective();
+  Objective(Objective&&) noexcept;
+
+  bool needs_scores() const, needs_hidden() const, needs_teacher() const;
+  const std::vector<int>& layer_map() const;      // empty if no loss compares layers
+  const std::vector<std::string>& names() const;  // of the losses, in order
+  const std::vector<double>& weights() const;
+
+  // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total.
+  std::vector<LossSum> Compute(const models::Model& student, const models::Outputs& outputs,
+                               const models::Outputs* teacher, const models::Batch& batch) const;
+  at::Tensor Total(const std::vector<LossSum>& sums) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace thimble::distill

@@ -1,0 +1,155 @@
+// Step 1: the teacher's states, their principal directions, and the student's coordinates.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "distill/start/parts.h"
+
+namespace thimble::distill {
+namespace {
+
+// Tokens that regressions see. Measured on MRPC, 6 x 192: four times as many change R2 in the third digit.
+const int64_t kFitTokens = getenv("FT") ? atoi(getenv("FT")) : 16384;
+const int64_t kHeldOutTokens = getenv("HT") ? atoi(getenv("HT")) : 6144;
+constexpr double kVarianceShare = 1e-4;  // of the mean variance, added to covariances
+constexpr double kRounding = 1e-6;       // of the mean second moment, added too: products are float32
+
+// Second moments of [x 1], summed in float64 over chunks multiplied in float32.
+struct Sums {
+  at::Tensor product;  // [D, D]
+  at::Tensor total;    // [D]
+  double count = 0;
+  void Add(const at::Tensor& x) {
+    at::Tensor p = x.t().matmul(x).to(at::kDouble), t = x.sum(0, false, at::kDouble);
+    product = product.defined() ? product + p : p;
+    total = total.defined() ? total + t : t;
+    count += x.size(0);
+  }
+};
+
+struct Statistics {
+  std::vector<Sums> states;             // by LayerNorm
+  std::vector<at::Tensor> activations;  // by layer: sum of |activation|, [m] float64
+};
+
+// Runs the teacher over `rows`, adds to `statistics` unless nullptr, and appends the pre-norm sums to `sums` unless nullptr.
+void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics, std::vector<at::Tensor>* sums) {
+  int norm = 0;
+  auto pass_norm = [&](const std::string& prefix, const at::Tensor& z) {
+    at::Tensor x = models::LayerNorm(teacher, prefix, z);
+    if (statistics) {
+      if (statistics->states.size() <= static_cast<size_t>(norm)) statistics->states.emplace_back();
+      statistics->states[norm].Add(x);
+    }
+    if (sums) sums->push_back(z.to(at::kHalf));
+    ++norm;
+    return x;
+  };
+  at::Tensor x = pass_norm("embedding.norm", PackedEmbeddingSum(teacher, rows));
+  for (size_t l = 0; l < teacher.shape.layers.size(); ++l) {
+    std::string layer = "layer." + std::to_string(l);
+    at::Tensor context = PackedContext(teacher, l, rows, x);
+    x = pass_norm(layer + ".attention.norm", x + models::Linear(teacher, layer + ".attention.out", context));
+    at::Tensor inner;
+    at::Tensor value =
+        models::FeedForwardValue(teacher, l, 0, teacher.shape.layers[l], x.unsqueeze(0), &inner).squeeze(0);
+    if (statistics) {
+      at::Tensor activation = inner.flatten(0, 1).abs().sum(0, false, at::kDouble);
+      if (statistics->activations.size() <= l) {
+        statistics->activations.push_back(activation);
+      } else {
+        statistics->activations[l] += activation;
+      }
+    }
+    x = pass_norm(layer + ".ffn.0.norm", x + value);
+  }
+}
+
+at::Tensor CountTokens(const std::vector<models::Batch>& batches, int vocabulary) {
+  at::Tensor counts = at::zeros({vocabulary}, at::kDouble);
+  for (const models::Batch& batch : batches) {
+    counts.index_add_(0, batch.ids.flatten(), batch.mask.flatten().to(at::kDouble));
+  }
+  return counts;
+}
+
+// Rows: the direction of the mean over D, then the others by the energy that the teacher's hidden states have along them.
+at::Tensor PrincipalDirections(const Statistics& statistics) {
+  int64_t width = statistics.states[0].total.size(0);
+  at::Tensor energy = statistics.states[0].product.clone();
+  for (size_t norm = 2; norm < statistics.states.size(); norm += 2) energy += statistics.states[norm].product;
+  at::Tensor mean_direction = at::full({width, 1}, 1 / std::sqrt(width), at::kDouble);
+  at::Tensor keep = at::eye(width, at::kDouble) - mean_direction.matmul(mean_direction.t());
+  energy = keep.matmul(energy).matmul(keep);
+  energy = (energy + energy.t()) / 2;
+  // Puts the mean's direction below all others, so that eigh returns it first.
+  energy -= mean_direction.matmul(mean_direction.t()) * (1 + energy.diagonal().sum());
+  at::Tensor vectors = std::get<1>(at::linalg_eigh(energy));  // columns, ascending
+  return at::cat({mean_direction.t(), vectors.slice(1, 1).flip({1}).t()}).contiguous();
+}
+
+}  // namespace
+
+TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
+                     const std::vector<models::Batch>& held_out) {
+  TeacherRecord record;
+  Split split = SplitRows(fit, kFitTokens);
+  record.fit = std::move(split.kept);
+  record.held_out = SplitRows(held_out, kHeldOutTokens).kept;
+  record.token_counts = CountTokens(fit, teacher.shape.vocabulary);
+
+  Statistics statistics;
+  Walk(teacher, record.fit, &statistics, &record.fit_sums);
+  for (const Rows& rows : split.rest) Walk(teacher, rows, &statistics, nullptr);
+  Walk(teacher, record.held_out, nullptr, &record.held_out_sums);
+
+  record.directions = PrincipalDirections(statistics);
+  for (const Sums& sums : statistics.states) {
+    at::Tensor mean = sums.total / sums.count;
+    at::Tensor moment = sums.product / sums.count, covariance = moment - at::outer(mean, mean);
+    auto level = [](const at::Tensor& matrix) { return std::max(0.0, matrix.diagonal().mean().item<double>()); };
+    double floor = kVarianceShare * level(covariance) + kRounding * level(moment);
+    record.states.push_back({mean, covariance + floor * at::eye(mean.size(0), at::kDouble)});
+  }
+  for (size_t l = 0; l < statistics.activations.size(); ++l) {
+    at::Tensor columns = teacher.weights.at("layer." + std::to_string(l) + ".ffn.0.down.weight").to(at::kDouble);
+    at::Tensor importance = statistics.activations[l] * columns.norm(2, 0);
+    record.neurons.push_back(std::get<1>(at::sort(importance, /*stable=*/true, /*dim=*/0, /*descending=*/true)));
+  }
+  return record;
+}
+
+at::Tensor Basis::Matrix() const { return embed.matmul(directions); }
+
+Basis MakeBasis(const TeacherRecord& record, int width) {
+  int64_t kept = std::min<int64_t>(width, record.directions.size(0));
+  // The Householder reflection that takes the first coordinate to 1 / sqrt(d) everywhere: the mean that the student's
+  // LayerNorm removes is then the mean that the teacher's removes.
+  at::Tensor v = at::full({width}, -1 / std::sqrt(width), at::kDouble);
+  v[0] += 1;
+  at::Tensor reflection = at::eye(width, at::kDouble);
+  double length = v.dot(v).item<double>();
+  if (length > 0) reflection -= at::outer(v, v) * (2 / length);
+  return {record.directions.slice(0, 0, kept).contiguous(), reflection.slice(1, 0, kept).contiguous()};
+}
+
+std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums, const Basis& basis) {
+  at::Tensor p = basis.Matrix().to(at::kFloat).t();
+  std::vector<Target> targets;
+  for (size_t norm = 0; norm < sums.size(); ++norm) {
+    std::string prefix = "embedding.norm";
+    if (norm > 0) prefix = "layer." + std::to_string((norm - 1) / 2) + (norm % 2 ? ".attention.norm" : ".ffn.0.norm");
+    at::Tensor z = sums[norm].to(at::kFloat);
+    Target target;
+    target.sum = (z - z.mean(1, true)).matmul(p);
+    target.state = models::LayerNorm(teacher, prefix, z).matmul(p);
+    at::Tensor spread = z.size(0) > 1 ? target.state - target.state.mean(0, true) : target.state;
+    target.variance = (spread * spread).sum(at::kDouble).item<double>();
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+}  // namespace thimble::distill

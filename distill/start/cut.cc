@@ -1,0 +1,255 @@
+// Steps 2 to 6: the teacher's weights in the student's coordinates. All in float64; rotating and cutting weights by principal
+// directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "distill/start/parts.h"
+
+namespace thimble::distill {
+namespace {
+
+constexpr double kTableDeviation = 0.05;  // of the trigram table
+constexpr double kUnusedDeviation = 0.002;
+
+// The best affine guess of a teacher state from its first K coordinates b = B h: h ~ slope b + offset. With K = D it is exact.
+struct Reader {
+  at::Tensor slope;         // [D, K]
+  at::Tensor offset;        // [D]
+  at::Tensor mean;          // [K], of b
+  at::Tensor spread;        // [K, K]: lower Cholesky factor of the covariance of b
+  at::Tensor spread_one;    // [K + 1, K + 1]: of the second moments of [b 1]
+};
+
+Reader MakeReader(const Moments& state, const at::Tensor& directions) {
+  Reader reader;
+  at::Tensor cross = directions.matmul(state.covariance);  // [K, D]
+  at::Tensor covariance = cross.matmul(directions.t());
+  reader.mean = directions.mv(state.mean);
+  reader.spread = at::linalg_cholesky(covariance);
+  reader.slope = at::cholesky_solve(cross, reader.spread).t().contiguous();
+  reader.offset = state.mean - reader.slope.mv(reader.mean);
+  // [b 1] = [[spread, mean], [0, 1]] times whitened coordinates: triangular, with the constant first.
+  int64_t k = reader.mean.size(0);
+  reader.spread_one = at::zeros({k + 1, k + 1}, at::kDouble);
+  reader.spread_one.slice(0, 1).slice(1, 1).copy_(reader.spread);
+  reader.spread_one.slice(0, 1).select(1, 0).copy_(reader.mean);
+  reader.spread_one[0][0] = 1;
+  return reader;
+}
+
+// Factors whose product left^T right [n, p] is the nearest of rank `rank` to a^T b, nearness weighted by the Cholesky factors
+// of the second moments of what stands on either side (undefined: unweighted).
+struct Factors {
+  at::Tensor left, right;  // [rank, n], [rank, p]; rows beyond the rank of a^T b are zero
+};
+Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spread_a, const at::Tensor& spread_b,
+                 int64_t rank) {
+  auto weighted = [](const at::Tensor& x, const at::Tensor& spread) {
+    return (spread.defined() ? x.matmul(spread) : x).t();
+  };
+  auto unweighted = [](const at::Tensor& x, const at::Tensor& spread) {
+    return spread.defined() ? at::linalg_solve_triangular(spread, x, /*upper=*/false, /*left=*/false) : x;
+  };
+  auto [qa, ra] = at::linalg_qr(weighted(a, spread_a));
+  auto [qb, rb] = at::linalg_qr(weighted(b, spread_b));
+  auto [u, s, vh] = at::linalg_svd(ra.matmul(rb.t()), /*full_matrices=*/false);
+  int64_t used = std::min(rank, s.size(0));
+  at::Tensor root = s.slice(0, 0, used).sqrt().unsqueeze(1);
+  at::Tensor left = root * qa.matmul(u.slice(1, 0, used)).t();
+  at::Tensor right = root * qb.matmul(vh.slice(0, 0, used).t()).t();
+  auto pad = [&](const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, rank - used}); };
+  return {pad(unweighted(left, spread_a)), pad(unweighted(right, spread_b))};
+}
+
+class Cutter {
+ public:
+  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis, models::Model* student,
+         Random random)
+      : teacher_(teacher), record_(record), basis_(basis), p_(basis.Matrix()), student_(*student), random_(random) {}
+
+  void Embedding();
+  void Attention(int layer, int teacher_layer);
+  void FeedForward(int layer, int teacher_layer);
+  void Ends();
+  void WakeUnusedDirections();
+
+ private:
+  at::Tensor Teacher(const std::string& name) const { return teacher_.weights.at(name).to(at::kDouble); }
+  void Set(const std::string& name, const at::Tensor& value) { student_.weights.at(name).copy_(value); }
+  void SetFirstRows(const std::string& name, const at::Tensor& value);
+  at::Tensor Noise(const std::string& name, int64_t rows, int64_t columns, double deviation);
+  at::Tensor TrigramTable(const at::Tensor& tokens);
+
+  const models::Model& teacher_;
+  const TeacherRecord& record_;
+  const Basis& basis_;
+  const at::Tensor p_;  // [d, D]
+  models::Model& student_;
+  Random random_;
+};
+
+at::Tensor Cutter::Noise(const std::string& name, int64_t rows, int64_t columns, double deviation) {
+  Random stream = random_.Fork(name);
+  at::Tensor noise = at::empty({rows, columns}, at::kDouble);
+  double* values = noise.mutable_data_ptr<double>();
+  for (int64_t i = 0; i < noise.numel(); ++i) values[i] = deviation * stream.Normal();
+  return noise;
+}
+
+void Cutter::SetFirstRows(const std::string& name, const at::Tensor& value) {
+  at::Tensor& weight = student_.weights.at(name);
+  int64_t rows = std::min(weight.size(0), value.size(0));
+  weight.slice(0, 0, rows).copy_(value.slice(0, 0, rows));
+}
+
+// T' = T P^T factored to the table's width, tokens weighted by the square root of 1 + their count.
+at::Tensor Cutter::TrigramTable(const at::Tensor& tokens) {
+  int64_t width = student_.shape.trigram, kept = std::min<int64_t>(width, tokens.size(1));
+  at::Tensor gram = tokens.t().matmul(tokens * (1 + record_.token_counts).unsqueeze(1));
+  at::Tensor b = std::get<1>(at::linalg_eigh(gram)).flip({1}).slice(1, 0, kept).t();  // [E, d]
+  at::Tensor table = tokens.matmul(b.t());
+  double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
+  at::Tensor& project = student_.weights.at("embedding.project.weight");
+  project.zero_();
+  project.slice(1, width, width + kept).copy_(b.t() / scale);
+  student_.weights.at("embedding.project.bias").zero_();
+  return table * scale;
+}
+
+void Cutter::Embedding() {
+  at::Tensor tokens = Teacher("embedding.token").matmul(p_.t());
+  at::Tensor& table = student_.weights.at("embedding.token");
+  if (student_.shape.trigram > 0) tokens = TrigramTable(tokens);
+  table.slice(1, 0, tokens.size(1)).copy_(tokens);
+  SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
+  SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
+}
+
+void Cutter::Attention(int layer, int teacher_layer) {
+  int from = teacher_layer - 1;
+  std::string t = "layer." + std::to_string(from) + ".attention.", s = "layer." + std::to_string(layer) + ".attention.";
+  Reader reader = MakeReader(record_.states[from == 0 ? 0 : BlockNorm(from - 1)], basis_.directions);
+  // Rows act on [1 b].
+  auto with_bias = [&](const std::string& name) {
+    at::Tensor w = Teacher(t + name + ".weight");
+    at::Tensor b = Teacher(t + name + ".bias") + w.mv(reader.offset);
+    return at::cat({b.unsqueeze(1), w.matmul(reader.slope)}, 1);
+  };
+  at::Tensor query = with_bias("query"), key = with_bias("key");
+  at::Tensor value = Teacher(t + "value.weight").matmul(reader.slope);
+  at::Tensor value_level = Teacher(t + "value.bias") + Teacher(t + "value.weight").mv(reader.offset);
+  at::Tensor out = p_.matmul(Teacher(t + "out.weight"));
+  at::Tensor out_bias = p_.mv(Teacher(t + "out.bias"));
+
+  int64_t wide = teacher_.shape.head_width(), rank = student_.shape.head_width();
+  double scale = std::pow(static_cast<double>(rank) / wide, 0.25);
+  std::vector<at::Tensor> queries, keys, values, outs;
+  for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
+    auto part = [&](const at::Tensor& x, int64_t dim) { return x.slice(dim, head * wide, (head + 1) * wide); };
+    Factors scores =
+        Truncate(part(query, 0), part(key, 0), reader.spread_one, reader.spread_one, rank);
+    Factors moved = Truncate(part(out, 1).t(), part(value, 0), {}, reader.spread, rank);
+    queries.push_back(scores.left * scale);
+    keys.push_back(scores.right * scale);
+    values.push_back(moved.right);
+    outs.push_back(moved.left.t());
+    // Attention rows sum to one: what the value adds to every token goes to the output bias, with what truncation loses at
+    // the mean state.
+    at::Tensor level = part(value_level, 0) + part(value, 0).mv(reader.mean);
+    out_bias += part(out, 1).mv(level) - moved.left.t().mv(moved.right.mv(reader.mean));
+  }
+  query = at::cat(queries);
+  key = at::cat(keys);
+  at::Tensor embed = basis_.embed.t();  // [K, d]
+  at::Tensor key_weight = key.slice(1, 1).matmul(embed), value_weight = at::cat(values).matmul(embed);
+  // Where the student's heads are wider, query and output are zero: the function is the teacher's, and noise on the other
+  // factor lets gradients in.
+  if (rank > wide) {
+    for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
+      auto unused = [&](at::Tensor& x) { return x.slice(0, head * rank + wide, (head + 1) * rank); };
+      unused(key_weight).copy_(Noise(s + "key" + std::to_string(head), rank - wide, p_.size(0), 0.02));
+      unused(value_weight).copy_(Noise(s + "value" + std::to_string(head), rank - wide, p_.size(0), 0.02));
+    }
+  }
+  Set(s + "query.weight", query.slice(1, 1).matmul(embed));
+  Set(s + "query.bias", query.select(1, 0));
+  Set(s + "key.weight", key_weight);
+  Set(s + "key.bias", key.select(1, 0));
+  Set(s + "value.weight", value_weight);
+  Set(s + "value.bias", at::zeros({rank * teacher_.shape.heads}));
+  Set(s + "out.weight", at::cat(outs, 1));
+  Set(s + "out.bias", out_bias);
+}
+
+void Cutter::FeedForward(int layer, int teacher_layer) {
+  int from = teacher_layer - 1;
+  std::string t = "layer." + std::to_string(from) + ".ffn.0.";
+  Reader reader = MakeReader(record_.states[AttentionNorm(from)], basis_.directions);
+  const models::LayerShape& shape = student_.shape.layers[layer];
+  const at::Tensor& order = record_.neurons[from];
+  at::Tensor up = Teacher(t + "up.weight"), up_bias = Teacher(t + "up.bias") + up.mv(reader.offset);
+  up = up.matmul(reader.slope).matmul(basis_.embed.t());
+  at::Tensor down = p_.matmul(Teacher(t + "down.weight"));
+  for (int stack = 0; stack < shape.stacks; ++stack) {
+    std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
+    int64_t begin = std::min<int64_t>(int64_t{stack} * shape.width, order.size(0));
+    int64_t end = std::min<int64_t>(begin + shape.width, order.size(0));
+    at::Tensor chosen = order.slice(0, begin, end);
+    SetFirstRows(s + "up.weight", up.index_select(0, chosen));
+    SetFirstRows(s + "up.bias", up_bias.index_select(0, chosen));
+    // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at the wrong place
+    // there. With zero columns the block is the identity until it is fitted.
+    student_.weights.at(s + "down.weight").zero_();
+    student_.weights.at(s + "down.bias").zero_();
+    if (stack > 0) continue;
+    student_.weights.at(s + "down.weight").slice(1, 0, end - begin).copy_(down.index_select(1, chosen));
+    Set(s + "down.bias", p_.mv(Teacher(t + "down.bias")));
+  }
+}
+
+void Cutter::Ends() {
+  Set("fit_dense.weight", p_.t());
+  Set("fit_dense.bias", at::zeros({p_.size(1)}));
+  if (!student_.weights.Has("pooler.weight")) return;
+  Set("pooler.weight", Teacher("pooler.weight").matmul(p_.t()));
+  Set("pooler.bias", Teacher("pooler.bias"));
+  Set("head.weight", Teacher("head.weight"));
+  Set("head.bias", Teacher("head.bias"));
+}
+
+// A student wider than its teacher has d - D directions in which its states are zero. Small weights read from them: the
+// function stays, and gradients reach what writes there.
+void Cutter::WakeUnusedDirections() {
+  int64_t width = p_.size(0);
+  if (width == basis_.directions.size(0)) return;
+  at::Tensor unused = at::eye(width, at::kDouble) - basis_.embed.matmul(basis_.embed.t());
+  auto ends_with = [](const std::string& text, const std::string& end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+  };
+  for (auto& [name, tensor] : student_.weights) {
+    bool reads = name == "pooler.weight" || name == "fit_dense.weight";
+    for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"}) reads |= ends_with(name, part);
+    if (!reads) continue;
+    at::Tensor noise = Noise(name, tensor.size(0), width, kUnusedDeviation).matmul(unused);
+    Set(name, tensor.to(at::kDouble) + noise);
+  }
+}
+
+}  // namespace
+
+void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
+                const std::vector<int>& layer_map, models::Model* student, Random random) {
+  Cutter cutter(teacher, record, basis, student, random);
+  cutter.Embedding();
+  for (size_t layer = 0; layer < layer_map.size(); ++layer) {
+    cutter.Attention(layer, layer_map[layer]);
+    cutter.FeedForward(layer, layer_map[layer]);
+  }
+  cutter.Ends();
+  cutter.WakeUnusedDirections();
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,148 @@
+#include "distill/start/sliced.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "distill/objective.h"
+#include "distill/start/parts.h"
+#include "proto/study.pb.h"
+
+namespace thimble::distill {
+namespace {
+
+constexpr char kWhere[] = "sliced start";
+
+// The work here is float32 whatever precision the caller trains in.
+struct PlainMode {
+  at::NoGradGuard no_grad;
+  bool was_on = at::autocast::is_autocast_enabled(at::kCPU);
+  PlainMode() { at::autocast::set_autocast_enabled(at::kCPU, false); }
+  ~PlainMode() { at::autocast::set_autocast_enabled(at::kCPU, was_on); }
+};
+
+void CheckTeacher(const models::Shape& teacher) {
+  if (teacher.trigram > 0) {
+    throw BadRequest(kWhere, "the teacher has a trigram embedding", "", "a teacher with a plain embedding, as BERT's");
+  }
+  for (size_t l = 0; l < teacher.layers.size(); ++l) {
+    const models::LayerShape& layer = teacher.layers[l];
+    const std::vector<models::Node>& nodes = layer.expression.nodes();
+    bool plain = layer.stacks == 1 && nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
+                 models::IsUnary(nodes[2].op) && nodes[3].op == models::Operator::kLinear2;
+    if (plain) continue;
+    throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher is no plain feed-forward block",
+                     std::to_string(layer.stacks) + " stacks of " + layer.expression.ToString(),
+                     "one block linear(f(linear(x,wb1)),wb2) with an activation f");
+  }
+}
+
+void CheckStudent(const models::Shape& student, const models::Model& teacher) {
+  auto same = [](const std::string& what, int of_student, int of_teacher) {
+    if (of_student == of_teacher) return;
+    throw BadRequest(kWhere, what + " of student and teacher differ", "student " + std::to_string(of_student),
+                     "the teacher's, " + std::to_string(of_teacher));
+  };
+  same("attention heads", student.heads, teacher.shape.heads);
+  same("vocabularies", student.vocabulary, teacher.shape.vocabulary);
+  if (teacher.classes > 0) same("pooler widths", student.pooler, teacher.shape.pooler);
+}
+
+// Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher corresponds to.
+std::vector<std::string> Initialised(const models::Shape& student, const models::Shape& supernet,
+                                     const models::Shape& teacher, const std::vector<int>& layer_map) {
+  std::vector<std::string> names;
+  if (student.positions > teacher.positions) names.push_back("embedding.position");
+  if (student.segments > teacher.segments) names.push_back("embedding.segment");
+  if (student.trigram > std::min(student.hidden, teacher.hidden)) names.push_back("embedding.token");
+  for (size_t l = 0; l < student.layers.size(); ++l) {
+    std::string layer = "layer." + std::to_string(l);
+    if (student.head_width() > teacher.head_width()) {
+      names.push_back(layer + ".attention.key.weight");
+      names.push_back(layer + ".attention.value.weight");
+    }
+    int neurons = teacher.layers[layer_map[l] - 1].width;
+    for (int stack = 0; stack < student.layers[l].stacks; ++stack) {
+      if (stack * supernet.layers[l].width + student.layers[l].width <= neurons) continue;
+      names.push_back(layer + ".ffn." + std::to_string(stack) + ".up.weight");
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+struct SlicedStart::Impl {
+  // What depends on the student's width; made once for each.
+  struct Projection {
+    Basis basis;
+    std::vector<Target> fit, held_out;
+  };
+
+  models::Model teacher;  // shares the caller's tensors
+  TeacherRecord record;
+  double ridge = 0;
+  mutable std::mutex mutex;
+  mutable std::map<int, std::unique_ptr<const Projection>> projections;  // by width; entries stay
+
+  const Projection& Project(int width) const {
+    std::lock_guard<std::mutex> lock(mutex);
+    std::unique_ptr<const Projection>& projection = projections[width];
+    if (!projection) {
+      Basis basis = MakeBasis(record, width);
+      projection.reset(new Projection{basis, MakeTargets(teacher, record.fit_sums, basis),
+                                      MakeTargets(teacher, record.held_out_sums, basis)});
+    }
+    return *projection;
+  }
+
+  std::vector<BlockFit> Refit(models::Model* student, distill::Refit what) const {
+    const Projection& projection = Project(student->shape.hidden);
+    std::vector<int> layer_map = LayerMap(student->shape.layers.size(), teacher.shape.layers.size(), {});
+    return RefitBlocks({record, projection.fit, projection.held_out, layer_map, ridge, what}, student);
+  }
+};
+
+SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models::Batch>& fit,
+                         const std::vector<models::Batch>& held_out, const proto::Sliced& options)
+    : impl_(std::make_unique<Impl>()) {
+  THIMBLE_CHECK(!fit.empty() && !held_out.empty(), "the sliced start needs rows to fit and rows to judge by");
+  CheckTeacher(teacher.shape);
+  PlainMode mode;
+  impl_->teacher = teacher;
+  impl_->ridge = options.ridge();
+  impl_->record = Record(teacher, fit, held_out);
+}
+
+SlicedStart::~SlicedStart() = default;
+
+models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint64_t seed) const {
+  PlainMode mode;
+  const models::Model& teacher = impl_->teacher;
+  models::Shape shape = models::Resolve(largest);
+  CheckStudent(shape, teacher);
+  std::vector<int> layer_map = LayerMap(shape.layers.size(), teacher.shape.layers.size(), {});
+  Random random(seed);
+  models::Model student = models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random);
+  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map, &student, random.Fork("unused"));
+  impl_->Refit(&student, Refit::kNormsOnly);
+  return student;
+}
+
+models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
+                                         SlicedReport* report) const {
+  PlainMode mode;
+  models::Model student = models::CopyCandidate(supernet, candidate);
+  CheckStudent(student.shape, impl_->teacher);
+  std::vector<BlockFit> blocks = impl_->Refit(&student, Refit::kAll);
+  if (report) {
+    std::vector<int> layer_map = LayerMap(student.shape.layers.size(), impl_->teacher.shape.layers.size(), {});
+    *report = {std::move(blocks), Initialised(student.shape, supernet.shape, impl_->teacher.shape, layer_map)};
+  }
+  return student;
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,44 @@
+// An Architecture (proto/architecture.proto) checked and resolved to numbers, and its identity.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "models/arch/expression.h"
+
+namespace thimble::proto {
+class Architecture;
+}
+
+namespace thimble::models {
+
+struct LayerShape {
+  Expression expression;
+  int stacks = 1;
+  int width = 0;  // inner width m = floor(ratio * ffn_hidden)
+};
+
+struct Shape {
+  int vocabulary = 0, positions = 0, segments = 0;
+  int hidden = 0, heads = 0, ffn_hidden = 0, pooler = 0;
+  double layer_norm_epsilon = 0;
+  int trigram = 0;  // width of the trigram embedding's token table; 0: plain embedding
+  std::vector<LayerShape> layers;
+
+  int head_width() const { return hidden / heads; }
+  int embedding_width() const { return trigram > 0 ? trigram : hidden; }
+};
+
+// Error (with `where`) if heads do not divide hidden, a ratio is not "1" or "1/N", an expression is invalid
+// or its widths do not fit, or there is no layer.
+Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
+
+// Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
+int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");
+
+// Expressions in canonical form, defaults left out: equal for architectures that compute the same function
+// family.
+std::string CanonicalArchitecture(const proto::Architecture& architecture);
+std::string ArchitectureHash(
+    const proto::Architecture& architecture);  // 16 hex digits of the canonical text's hash
+
+}  // namespace thimble::models

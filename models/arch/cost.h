@@ -1,0 +1,25 @@
+// What an architecture costs, by formula: constraints hold before a model exists. Tests compare with counted
+// tensors.
+#pragma once
+#include <cstdint>
+
+#include "models/arch/architecture.h"
+
+namespace thimble::models {
+
+// What is exported: embedding, encoder, pooler and a head of `classes` outputs (0: neither pooler nor head).
+int64_t DeployedParameters(const Shape& shape, int classes);
+// SYSTEMS A6: embedding, encoder and the training-only projection hidden -> teacher_hidden; no pooler, no
+// head.
+int64_t PaperParameters(const Shape& shape, int teacher_hidden);
+
+// The two sums' terms, for describe and for counting points of a space.
+int64_t EmbeddingParameters(const Shape& shape);  // tables, trigram projection, LayerNorm
+int64_t AttentionParameters(int hidden);          // one layer, its LayerNorm included
+int64_t FeedForwardParameters(int hidden, int width, int stacks);
+
+// Multiply-adds of one sequence of `length` tokens: linears, QK, PV and the trigram projection; no pooler, no
+// head. FLOPs as published = 2 x this.
+int64_t MultiplyAdds(const Shape& shape, int length);
+
+}  // namespace thimble::models

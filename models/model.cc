@@ -1,0 +1,100 @@
+#include "models/model.h"
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr double kInitialDeviation = 0.02;
+
+bool EndsWith(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+void CheckFits(const Shape& candidate, const Shape& supernet) {
+  THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
+                    candidate.pooler == supernet.pooler && candidate.trigram == supernet.trigram &&
+                    candidate.vocabulary == supernet.vocabulary &&
+                    candidate.positions == supernet.positions && candidate.segments == supernet.segments,
+                "candidate and supernet differ outside the feed-forward blocks");
+  THIMBLE_CHECK(candidate.layers.size() == supernet.layers.size(), "candidate and supernet differ in depth");
+  for (size_t i = 0; i < candidate.layers.size(); ++i) {
+    THIMBLE_CHECK(candidate.layers[i].stacks <= supernet.layers[i].stacks &&
+                      candidate.layers[i].width <= supernet.layers[i].width,
+                  "layer " + std::to_string(i) + " of the candidate is larger than the supernet's");
+  }
+}
+
+}  // namespace
+
+std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden) {
+  const int64_t h = shape.hidden;
+  std::vector<WeightShape> all;
+  auto linear = [&](const std::string& prefix, int64_t out, int64_t in) {
+    all.push_back({prefix + ".weight", {out, in}});
+    all.push_back({prefix + ".bias", {out}});
+  };
+  auto norm = [&](const std::string& prefix) {
+    all.push_back({prefix + ".weight", {h}});
+    all.push_back({prefix + ".bias", {h}});
+  };
+  all.push_back({"embedding.token", {shape.vocabulary, shape.embedding_width()}});
+  all.push_back({"embedding.position", {shape.positions, h}});
+  all.push_back({"embedding.segment", {shape.segments, h}});
+  if (shape.trigram > 0) linear("embedding.project", h, 3 * int64_t{shape.trigram});
+  norm("embedding.norm");
+  for (size_t i = 0; i < shape.layers.size(); ++i) {
+    const LayerShape& layer = shape.layers[i];
+    const std::string prefix = "layer." + std::to_string(i);
+    for (const char* part : {"query", "key", "value", "out"}) linear(prefix + ".attention." + part, h, h);
+    norm(prefix + ".attention.norm");
+    for (int s = 0; s < layer.stacks; ++s) {
+      const std::string block = prefix + ".ffn." + std::to_string(s);
+      linear(block + ".up", layer.width, h);
+      linear(block + ".down", h, layer.width);
+      norm(block + ".norm");
+    }
+  }
+  if (pooler) linear("pooler", shape.pooler, h);
+  if (classes > 0) linear("head", classes, shape.pooler);
+  if (teacher_hidden > 0) linear("fit_dense", teacher_hidden, h);
+  return all;
+}
+
+at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
+  if (EndsWith(weight.name, ".bias")) return at::zeros(weight.sizes, at::kFloat);
+  if (EndsWith(weight.name, "norm.weight")) return at::ones(weight.sizes, at::kFloat);
+  // Each weight has its own stream: a model with one part more or less draws the same values for the others.
+  Random stream = random.Fork(weight.name);
+  at::Tensor tensor = at::empty(weight.sizes, at::kFloat);
+  float* values = tensor.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i)
+    values[i] = static_cast<float>(kInitialDeviation * stream.Normal());
+  return tensor;
+}
+
+Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random) {
+  Model model{architecture, Resolve(architecture), classes, teacher_hidden, {}};
+  for (const WeightShape& weight : WeightShapes(model.shape, classes > 0, classes, teacher_hidden)) {
+    model.weights.Add(weight.name, NewWeight(weight, random));
+  }
+  return model;
+}
+
+Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate) {
+  Model model{candidate, Resolve(candidate), supernet.classes, supernet.teacher_hidden, {}};
+  CheckFits(model.shape, supernet.shape);
+  const bool pooler = supernet.weights.Has("pooler.weight");
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden)) {
+    at::Tensor part = supernet.weights.at(weight.name).detach();
+    for (size_t d = 0; d < weight.sizes.size(); ++d) {
+      if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);
+    }
+    model.weights.Add(weight.name, part.clone(at::MemoryFormat::Contiguous));
+  }
+  return model;
+}
+
+}  // namespace thimble::models

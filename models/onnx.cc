@@ -1,0 +1,238 @@
+// The forward pass of model.cc as ONNX nodes, spelt so that ONNX Runtime's optimizers know the patterns:
+// linears as MatMul and Add, a block's value before its residual, GELUs and the attention mask as PyTorch's
+// exporter writes them. While loading, ONNX Runtime makes SkipLayerNormalization, BiasGelu, FastGelu and
+// FusedMatMul of them; its offline optimizer (onnxruntime.transformers) also Attention, which while loading
+// is known up to opset 12 only.
+#include "models/onnx.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <climits>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "models/onnx_graph.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int64_t kEnd = std::numeric_limits<int64_t>::max();
+// Nodes, names and constants: far above what 100 layers take.
+constexpr int64_t kGraphBytes = 16 << 20;
+
+class Exporter {
+ public:
+  explicit Exporter(const Model& model) : model_(model), shape_(model.shape), graph_("thimble") {}
+
+  OnnxGraph Run() {
+    graph_.AddMetadata("architecture", CanonicalArchitecture(model_.architecture));
+    ids_ = graph_.Input("input_ids", onnx::TensorProto::INT64, {"batch", "length"});
+    segments_ = graph_.Input("token_type_ids", onnx::TensorProto::INT64, {"batch", "length"});
+    mask_ = graph_.Input("attention_mask", onnx::TensorProto::INT64, {"batch", "length"});
+
+    std::string x = Embed();
+    const std::string bias = MaskBias();
+    for (size_t layer = 0; layer < shape_.layers.size(); ++layer) {
+      const std::string scope = "layer." + std::to_string(layer);
+      x = Normalise(scope + ".attention.norm", x, Attend(scope + ".attention", x, bias));
+      for (int stack = 0; stack < shape_.layers[layer].stacks; ++stack) {
+        const std::string block = scope + ".ffn." + std::to_string(stack);
+        x = Normalise(block + ".norm", x, FeedForward(block, shape_.layers[layer], x));
+      }
+    }
+    if (model_.classes == 0) {
+      graph_.Output("last_hidden_state", onnx::TensorProto::FLOAT, {"batch", "length", shape_.hidden});
+      return std::move(graph_);
+    }
+    const std::string first = Node("Gather", "pooler", {x, graph_.Integer(0)}, {IntAttribute("axis", 1)});
+    Linear("head", Node("Tanh", "pooler", {Linear("pooler", first)}));
+    graph_.Output("logits", onnx::TensorProto::FLOAT, {"batch", model_.classes});
+    return std::move(graph_);
+  }
+
+ private:
+  std::string Node(const std::string& type, const std::string& scope, const std::vector<std::string>& inputs,
+                   const std::vector<onnx::AttributeProto>& attributes = {}) {
+    return graph_.Node(type, scope, inputs, attributes);
+  }
+
+  std::string Weight(const std::string& name) { return graph_.Weight(name, model_.weights.at(name)); }
+
+  // The weight is stored as [in, out], transposed from the model's: MatMul has no transposition.
+  std::string Linear(const std::string& prefix, const std::string& x) {
+    const std::string weight = prefix + ".weight";
+    const std::string product =
+        Node("MatMul", prefix, {x, graph_.Weight(weight, model_.weights.at(weight).t())});
+    return Node("Add", prefix, {product, Weight(prefix + ".bias")});
+  }
+
+  std::string LayerNorm(const std::string& prefix, const std::string& x) {
+    return Node(
+        "LayerNormalization", prefix, {x, Weight(prefix + ".weight"), Weight(prefix + ".bias")},
+        {IntAttribute("axis", -1), FloatAttribute("epsilon", static_cast<float>(shape_.layer_norm_epsilon))});
+  }
+
+  // LayerNorm(x + value): post-LN.
+  std::string Normalise(const std::string& prefix, const std::string& x, const std::string& value) {
+    return LayerNorm(prefix, Node("Add", prefix, {value, x}));
+  }
+
+  std::string Slice(const std::string& scope, const std::string& x, int64_t begin, int64_t end,
+                    int64_t axis) {
+    return Node("Slice", scope,
+                {x, graph_.Integers({begin}), graph_.Integers({end}), graph_.Integers({axis})});
+  }
+
+  // [batch, length, hidden], LayerNorm included.
+  std::string Embed() {
+    const std::string scope = "embedding";
+    std::string x = Node("Gather", scope + ".token", {Weight("embedding.token"), ids_});
+    if (shape_.trigram > 0) x = Trigram(x);
+    const std::string segment = Node("Gather", scope + ".segment", {Weight("embedding.segment"), segments_});
+    const std::string length = Node("Shape", scope + ".position", {ids_}, {IntAttribute("start", 1)});
+    const std::string position =
+        Node("Slice", scope + ".position",
+             {Weight("embedding.position"), graph_.Integers({0}), length, graph_.Integers({0})});
+    graph_.State(position, onnx::TensorProto::FLOAT, {"length", shape_.hidden});
+    x = Node("Add", scope + ".position", {x, position});
+    return LayerNorm(scope + ".norm", Node("Add", scope + ".segment", {x, segment}));
+  }
+
+  // Padding counts as no neighbour: its vector is zeroed like those beyond the ends.
+  std::string Trigram(const std::string& token) {
+    const std::string scope = "embedding.trigram";
+    const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+    const std::string current =
+        Node("Mul", scope, {token, Node("Unsqueeze", scope, {real, graph_.Integers({2})})});
+    const std::string padded = Node("Pad", scope, {current, graph_.Integers({0, 1, 0, 0, 1, 0})});
+    const std::string next = Slice(scope, padded, 2, kEnd, 1);
+    const std::string previous = Slice(scope, padded, 0, -2, 1);
+    const std::string all = Node("Concat", scope, {next, current, previous}, {IntAttribute("axis", 2)});
+    return Linear("embedding.project", all);
+  }
+
+  // [batch, 1, 1, length]: 0 for a real token, -10000 for padding.
+  std::string MaskBias() {
+    const std::string scope = "attention_mask";
+    std::string x = Node("Unsqueeze", scope, {mask_, graph_.Integers({1})});
+    x = Node("Unsqueeze", scope, {x, graph_.Integers({2})});
+    x = Node("Cast", scope, {x}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+    x = Node("Sub", scope, {graph_.Float(1), x});
+    return Node("Mul", scope, {x, graph_.Float(-10000)});
+  }
+
+  // Heads apart: [batch, heads, length, head width] of a linear of x, or with the last two exchanged.
+  std::string Heads(const std::string& prefix, const std::string& x, const std::vector<int64_t>& order) {
+    const std::string split = Node(
+        "Reshape", prefix, {Linear(prefix, x), graph_.Integers({0, 0, shape_.heads, shape_.head_width()})});
+    return Node("Transpose", prefix, {split}, {IntsAttribute("perm", order)});
+  }
+
+  std::string Attend(const std::string& scope, const std::string& x, const std::string& bias) {
+    const std::string query = Heads(scope + ".query", x, {0, 2, 1, 3});
+    const std::string key = Heads(scope + ".key", x, {0, 2, 3, 1});
+    const std::string value = Heads(scope + ".value", x, {0, 2, 1, 3});
+    std::string scores = Node("MatMul", scope + ".scores", {query, key});
+    scores = Node("Div", scope + ".scores",
+                  {scores, graph_.Float(static_cast<float>(std::sqrt(shape_.head_width())))});
+    scores = Node("Add", scope + ".scores", {scores, bias});
+    const std::string share = Node("Softmax", scope + ".scores", {scores}, {IntAttribute("axis", -1)});
+    std::string context = Node("MatMul", scope + ".context", {share, value});
+    context = Node("Transpose", scope + ".context", {context}, {IntsAttribute("perm", {0, 2, 1, 3})});
+    context = Node("Reshape", scope + ".context", {context, graph_.Integers({0, 0, shape_.hidden})});
+    return Linear(scope + ".out", context);
+  }
+
+  // f(x) of one block: the expression's nodes in post-order, each with its width.
+  std::string FeedForward(const std::string& block, const LayerShape& layer, const std::string& x) {
+    struct Value {
+      std::string name;
+      int64_t width;
+    };
+    std::vector<Value> values;
+    for (const auto& node : layer.expression.nodes()) {
+      const std::string scope = block + ".f" + std::to_string(values.size());
+      if (node.op == Operator::kInput) {
+        values.push_back({x, shape_.hidden});
+      } else if (node.op == Operator::kLinear1) {
+        values.push_back({Linear(block + ".up", values[node.left].name), layer.width});
+      } else if (node.op == Operator::kLinear2) {
+        values.push_back({Linear(block + ".down", values[node.left].name), shape_.hidden});
+      } else if (IsBinary(node.op)) {
+        const Value &left = values[node.left], &right = values[node.right];
+        const int64_t width = std::min(left.width, right.width);
+        const auto cut = [&](const Value& value) {
+          return value.width == width ? value.name : Slice(scope, value.name, 0, width, 2);
+        };
+        const char* type = node.op == Operator::kAdd ? "Add" : node.op == Operator::kMul ? "Mul" : "Max";
+        values.push_back({Node(type, scope, {cut(left), cut(right)}), width});
+      } else {
+        values.push_back({Activate(scope, node.op, values[node.left].name), values[node.left].width});
+      }
+    }
+    return values.back().name;
+  }
+
+  std::string Activate(const std::string& scope, Operator op, const std::string& x) {
+    switch (op) {
+      case Operator::kGelu:
+        return GeluTanh(scope, x);
+      case Operator::kGeluErf:
+        return GeluErf(scope, x);
+      case Operator::kSigmoid:
+        return Node("Sigmoid", scope, {x});
+      case Operator::kTanh:
+        return Node("Tanh", scope, {x});
+      case Operator::kRelu:
+        return Node("Relu", scope, {x});
+      case Operator::kLeakyRelu:
+        return Node("LeakyRelu", scope, {x}, {FloatAttribute("alpha", 0.01f)});
+      case Operator::kElu:
+        return Node("Elu", scope, {x}, {FloatAttribute("alpha", 1)});
+      case Operator::kSwish:
+        return Node("Mul", scope, {x, Node("Sigmoid", scope, {x})});
+      default:
+        THIMBLE_CHECK(IsUnary(op), std::string(OperatorName(op)));
+        return {};
+    }
+  }
+
+  // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). Hendrycks and Gimpel, 2016, section 2.
+  std::string GeluTanh(const std::string& scope, const std::string& x) {
+    std::string y = Node("Pow", scope, {x, graph_.Float(3)});
+    y = Node("Mul", scope, {y, graph_.Float(0.044715f)});
+    y = Node("Add", scope, {x, y});
+    y = Node("Mul", scope, {y, graph_.Float(static_cast<float>(M_SQRT2 * M_2_SQRTPI / 2))});
+    y = Node("Add", scope, {Node("Tanh", scope, {y}), graph_.Float(1)});
+    return Node("Mul", scope, {Node("Mul", scope, {x, graph_.Float(0.5f)}), y});
+  }
+
+  // 0.5 x (1 + erf(x / sqrt(2))).
+  std::string GeluErf(const std::string& scope, const std::string& x) {
+    std::string y = Node("Div", scope, {x, graph_.Float(static_cast<float>(M_SQRT2))});
+    y = Node("Add", scope, {Node("Erf", scope, {y}), graph_.Float(1)});
+    return Node("Mul", scope, {Node("Mul", scope, {x, y}), graph_.Float(0.5f)});
+  }
+
+  const Model& model_;
+  const Shape& shape_;
+  OnnxGraph graph_;
+  std::string ids_, segments_, mask_;
+};
+
+}  // namespace
+
+void WriteOnnx(const Model& model, const std::string& path) {
+  int64_t elements = 0;
+  for (const auto& [name, tensor] : model.weights)
+    if (name.rfind("fit_dense.", 0) != 0) elements += tensor.numel();
+  const int64_t bytes = elements * static_cast<int64_t>(sizeof(float)) + kGraphBytes;
+  if (bytes > INT_MAX)
+    throw BadRequest(path, "the weights do not fit into one ONNX file", std::to_string(bytes >> 20) + " MiB",
+                     "less than 2048 MiB (protobuf's limit)");
+  Exporter(model).Run().Write(path);
+}
+
+}  // namespace thimble::models

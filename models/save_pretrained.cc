@@ -1,0 +1,112 @@
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "models/hugging_face.h"
+#include "models/pretrained.h"
+#include "models/safetensors.h"
+
+namespace thimble::models {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json BertConfig(const Model& model) {
+  const Shape& shape = model.shape;
+  ordered_json config;
+  config["architectures"] = {model.classes > 0 ? "BertForSequenceClassification" : "BertModel"};
+  config["model_type"] = "bert";
+  config["vocab_size"] = shape.vocabulary;
+  config["max_position_embeddings"] = shape.positions;
+  config["type_vocab_size"] = shape.segments;
+  config["hidden_size"] = shape.hidden;
+  config["num_hidden_layers"] = shape.layers.size();
+  config["num_attention_heads"] = shape.heads;
+  config["intermediate_size"] = shape.layers[0].width;
+  config["hidden_act"] = ActivationOfExpression(shape.layers[0].expression);
+  config["layer_norm_eps"] = shape.layer_norm_epsilon;
+  config["position_embedding_type"] = "absolute";
+  config["hidden_dropout_prob"] = 0.1;
+  config["attention_probs_dropout_prob"] = 0.1;
+  config["classifier_dropout"] = nullptr;
+  config["initializer_range"] = 0.02;
+  config["pad_token_id"] = 0;
+  config["use_cache"] = true;
+  return config;
+}
+
+ordered_json OurConfig(const Model& model) {
+  ordered_json config;
+  config["architectures"] = {model.classes > 0 ? "ThimbleForSequenceClassification" : "ThimbleModel"};
+  config["model_type"] = "thimble";
+  config["vocab_size"] = model.shape.vocabulary;
+  config["max_position_embeddings"] = model.shape.positions;
+  config["hidden_size"] = model.shape.hidden;
+  config["num_hidden_layers"] = model.shape.layers.size();
+  config["num_attention_heads"] = model.shape.heads;
+  config["pad_token_id"] = 0;
+  return config;
+}
+
+void AddLabels(const std::vector<std::string>& names, ordered_json* config) {
+  ordered_json to_label = ordered_json::object(), to_id = ordered_json::object();
+  for (size_t i = 0; i < names.size(); ++i) {
+    to_label[std::to_string(i)] = names[i];
+    to_id[names[i]] = i;
+  }
+  (*config)["id2label"] = to_label;
+  (*config)["label2id"] = to_id;
+  (*config)["problem_type"] = "single_label_classification";
+}
+
+// "bert." heads every name but the classifier's in a model with a head, and none in a bare BertModel.
+std::string NameInFile(const std::string& weight, bool with_head) {
+  const std::string name = HuggingFaceName(weight);
+  return with_head && weight.compare(0, 5, "head.") != 0 ? "bert." + name : name;
+}
+
+}  // namespace
+
+bool IsPlainBert(const Model& model) {
+  const Shape& shape = model.shape;
+  if (shape.trigram > 0 || shape.pooler != shape.hidden) return false;
+  const LayerShape& first = shape.layers[0];
+  const std::string activation = ActivationOfExpression(first.expression);
+  for (const LayerShape& layer : shape.layers) {
+    if (layer.stacks != 1 || layer.width != first.width) return false;
+    if (activation.empty() || ActivationOfExpression(layer.expression) != activation) return false;
+  }
+  return true;
+}
+
+void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
+                    const std::string& directory) {
+  THIMBLE_CHECK(label_names.size() == static_cast<size_t>(model.classes), "one name for each class");
+  const bool bert = IsPlainBert(model);
+  Weights tensors;
+  const bool pooler = model.weights.Has("pooler.weight");
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0)) {
+    const std::string name = bert ? NameInFile(weight.name, model.classes > 0) : weight.name;
+    tensors.Add(name, model.weights.at(weight.name).detach().to(at::kFloat));
+  }
+  ordered_json config = bert ? BertConfig(model) : OurConfig(model);
+  if (model.classes > 0) AddLabels(label_names, &config);
+  config["torch_dtype"] = "float32";
+  if (!bert) WriteText(directory + "/architecture.textproto", model.architecture);
+  WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}});
+  WriteFileAtomically(directory + "/config.json", config.dump(2) + "\n");
+}
+
+void CopyTokenizer(const std::string& from, const std::string& to) {
+  for (const char* name :
+       {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::string source = from + "/" + name;
+    if (std::filesystem::exists(source)) WriteFileAtomically(to + "/" + name, ReadFile(source));
+  }
+}
+
+}  // namespace thimble::models

@@ -1,0 +1,332 @@
+#include "search/controller.h"
+
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <sstream>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "models/arch/architecture.h"
+#include "models/arch/cost.h"
+#include "search/strategy.h"
+
+namespace thimble::search {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr char kStudyFact[] = "study";
+constexpr char kFinishedFact[] = "finished";
+
+std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
+
+std::string StageKey(const std::string& study_name, const proto::Stage& stage) {
+  return study_name + "/" + stage.name();
+}
+
+int Best(const std::vector<StoredTrial>& trials) {
+  int best = -1;
+  for (size_t i = 0; i < trials.size(); ++i) {
+    const auto& trial = trials[i].trial;
+    if (trial.state == TrialState::kComplete && (best < 0 || trial.value > trials[best].trial.value))
+      best = static_cast<int>(i);
+  }
+  return best;
+}
+
+int Evaluated(const std::vector<StoredTrial>& trials) {
+  return static_cast<int>(std::count_if(trials.begin(), trials.end(), [](const StoredTrial& stored) {
+    return stored.trial.state != TrialState::kPruned;
+  }));
+}
+
+std::string BestText(const std::vector<StoredTrial>& trials) {
+  const int best = Best(trials);
+  if (best < 0) return "none could be scored";
+  std::ostringstream text;
+  text.precision(6);
+  text << "best " << trials[best].trial.value;
+  if (trials[best].trial.standard_error > 0)
+    text << " (standard error " << trials[best].trial.standard_error << ")";
+  return text.str();
+}
+
+// "never converged (3 candidates); no memory (1 candidate)", the most frequent first.
+std::string Reasons(const std::vector<StoredTrial>& trials) {
+  std::map<std::string, int> counts;
+  for (const auto& stored : trials)
+    if (stored.trial.state == TrialState::kFail)
+      ++counts[stored.reason.empty() ? "no reason given" : stored.reason];
+  std::vector<std::pair<int, std::string>> sorted;
+  for (const auto& [reason, count] : counts) sorted.emplace_back(-count, reason);
+  std::sort(sorted.begin(), sorted.end());
+  std::string text;
+  for (size_t i = 0; i < sorted.size() && i < 5; ++i)
+    text += (i ? "; " : "") + sorted[i].second + " (" + std::to_string(-sorted[i].first) +
+            (sorted[i].first == -1 ? " candidate)" : " candidates)");
+  return text;
+}
+
+// What the stage's results follow from: the study without later stages, and without where its data lie.
+proto::Study Determining(const proto::Study& study, int stage) {
+  proto::Study kept = study;
+  kept.mutable_stage()->DeleteSubrange(stage + 1, kept.stage_size() - stage - 1);
+  kept.mutable_data()->clear_directory();
+  return kept;
+}
+
+// "stage[0].trials: 5 -> 6", at most three of them.
+std::string Differences(const std::string& before, const std::string& now) {
+  proto::Study a, b;
+  if (!google::protobuf::TextFormat::ParseFromString(before, &a) ||
+      !google::protobuf::TextFormat::ParseFromString(now, &b))
+    return "";
+  std::string report;
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&report);
+  differencer.Compare(a, b);
+  std::istringstream lines(report);
+  std::string text, line;
+  for (int i = 0; i < 3 && std::getline(lines, line); ++i) text += (i ? "; " : "") + line;
+  return text;
+}
+
+// The first opening of a stage keeps its study; later ones must come with the same.
+void CheckSameStudy(const proto::Study& study, int index, int id, const std::string& name, Store* store) {
+  const std::string now = CanonicalText(Determining(study, index));
+  const auto before = store->Fact(id, kStudyFact);
+  if (!before) return store->SetFact(id, kStudyFact, now);
+  if (*before != now)
+    throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(*before, now),
+                     "the study file as it was; run a changed one in a new directory");
+}
+
+class StageRun {
+ public:
+  StageRun(const proto::Study& study, int index, const std::string& study_name,
+           const proto::Architecture& base, const SpaceContext& context, Store* store, Scorer* scorer)
+      : study_(study),
+        stage_(study.stage(index)),
+        context_(context),
+        name_(StageKey(study_name, stage_)),
+        store_(store),
+        scorer_(scorer),
+        id_(store->OpenStage(name_)) {
+    CheckSameStudy(study, index, id_, name_, store);
+    stored_ = store->Trials(id_);
+    if (store->Fact(id_, kFinishedFact)) {
+      finished_ = true;
+      return;
+    }
+    space_ = std::make_unique<StageSpace>(study, stage_, base, context);
+    strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index));
+  }
+
+  StageResult Run() {
+    if (!finished_) RunRounds();
+    StageResult result{stage_.name(), store_->Trials(id_)};
+    result.best = Best(result.trials);
+    if (result.best < 0) {
+      const std::string reasons = Reasons(result.trials);
+      throw WorkFailed("stage " + Quoted(name_), reasons.empty()
+                                                     ? "no candidate satisfies the constraints"
+                                                     : "no candidate could be scored: " + reasons);
+    }
+    if (!finished_) store_->SetFact(id_, kFinishedFact, end_);
+    Say("stage " + Quoted(name_) + (finished_ ? " was finished before: " : " is finished: ") +
+        std::to_string(Evaluated(result.trials)) + " candidates evaluated, " + BestText(result.trials));
+    return result;
+  }
+
+ private:
+  void RunRounds() {
+    if (!stored_.empty())
+      Say("stage " + Quoted(name_) + " goes on after " + std::to_string(Evaluated(stored_)) + " candidates");
+    end_ = "all trials evaluated";
+    int evaluated = 0;
+    size_t replayed = 0;
+    for (int round = 0; evaluated < stage_.trials(); ++round) {
+      const bool replay = replayed < stored_.size();
+      if (!replay) PrepareOnce();
+      const int wanted = std::min(stage_.round(), stage_.trials() - evaluated);
+      const auto proposals = strategy_->Suggest(ProposalsFor(wanted));
+      if (proposals.empty()) {
+        end_ = "no more candidates";
+        Say("stage " + Quoted(name_) + " ends after " + std::to_string(evaluated) + " of " +
+            std::to_string(stage_.trials()) + " trials: there is no further candidate");
+        break;
+      }
+      const auto trials = replay ? Replay(round, wanted, proposals, replayed)
+                                 : Evaluate(round, wanted, proposals, static_cast<int>(replayed));
+      replayed += trials.size();
+      evaluated += Evaluated(trials);
+      std::vector<Trial> observed;
+      for (const auto& stored : trials) observed.push_back(stored.trial);
+      strategy_->Observe(observed);
+      if (replay) continue;
+      store_->AppendRound(id_, trials, stage_, study_.space());
+      stored_.insert(stored_.end(), trials.begin(), trials.end());
+      Say("stage " + Quoted(name_) + ": " + std::to_string(evaluated) + " of " +
+          std::to_string(stage_.trials()) + " candidates evaluated, " + BestText(stored_));
+    }
+    if (replayed < stored_.size())
+      throw NotReplayed(static_cast<int>(replayed), "it is beyond the stage's end");
+  }
+
+  // Between rounds: the place to stop, and the first time the place where expensive preparation starts.
+  void PrepareOnce() {
+    if (InterruptRequested()) throw Interrupted();
+    if (prepared_) return;
+    scorer_->Prepare(stage_, *space_);
+    prepared_ = true;
+    if (InterruptRequested()) throw Interrupted();
+  }
+
+  int ProposalsFor(int wanted) const {
+    if (!stage_.has_filter()) return wanted;
+    // The small subtraction keeps 3 / 0.3, which is a little above 10, from becoming 11.
+    return static_cast<int>(std::ceil(wanted / stage_.filter().keep() - 1e-9));
+  }
+
+  StoredTrial Start(int number, int round, const proto::Architecture& architecture) const {
+    StoredTrial stored{.number = number, .round = round};
+    stored.trial = {.architecture = architecture, .state = TrialState::kPruned, .value = kNaN};
+    stored.deployed_parameters = models::DeployedParameters(models::Resolve(architecture), context_.classes);
+    stored.filter_score = kNaN;
+    return stored;
+  }
+
+  // Marks all but the best `wanted` as pruned. Order of preference: score, then order of proposal; NaN comes
+  // last.
+  std::vector<int> Chosen(const std::vector<proto::Architecture>& proposals, int wanted,
+                          std::vector<StoredTrial>* trials) {
+    std::vector<int> order(proposals.size());
+    std::iota(order.begin(), order.end(), 0);
+    if (stage_.has_filter()) {
+      const auto scores = scorer_->Filter(stage_, proposals);
+      THIMBLE_CHECK(scores.size() == proposals.size(), std::to_string(scores.size()) + " filter scores");
+      for (size_t i = 0; i < scores.size(); ++i) (*trials)[i].filter_score = scores[i];
+      const auto rank = [&](int i) {
+        return std::isnan(scores[i]) ? -std::numeric_limits<double>::infinity() : scores[i];
+      };
+      std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return rank(a) > rank(b); });
+      if (order.size() > static_cast<size_t>(wanted)) order.resize(wanted);
+      std::sort(order.begin(), order.end());
+    }
+    return order;
+  }
+
+  std::vector<StoredTrial> Evaluate(int round, int wanted, const std::vector<proto::Architecture>& proposals,
+                                    int first_number) {
+    std::vector<StoredTrial> trials;
+    for (const auto& architecture : proposals)
+      trials.push_back(Start(first_number + static_cast<int>(trials.size()), round, architecture));
+    const auto chosen = Chosen(proposals, wanted, &trials);
+    std::vector<proto::Architecture> candidates;
+    for (const int i : chosen) candidates.push_back(proposals[i]);
+    const auto scores = scorer_->Evaluate(stage_, candidates);
+    THIMBLE_CHECK(scores.size() == candidates.size(), std::to_string(scores.size()) + " scores");
+    for (size_t k = 0; k < chosen.size(); ++k) {
+      auto& stored = trials[chosen[k]];
+      const bool failed = std::isnan(scores[k].value);
+      stored.trial.state = failed ? TrialState::kFail : TrialState::kComplete;
+      stored.trial.value = scores[k].value;
+      stored.trial.standard_error = failed ? 0 : scores[k].standard_error;
+      stored.metrics = scores[k].metrics;
+      stored.reason = scores[k].reason;
+      stored.seconds = scores[k].seconds;
+    }
+    return trials;
+  }
+
+  // The stored round, with the strategy's own messages: what it observes is then the same to the bit as
+  // without a stop.
+  std::vector<StoredTrial> Replay(int round, int wanted, const std::vector<proto::Architecture>& proposals,
+                                  size_t first) const {
+    std::vector<StoredTrial> trials;
+    for (size_t i = 0; i < proposals.size(); ++i) {
+      const int number = static_cast<int>(first + i);
+      if (first + i >= stored_.size()) throw NotReplayed(number, "it is missing");
+      auto stored = stored_[first + i];
+      if (stored.round != round) throw NotReplayed(number, "it is of round " + std::to_string(stored.round));
+      if (CanonicalText(stored.trial.architecture) != CanonicalText(proposals[i]))
+        throw NotReplayed(number, "its architecture is not what the strategy proposes");
+      stored.trial.architecture = proposals[i];
+      trials.push_back(std::move(stored));
+    }
+    const int expected = std::min(wanted, static_cast<int>(proposals.size()));
+    if (Evaluated(trials) != expected)
+      throw NotReplayed(static_cast<int>(first), "its round has " + std::to_string(Evaluated(trials)) +
+                                                     " evaluated candidates instead of " +
+                                                     std::to_string(expected));
+    return trials;
+  }
+
+  // The study file is the same (CheckSameStudy), so the store was edited, or the program proposes differently
+  // than before.
+  Error NotReplayed(int number, const std::string& problem) const {
+    return BadRequest("stage " + Quoted(name_),
+                      "cannot go on from the stored trials: trial " + std::to_string(number) +
+                          " does not fit, " + problem +
+                          "; the store was edited or comes from another version of thimble",
+                      "", "a new directory");
+  }
+
+  const proto::Study& study_;
+  const proto::Stage& stage_;
+  SpaceContext context_;
+  std::string name_;
+  Store* store_;
+  Scorer* scorer_;
+  int id_;
+  bool finished_ = false, prepared_ = false;
+  std::string end_;  // why the stage ended, kept as a fact
+  std::vector<StoredTrial> stored_;
+  std::unique_ptr<StageSpace> space_;
+  std::unique_ptr<Strategy> strategy_;
+};
+
+proto::Architecture BaseOf(const proto::Study& study, const proto::Stage& stage,
+                           const std::vector<StageResult>& results, const SpaceContext& context) {
+  if (!stage.has_from()) return SeedArchitecture(study.space(), context);
+  for (const auto& result : results)
+    if (result.name == stage.from()) return result.trials[result.best].trial.architecture;
+  THIMBLE_CHECK(false, "stage " + stage.from() + " has no result");
+  return {};
+}
+
+}  // namespace
+
+std::vector<StageResult> RunStudy(const proto::Study& study, const std::string& study_name,
+                                  const SpaceContext& context, Store* store, Scorer* scorer) {
+  ValidateStudy(study, context, study_name);
+  std::vector<StageResult> results;
+  for (int i = 0; i < study.stage_size(); ++i) {
+    const auto base = BaseOf(study, study.stage(i), results, context);
+    results.push_back(StageRun(study, i, study_name, base, context, store, scorer).Run());
+  }
+  return results;
+}
+
+std::vector<StageResult> ReadStudy(const proto::Study& study, const std::string& study_name,
+                                   const SpaceContext&, Store* store) {
+  std::vector<StageResult> results;
+  for (const auto& stage : study.stage()) {
+    StageResult result{stage.name()};
+    if (const auto id = store->FindStage(StageKey(study_name, stage))) result.trials = store->Trials(*id);
+    result.best = Best(result.trials);
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+}  // namespace thimble::search

@@ -1,0 +1,389 @@
+#include "search/evaluators/workbench.h"
+
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "data/dataset.h"
+#include "data/task.h"
+#include "data/wordpiece.h"
+#include "distill/objective.h"
+#include "distill/start/sliced.h"
+#include "models/pretrained.h"
+#include "models/safetensors.h"
+#include "proto/deployment.pb.h"
+#include "train/batch.h"
+#include "train/cohort.h"
+#include "train/evaluate.h"
+
+namespace thimble::search {
+namespace fs = std::filesystem;
+using models::Model;
+
+namespace {
+
+double Seconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
+}
+
+// The losses that need no task: what warm-up on plain text trains on.
+proto::Objective WithoutLabels(const proto::Objective& objective) {
+  proto::Objective kept;
+  *kept.mutable_layer_map() = objective.layer_map();
+  for (const auto& loss : objective.loss())
+    if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
+  return kept;
+}
+
+std::string ToJson(const train::Evaluation& evaluation) {
+  nlohmann::json json;
+  for (const auto& metric : evaluation.metrics) json[metric.name] = metric.value;
+  json["loss"] = evaluation.loss;
+  for (size_t i = 0; i < evaluation.losses.size(); ++i)
+    json["loss/" + evaluation.loss_names[i]] = evaluation.losses[i];
+  return json.dump();
+}
+
+Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
+  Score score;
+  score.metrics = ToJson(evaluation);
+  if (fitness == proto::METRIC) {
+    score.value = evaluation.metrics.front().value;
+    score.standard_error = evaluation.metrics.front().standard_error;
+  } else {
+    score.value = -evaluation.loss;
+    score.standard_error = evaluation.loss_standard_error;
+  }
+  if (!std::isfinite(score.value)) score.reason = "the score is not finite";
+  return score;
+}
+
+}  // namespace
+
+struct Workbench::Impl {
+  Impl(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
+      : study(study), work(directory + "/work"), deployment(deployment),
+        task(data::FindTask(study.data().task())),
+        teacher(models::LoadPretrained(study.teacher().model())) {
+    models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name);
+    CheckTeacher();
+    const auto largest = LargestArchitecture(study.space(), Context());
+    // Objective's own checks (head counts, layer map) belong before any work.
+    distill::Objective(study.recipe().objective(), models::Resolve(largest), &teacher.model, true);
+    const data::WordPiece tokenizer(study.teacher().model());
+    const int threads = deployment.threads() > 0 ? deployment.threads() : Cores();
+    const auto rows = data::ReadRows(
+        task, data::SplitPath(task, study.data().directory(), task.train), study.data().train_rows());
+    const auto all =
+        data::Tokenize(rows, task, tokenizer, study.recipe().batching().max_length(), threads);
+    const size_t held = static_cast<size_t>(std::ceil(all.examples.size() * study.data().holdout()));
+    if (held >= all.examples.size())
+      throw BadRequest("data", "too few training rows to hold some out", std::to_string(all.examples.size()),
+                       "at least 2");
+    train = all.Slice(0, all.examples.size() - held);
+    holdout = all.Slice(all.examples.size() - held, all.examples.size());
+    if (study.warmup().has_corpus()) {
+      std::vector<std::string> files;
+      for (const auto& pattern : study.warmup().corpus().path())
+        for (const auto& file : Glob(pattern)) files.push_back(file);
+      corpus = data::TokenizeText(files, study.warmup().corpus().lines(), tokenizer,
+                                  study.recipe().batching().max_length(), threads);
+    }
+  }
+
+  SpaceContext Context() const {
+    return {.classes = static_cast<int>(task.labels.size()), .teacher_hidden = teacher.model.shape.hidden};
+  }
+
+  void CheckTeacher() const {
+    const auto& shape = teacher.model.shape;
+    const auto check = [&](const char* field, int given, int found) {
+      if (given != 0 && given != found)
+        throw BadRequest(std::string("teacher.") + field, "the model in " + study.teacher().model() + " differs",
+                         std::to_string(given), std::to_string(found));
+    };
+    check("hidden", study.teacher().hidden(), shape.hidden);
+    check("layers", study.teacher().layers(), static_cast<int>(shape.layers.size()));
+    const auto& space = study.space();
+    if (space.vocabulary() != shape.vocabulary)
+      throw BadRequest("space.vocabulary", "must be the teacher's, whose tokens the student reads",
+                       std::to_string(space.vocabulary()), std::to_string(shape.vocabulary));
+  }
+
+  proto::Recipe Recipe(int epochs) const {
+    proto::Recipe recipe = study.recipe();
+    recipe.set_epochs(epochs);
+    recipe.set_precision(choices.bfloat16 ? proto::BFLOAT16 : proto::FLOAT32);
+    return recipe;
+  }
+
+  const distill::SlicedStart& Start() {
+    if (!start) {
+      const auto& options = study.warmup().sliced();
+      const size_t rows = std::min<size_t>(options.rows(), train.examples.size());
+      const size_t held = std::min<size_t>(options.validate_rows(), holdout.examples.size());
+      Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) + " held out");
+      start = std::make_unique<distill::SlicedStart>(teacher.model,
+                                                     train::MakeBatches(train.Slice(0, rows), 32),
+                                                     train::MakeBatches(holdout.Slice(0, held), 32), options);
+    }
+    return *start;
+  }
+
+  // The supernet of the whole study, warmed up; made once, then read from disk.
+  const Model& Supernet() {
+    if (supernet) return *supernet;
+    const auto largest = LargestArchitecture(study.space(), Context());
+    auto made = study.warmup().has_sliced()
+                    ? Start().MakeSupernet(largest, study.seed())
+                    : models::MakeModel(largest, Context().classes, teacher.model.shape.hidden,
+                                        Random(study.seed()).Fork("supernet"));
+    if (corpus.examples.empty() || study.warmup().corpus().epochs() == 0) {
+      supernet = std::make_unique<Model>(std::move(made));
+      return *supernet;
+    }
+    proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
+    *recipe.mutable_objective() = WithoutLabels(recipe.objective());
+    if (recipe.objective().loss_size() == 0)
+      throw BadRequest("warmup.corpus", "plain text has no labels: the objective needs attention_scores or hidden_states");
+    const double rate = study.warmup().corpus().learning_rate();
+    if (recipe.optimizer().has_came()) recipe.mutable_optimizer()->mutable_came()->set_learning_rate(rate);
+    else recipe.mutable_optimizer()->mutable_adamw()->set_learning_rate(rate);
+    TrainOnce("warm-up on text", "warmup", recipe, corpus, nullptr, &made, {});
+    supernet = std::make_unique<Model>(std::move(made));
+    return *supernet;
+  }
+
+  // Trains `model` unless its result lies in work/NAME.safetensors already; a kill in between resumes from the checkpoint.
+  void TrainOnce(const std::string& what, const std::string& name, const proto::Recipe& recipe,
+                 const data::Dataset& data, const data::TaskEntry* labels, Model* model,
+                 std::function<models::Shape(int64_t)> view) {
+    const std::string result = work + "/" + name + ".safetensors";
+    const std::string identity = HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
+                                         std::to_string(study.seed()) + CanonicalText(study.warmup()));
+    if (fs::exists(result)) {
+      auto file = models::ReadSafetensors(result);
+      if (file.metadata["identity"] != identity)
+        throw BadRequest(result, "belongs to other settings; use a new study directory");
+      for (const auto& [key, tensor] : file.tensors) model->weights.at(key) = tensor;
+      return;
+    }
+    fs::create_directories(work);
+    train::Job job;
+    job.what = what;
+    job.recipe = recipe;
+    job.deployment = deployment;
+    job.train = &data;
+    job.task = labels;
+    job.teacher = &teacher.model;
+    job.members = {{.name = name, .model = model, .seed = study.seed(), .view = std::move(view)}};
+    job.checkpoint = work + "/" + name + ".checkpoint";
+    const auto results = train::Train(job);
+    if (!results[0].failure.empty()) throw WorkFailed(what, results[0].failure);
+    models::WriteSafetensors(result, model->weights, {{"identity", identity}});
+    fs::remove(job.checkpoint);
+  }
+
+  Model Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
+    const Model& from = Supernet();
+    return study.warmup().has_sliced() ? Start().MakeCandidate(from, architecture, report)
+                                       : models::CopyCandidate(from, architecture);
+  }
+
+  // Teacher outputs on the rows that rank, in evaluation order: computed once for all candidates.
+  const std::vector<models::Outputs>& TeacherOnHoldout() {
+    if (teacher_outputs.empty()) {
+      const distill::Objective objective(study.recipe().objective(),
+                                         models::Resolve(LargestArchitecture(study.space(), Context())),
+                                         &teacher.model, true);
+      teacher_outputs = train::TeacherOutputs(teacher.model, holdout, objective, kEvaluationBatch, choices.bfloat16);
+    }
+    return teacher_outputs;
+  }
+
+  train::Evaluation EvaluateOnHoldout(const Model& model, const models::Shape* candidate) {
+    const distill::Objective objective(study.recipe().objective(), candidate ? *candidate : model.shape,
+                                       &teacher.model, true);
+    train::EvaluateOptions options;
+    options.candidate = candidate;
+    options.teacher = &teacher.model;
+    options.teacher_outputs = &TeacherOnHoldout();
+    options.objective = &objective;
+    options.bfloat16 = choices.bfloat16;
+    options.batch_size = kEvaluationBatch;
+    return train::Evaluate(model, holdout, &task, options);
+  }
+
+  // Scores candidates side by side, one torch thread each where there are several.
+  std::vector<Score> EvaluateEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
+                                  const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
+    TeacherOnHoldout();
+    const int threads = std::max(1, std::min<int>(choices.members_threads, static_cast<int>(candidates.size())));
+    const int cores = deployment.threads() > 0 ? deployment.threads() : Cores();
+    std::vector<Score> scores(candidates.size());
+    Progress progress(what, static_cast<int64_t>(candidates.size()));
+    std::mutex mutex;
+    int done = 0;
+    ParallelFor(candidates.size(), threads, [&](size_t i) {
+      if (InterruptRequested()) throw Interrupted();
+      train::SetTorchThreads(std::max(1, cores / threads));
+      const auto begin = std::chrono::steady_clock::now();
+      scores[i] = ToScore(evaluate(candidates[i]), study.fitness());
+      scores[i].seconds = Seconds(begin);
+      const std::lock_guard lock(mutex);
+      progress.Update(++done);
+    });
+    train::SetTorchThreads(cores);
+    return scores;
+  }
+
+  std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates) {
+    Supernet();  // made before the candidates run side by side
+    return EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+      return EvaluateOnHoldout(Student(architecture, nullptr), nullptr);
+    });
+  }
+
+  std::vector<Score> Distilled(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
+    Supernet();
+    std::vector<Model> students;
+    students.reserve(candidates.size());
+    for (const auto& architecture : candidates) students.push_back(Student(architecture, nullptr));
+    train::Job job;
+    job.what = "stage " + stage.name() + ": distilling " + std::to_string(candidates.size());
+    job.recipe = Recipe(stage.evaluator().short_distillation().epochs());
+    job.deployment = deployment;
+    job.train = &train;
+    job.task = &task;
+    job.teacher = &teacher.model;
+    job.members_threads = choices.members_threads;
+    for (size_t i = 0; i < students.size(); ++i)
+      job.members.push_back({.name = models::ArchitectureHash(candidates[i]), .model = &students[i], .seed = study.seed()});
+    fs::create_directories(work);
+    // Named by its members: an unfinished round is found again, another round's is never mistaken for it.
+    std::string names;
+    for (const auto& member : job.members) names += member.name;
+    job.checkpoint = work + "/" + stage.name() + "-" + HashHex(names).substr(0, 12) + ".checkpoint";
+    const auto begin = std::chrono::steady_clock::now();
+    const auto results = train::Train(job);
+    const double each = Seconds(begin) / static_cast<double>(students.size());
+    std::vector<proto::Architecture> architectures = candidates;
+    std::vector<Score> scores(students.size());
+    for (size_t i = 0; i < students.size(); ++i) {
+      if (!results[i].failure.empty()) {
+        scores[i].value = std::nan("");
+        scores[i].reason = results[i].failure;
+      } else {
+        scores[i] = ToScore(EvaluateOnHoldout(students[i], nullptr), study.fitness());
+      }
+      scores[i].seconds = each;
+    }
+    fs::remove(job.checkpoint);
+    return scores;
+  }
+
+  static constexpr int kEvaluationBatch = 64;
+
+  proto::Study study;
+  std::string work;
+  proto::Deployment deployment;
+  const data::TaskEntry& task;
+  models::Pretrained teacher;
+  data::Dataset train, holdout, corpus;
+  Choices choices;
+  std::unique_ptr<distill::SlicedStart> start;
+  std::unique_ptr<Model> supernet;        // of the study, warmed up
+  std::unique_ptr<Model> stage_supernet;  // of a stage with the supernet evaluator, trained on the task
+  std::string stage_supernet_name;
+  std::vector<models::Outputs> teacher_outputs;
+};
+
+Workbench::Workbench(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
+    : impl_(std::make_unique<Impl>(study, directory, deployment)) {}
+Workbench::~Workbench() = default;
+
+SpaceContext Workbench::context() const { return impl_->Context(); }
+const models::Pretrained& Workbench::teacher() const { return impl_->teacher; }
+const data::TaskEntry& Workbench::task() const { return impl_->task; }
+const data::Dataset& Workbench::train() const { return impl_->train; }
+const data::Dataset& Workbench::holdout() const { return impl_->holdout; }
+
+Choices Workbench::Measure() const {
+  const int cores = impl_->deployment.threads() > 0 ? impl_->deployment.threads() : Cores();
+  return {.bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16,
+          .members_threads = cores};
+}
+
+void Workbench::Use(const Choices& choices) { impl_->choices = choices; }
+
+Model Workbench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
+  return impl_->Student(architecture, report);
+}
+
+void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {
+  if (!stage.evaluator().has_supernet() || impl_->stage_supernet_name == stage.name()) return;
+  impl_->Supernet();
+  // The stage's expressions at full size, cut from the study's supernet and refitted as any candidate is.
+  auto largest = LargestArchitecture(impl_->study.space(), impl_->Context());
+  const auto& base = space.base();
+  for (int i = 0; i < largest.layer_size(); ++i)
+    largest.mutable_layer(i)->mutable_ffn()->set_expression(base.layer(i).ffn().expression());
+  auto model = impl_->Student(largest, nullptr);
+  const Random random = Random(impl_->study.seed()).Fork("supernet views of " + stage.name());
+  const auto view = [&space, random](int64_t step) {
+    Random draw = random.Fork("step", static_cast<uint64_t>(step));
+    const auto sampled = space.Sample(&draw);
+    THIMBLE_CHECK(sampled.has_value(), "no feasible candidate to train the supernet with");
+    return models::Resolve(*sampled);
+  };
+  impl_->TrainOnce("stage " + stage.name() + ": training the supernet", "stage-" + stage.name(),
+                   impl_->Recipe(stage.evaluator().supernet().epochs()), impl_->train, &impl_->task, &model, view);
+  impl_->stage_supernet = std::make_unique<Model>(std::move(model));
+  impl_->stage_supernet_name = stage.name();
+}
+
+std::vector<double> Workbench::Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
+  const auto scores = impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates);
+  std::vector<double> values;
+  for (const auto& score : scores) values.push_back(score.value);
+  return values;
+}
+
+std::vector<Score> Workbench::Evaluate(const proto::Stage& stage,
+                                       const std::vector<proto::Architecture>& candidates) {
+  if (stage.evaluator().has_short_distillation()) return impl_->Distilled(stage, candidates);
+  const std::string what = "stage " + stage.name() + ": scoring";
+  if (stage.evaluator().has_untrained()) return impl_->Untrained(what, candidates);
+  return impl_->EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+    const auto shape = models::Resolve(architecture);
+    return impl_->EvaluateOnHoldout(*impl_->stage_supernet, &shape);
+  });
+}
+
+void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint) {
+  train::Job job;
+  job.what = "distilling the student";
+  job.recipe = impl_->Recipe(epochs);
+  job.deployment = impl_->deployment;
+  job.train = &impl_->train;
+  job.validate = &impl_->holdout;
+  job.task = &impl_->task;
+  job.teacher = &impl_->teacher.model;
+  job.members = {{.name = "student", .model = student, .seed = impl_->study.seed()}};
+  job.checkpoint = checkpoint;
+  const auto results = train::Train(job);
+  if (!results[0].failure.empty()) throw WorkFailed("distilling the student", results[0].failure);
+}
+
+}  // namespace thimble::search

@@ -1,0 +1,64 @@
+// Everything a study needs to score candidates: teacher, tokenized data, sliced start, warmed-up supernet. The Scorer of
+// search/controller.h, with LibTorch.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "search/controller.h"
+
+namespace thimble::models {
+struct Model;
+struct Pretrained;
+}
+namespace thimble::data {
+struct Dataset;
+struct TaskEntry;
+}
+namespace thimble::distill {
+struct SlicedReport;
+}
+namespace thimble::proto {
+class Deployment;
+class Recipe;
+}
+
+namespace thimble::search {
+
+// Choices made by measuring or by what the machine has, once; stored with the study so that a resume repeats them.
+struct Choices {
+  bool bfloat16 = false;
+  int members_threads = 1;  // members of a cohort that step at the same time
+};
+
+class Workbench final : public Scorer {
+ public:
+  // Loads teacher and data. Errors (exit 2) before any work: no teacher, no head, another class count, bad rows, a head count
+  // that the objective cannot use. `directory` is the study's: warm-up weights and checkpoints lie in directory/work.
+  Workbench(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment);
+  ~Workbench() override;
+
+  SpaceContext context() const;
+  const models::Pretrained& teacher() const;
+  const data::TaskEntry& task() const;
+  const data::Dataset& train() const;    // training rows without the held-out ones
+  const data::Dataset& holdout() const;  // what candidates are ranked on
+
+  Choices Measure() const;  // this machine's; decides what Choices holds
+  void Use(const Choices& choices);
+
+  void Prepare(const proto::Stage& stage, const StageSpace& space) override;
+  std::vector<double> Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
+
+  // A candidate as the study starts it: cropped from the warmed-up supernet and refitted. It has fit_dense.
+  models::Model Student(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);
+  // Distils `student` on the task with the study's recipe for `epochs`, resuming from `checkpoint` if it is there.
+  void Distil(models::Model* student, int epochs, const std::string& checkpoint);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace thimble::search

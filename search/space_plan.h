@@ -1,0 +1,39 @@
+// What StageSpace works out once: shared by space.cc and space_sampling.cc only.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/arch/expression_sampling.h"
+#include "search/feasible.h"
+#include "search/space.h"
+
+namespace thimble::search {
+
+// One layer as a stage sees it.
+struct LayerPlan {
+  std::vector<int> stacks;         // the values it may take, one if the stage does not vary it
+  std::vector<std::string> ratio;  // likewise
+  std::optional<models::ExpressionSampler> expressions;  // if the stage varies expressions
+};
+
+struct StageSpace::Plan {
+  struct Field {
+    int layer;
+    proto::Stage::Vary what;
+  };
+
+  proto::Study study;
+  proto::Stage stage;
+  proto::Architecture base;
+  SpaceContext context;
+  std::vector<LayerPlan> layers;
+  std::vector<Field> fields;  // that have more than one value in this stage
+  std::optional<FeasiblePoints>
+      points;  // over (stacks, ratio) of all layers, a layer's options with ratio running fastest
+
+  proto::Architecture WithOptions(
+      const std::vector<int>& options) const;  // base with these stacks and ratios
+};
+
+}  // namespace thimble::search

@@ -1,0 +1,51 @@
+// Trials on disk: SQLite in Optuna's RDB schema (revision v3.2.0.a), WAL, every write one transaction.
+// optuna-dashboard and Optuna's Python API open the file unchanged. Each stage of a study is one Optuna study
+// named "STUDY/STAGE".
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "search/strategy.h"
+
+namespace thimble::search {
+
+struct StoredTrial {
+  int number = 0;  // from 0 within the stage
+  int round = 0;
+  Trial trial;
+  int64_t deployed_parameters = 0;
+  double filter_score = 0;  // NaN: the stage has no filter
+  std::string metrics;      // JSON object: metric and loss names to values
+  std::string reason;       // of a failure
+  double seconds = 0;  // what evaluating it took (latency and times are left out of comparisons of two runs)
+};
+
+class Store {
+ public:
+  // Opens or creates the file. Error (exit 2) if it is no SQLite file, or one of another schema.
+  explicit Store(const std::string& path);
+  ~Store();
+
+  int OpenStage(const std::string& name);  // Optuna study id; created if new, direction MAXIMIZE
+  std::optional<int> FindStage(const std::string& name) const;  // creates nothing
+
+  // Facts decided once (user attributes of the stage's Optuna study): precision, threads, finished.
+  void SetFact(int stage, const std::string& key, const std::string& value);
+  std::optional<std::string> Fact(int stage, const std::string& key) const;
+
+  // A round: all its trials in one transaction, so a kill leaves a round whole or absent. Stacks and ratio
+  // are categorical parameters ("layer0/stacks", ...) where the stage varies them; expressions are user
+  // attributes ("layer0/expression"). Error (exit 1) if the first number does not follow the stored ones:
+  // another process has written.
+  void AppendRound(int stage, const std::vector<StoredTrial>& trials, const proto::Stage& spec,
+                   const proto::Space& space);
+  std::vector<StoredTrial> Trials(int stage) const;  // in number order
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace thimble::search

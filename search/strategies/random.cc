@@ -1,0 +1,35 @@
+// Random search: every suggestion an independent draw from the stage's feasible points.
+#include "search/strategy.h"
+
+namespace thimble::search {
+namespace {
+
+class RandomSearch final : public Strategy {
+ public:
+  RandomSearch(const StageSpace& space, Random random) : novelty_(space, random) {}
+
+  std::vector<proto::Architecture> Suggest(int count) override {
+    std::vector<proto::Architecture> suggestions;
+    while (static_cast<int>(suggestions.size()) < count) {
+      auto candidate = novelty_.Sample();
+      if (!candidate) break;
+      suggestions.push_back(std::move(*candidate));
+    }
+    return suggestions;
+  }
+
+  void Observe(const std::vector<Trial>& trials) override { novelty_.Observe(trials); }
+
+ private:
+  Novelty novelty_;
+};
+
+}  // namespace
+
+StrategyEntry random() {
+  return {.name = "random",
+          .make = [](const proto::Strategy&, const StageSpace& space, Random random)
+              -> std::unique_ptr<Strategy> { return std::make_unique<RandomSearch>(space, random); }};
+}
+
+}  // namespace thimble::search

@@ -1,0 +1,65 @@
+// Who proposes candidates. Ask and tell on pure data: a strategy's state is a function of its seed and of the
+// trials it has observed, in order, so a resumed search replays its trials and needs nothing else. Higher
+// values are better. Not thread-safe. One file a strategy in search/strategies, one line in
+// search/strategies.inc.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "search/space.h"
+
+namespace thimble::search {
+
+enum class TrialState { kComplete, kPruned /* thinned by the filter */, kFail };
+
+struct Trial {
+  proto::Architecture architecture;
+  TrialState state = TrialState::kComplete;
+  double value = 0;  // NaN unless complete
+  double standard_error = 0;
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  // Up to `count` feasible architectures, different (canonical form) from each other, from everything
+  // observed and from what was suggested since the last Observe: whoever skips a suggestion may see it again.
+  // Fewer when the space runs out.
+  virtual std::vector<proto::Architecture> Suggest(int count) = 0;
+  // Trials in trial order; how they are cut into calls makes no difference.
+  virtual void Observe(const std::vector<Trial>& trials) = 0;
+};
+
+// What strategies share: what has been seen, and a random stream that depends on the seed and on the number
+// of observed trials only, so that a resumed search goes on with the same numbers whether or not it repeats
+// its suggestions.
+class Novelty {
+ public:
+  Novelty(const StageSpace& space, Random seed);
+  void Observe(const std::vector<Trial>& trials);
+  bool Claim(const proto::Architecture& architecture);  // true if it is new; from now on it is not
+  // A new point at random, claimed. nullopt when the space has run out: every point of a stage of up to
+  // 100,000 points is found; beyond that, and where expressions vary, 2,000 draws in a row that are not new.
+  std::optional<proto::Architecture> Sample();
+  Random* random() { return &random_; }
+  const StageSpace& space() const { return space_; }
+
+ private:
+  const StageSpace& space_;
+  Random seed_, random_;
+  uint64_t observed_ = 0;
+  std::unordered_set<std::string> seen_, suggested_;  // canonical forms
+};
+
+struct StrategyEntry {
+  std::string name;  // oneof case in proto/study.proto
+  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random);
+};
+const std::vector<StrategyEntry>& Strategies();
+// Random search if `spec` names none. `space` must outlive the strategy.
+std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random);
+
+}  // namespace thimble::search

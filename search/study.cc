@@ -1,0 +1,134 @@
+// Cross-field rules of a study.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "search/controller.h"
+#include "search/space.h"
+
+namespace thimble::search {
+namespace {
+
+constexpr int kMostProposals = 1000000;  // of one round, before its filter
+
+// "study.textproto: stage[1].from", as the field checks write it.
+std::string At(const std::string& where, const std::string& path) {
+  return where.empty() ? path : where + ": " + path;
+}
+
+void CheckName(const std::string& name, const std::string& at) {
+  const bool plain =
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+      std::string::npos;
+  if (name.empty() || name.size() > 64 || !plain)
+    throw BadRequest(at, "a stage's name becomes part of file names", "\"" + name + "\"",
+                     "1 to 64 letters, digits, - or _");
+}
+
+void CheckFrom(const proto::Study& study, int index, const std::string& at) {
+  const auto& from = study.stage(index).from();
+  std::string earlier;
+  for (int i = 0; i < study.stage_size(); ++i) {
+    if (i < index) earlier += (i ? ", " : "") + study.stage(i).name();
+    if (study.stage(i).name() != from) continue;
+    if (i < index) return;
+    throw BadRequest(at, i == index ? "a stage cannot start from itself" : "names a stage that comes later",
+                     "\"" + from + "\"", earlier.empty() ? "nothing, in the first stage" : earlier);
+  }
+  throw BadRequest(at, "no stage has this name", "\"" + from + "\"",
+                   earlier.empty() ? "nothing, in the first stage" : earlier);
+}
+
+// Whether any layer offers more than one value of something the stage varies. Expressions always do.
+bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
+  for (const int what : stage.vary()) {
+    if (what == proto::Stage::EXPRESSION) return true;
+    for (int i = 0; i < space.layers(); ++i) {
+      const auto choices = LayerFeedForward(space, i);
+      if ((what == proto::Stage::STACKS ? choices.stacks_size() : choices.ratio_size()) > 1) return true;
+    }
+  }
+  return false;
+}
+
+void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::string& at) {
+  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "", "EXPRESSION, STACKS, RATIO");
+  for (int i = 0; i < stage.vary_size(); ++i)
+    if (std::find(stage.vary().begin(), stage.vary().begin() + i, stage.vary(i)) != stage.vary().begin() + i)
+      throw BadRequest(at + "[" + std::to_string(i) + "]", "named twice",
+                       proto::Stage::Vary_Name(stage.vary(i)));
+  if (!VariesSomething(stage, space))
+    throw BadRequest(at, "the space has a single value for everything this stage varies");
+}
+
+void CheckConstraints(const proto::Study& study, const SpaceContext& context, const std::string& where) {
+  for (int i = 0; i < study.constraint_size(); ++i) {
+    const auto& parameters = study.constraint(i).parameters();
+    const std::string at = At(where, "constraint[" + std::to_string(i) + "].parameters");
+    if (parameters.min() > parameters.max())
+      throw BadRequest(at + ".min", "above max", std::to_string(parameters.min()),
+                       "at most " + std::to_string(parameters.max()));
+    if (parameters.counting() == proto::PAPER && context.teacher_hidden <= 0)
+      throw BadRequest(at + ".counting",
+                       "PAPER counts a projection to the teacher's width, which is not known", "",
+                       "DEPLOYED, or give teacher.hidden");
+  }
+}
+
+void CheckStage(const proto::Study& study, int index, const std::string& where) {
+  const auto& stage = study.stage(index);
+  const std::string path = "stage[" + std::to_string(index) + "]";
+  const auto at = [&](const char* field) { return At(where, path + field); };
+  CheckName(stage.name(), at(".name"));
+  for (int i = 0; i < index; ++i)
+    if (study.stage(i).name() == stage.name())
+      throw BadRequest(at(".name"), "stage " + std::to_string(i) + " has the same name",
+                       "\"" + stage.name() + "\"");
+  CheckVary(stage, study.space(), at(".vary"));
+  if (stage.has_from()) CheckFrom(study, index, at(".from"));
+  const bool sliced = study.warmup().has_sliced();
+  if (stage.filter().has_sliced_score() && !sliced)
+    throw BadRequest(at(".filter.sliced_score"),
+                     "scores sliced candidates, but the study does not slice the teacher", "",
+                     "warmup { sliced {} }, or no filter");
+  if (stage.evaluator().has_untrained() && !sliced)
+    throw BadRequest(at(".evaluator.untrained"),
+                     "scores sliced candidates, but the study does not slice the teacher", "",
+                     "warmup { sliced {} }, or an evaluator that trains");
+  if (stage.has_filter() && std::ceil(stage.round() / stage.filter().keep()) > kMostProposals)
+    throw BadRequest(at(".filter.keep"),
+                     "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
+                     std::to_string(stage.filter().keep()));
+  const auto& evolution = stage.strategy().evolution();
+  if (stage.strategy().has_evolution() && evolution.tournament() > evolution.population())
+    throw BadRequest(at(".strategy.evolution.tournament"), "larger than the population",
+                     std::to_string(evolution.tournament()),
+                     "at most " + std::to_string(evolution.population()));
+}
+
+}  // namespace
+
+void ValidateStudy(const proto::Study& study, const SpaceContext& context, const std::string& where) {
+  ValidateSpace(study.space(), At(where, "space"));
+  const int teacher_layers = study.teacher().layers(), layers = study.space().layers();
+  if (study.warmup().has_sliced() && teacher_layers > 0 && teacher_layers % layers != 0)
+    throw BadRequest(At(where, "space.layers"), "a sliced start needs a depth that divides the teacher's",
+                     std::to_string(layers), "a divisor of " + std::to_string(teacher_layers));
+  CheckConstraints(study, context, where);
+  if (study.stage().empty()) throw BadRequest(At(where, "stage"), "a study has at least one stage");
+  for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, where);
+  // A stage with `from` can always keep what it starts from, which met the same constraints.
+  for (int i = 0; i < study.stage_size(); ++i)
+    if (!study.stage(i).has_from()) {
+      const auto seed = SeedArchitecture(study.space(), context);
+      try {
+        const StageSpace space(study, study.stage(i), seed, context);
+      } catch (const Error& error) {
+        throw Error(At(where, "stage[" + std::to_string(i) + "]: ") + error.what(), error.code());
+      }
+    }
+}
+
+}  // namespace thimble::search

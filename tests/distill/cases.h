@@ -1,0 +1,113 @@
+// Made-up outputs of a student and a teacher. A value depends on its coordinates only, so that a row is the
+// same in any batch and at any padding; what lies in padding is large, to show up if it enters a sum.
+#pragma once
+#include <torch/torch.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/hash.h"
+#include "distill/objective.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+
+constexpr int kHeads = 2, kWidth = 10, kTeacherWidth = 14, kClasses = 3, kVocabulary = 50;
+const std::vector<int> kLayerMap = {2, 4};
+
+inline float ValueAt(const std::string& what, std::vector<int64_t> at) {
+  const uint64_t hash =
+      Hash64({reinterpret_cast<const char*>(at.data()), at.size() * sizeof(int64_t)}, Hash64(what));
+  return static_cast<float>(static_cast<double>(hash >> 40) / (1 << 23) - 1);
+}
+
+struct Case {
+  models::Model student;
+  models::Outputs outputs, teacher;
+  models::Batch batch;
+  std::vector<int> layer_map = kLayerMap;
+
+  LossInput input() const { return {student, outputs, &teacher, batch, layer_map}; }
+  // What a gradient can flow to: scores, states, logits, projection.
+  std::vector<at::Tensor> Leaves() const {
+    std::vector<at::Tensor> leaves = outputs.scores;
+    leaves.insert(leaves.end(), outputs.hidden.begin(), outputs.hidden.end());
+    if (outputs.logits.defined()) leaves.push_back(outputs.logits);
+    for (const auto& [name, weight] : student.weights) leaves.push_back(weight);
+    return leaves;
+  }
+};
+
+// One sentence a length, numbered from `first`, padded to `padded` positions.
+inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_t first = 0,
+                     bool project = true) {
+  const auto rows = static_cast<int64_t>(lengths.size());
+  Case c;
+  c.batch.ids = torch::zeros({rows, padded}, torch::kLong);
+  c.batch.segments = torch::zeros({rows, padded}, torch::kLong);
+  c.batch.mask = torch::zeros({rows, padded});
+  c.batch.labels = torch::zeros({rows}, torch::kLong);
+  for (int64_t b = 0; b < rows; ++b) {
+    c.batch.mask[b].slice(0, 0, lengths[b]).fill_(1);
+    c.batch.labels[b] = (first + b) % kClasses;
+  }
+  const auto real = [&](int64_t b, int64_t t) { return t < lengths[b]; };
+  const auto states = [&](const std::string& what, int64_t width) {
+    at::Tensor out = torch::full({rows, padded, width}, 1e3f + static_cast<float>(what.size()));
+    auto to = out.accessor<float, 3>();
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t t = 0; t < padded; ++t)
+        for (int64_t k = 0; k < width && real(b, t); ++k) to[b][t][k] = ValueAt(what, {first + b, t, k});
+    return out;
+  };
+  const auto scores = [&](const std::string& what) {
+    at::Tensor out = torch::full({rows, kHeads, padded, padded}, 1e3f * static_cast<float>(what.size()));
+    auto to = out.accessor<float, 4>();
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t h = 0; h < kHeads; ++h)
+        for (int64_t q = 0; q < padded; ++q)
+          for (int64_t k = 0; k < padded; ++k)
+            if (real(b, q) && real(b, k)) to[b][h][q][k] = ValueAt(what, {first + b, h, q, k});
+    return out;
+  };
+  const auto logits = [&](const std::string& what) {
+    at::Tensor out = torch::empty({rows, kClasses});
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t k = 0; k < kClasses; ++k) out[b][k] = 3 * ValueAt(what, {first + b, k});
+    return out;
+  };
+  const int64_t width = project ? kWidth : kTeacherWidth;
+  for (int layer = 0; layer <= 2; ++layer) {
+    c.outputs.hidden.push_back(states("state" + std::to_string(layer), width));
+    if (layer < 2) c.outputs.scores.push_back(scores("scores" + std::to_string(layer)));
+  }
+  for (int layer = 0; layer <= 4; ++layer) {
+    c.teacher.hidden.push_back(states("teacher state" + std::to_string(layer), kTeacherWidth));
+    if (layer < 4) c.teacher.scores.push_back(scores("teacher scores" + std::to_string(layer)));
+  }
+  c.outputs.logits = logits("logits");
+  c.teacher.logits = logits("teacher logits");
+  if (project) {
+    at::Tensor weight = torch::empty({kTeacherWidth, kWidth}), bias = torch::empty({kTeacherWidth});
+    for (int64_t i = 0; i < kTeacherWidth; ++i) {
+      bias[i] = ValueAt("bias", {i});
+      for (int64_t j = 0; j < kWidth; ++j) weight[i][j] = ValueAt("weight", {i, j});
+    }
+    c.student.weights.Add("fit_dense.weight", weight);
+    c.student.weights.Add("fit_dense.bias", bias);
+  }
+  for (at::Tensor& leaf : c.Leaves()) leaf.requires_grad_();
+  return c;
+}
+
+inline std::unique_ptr<Loss> MakeLoss(const std::string& text) {
+  proto::Loss spec;
+  ParseText(text, "test", &spec);
+  for (const LossEntry& entry : Losses())
+    if (text.rfind(entry.name, 0) == 0) return entry.make(spec);
+  return nullptr;
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,155 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "tests/distill/cases.h"
+
+namespace thimble::distill {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string MessageOf(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kBadRequest);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(LayerMap, UniformTakesEveryLastLayer) {
+  EXPECT_THAT(LayerMap(6, 12, {}), ElementsAre(2, 4, 6, 8, 10, 12));
+  EXPECT_THAT(LayerMap(12, 12, {}), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12));
+  EXPECT_THAT(LayerMap(4, 12, {}), ElementsAre(3, 6, 9, 12));
+  EXPECT_THAT(LayerMap(1, 6, {}), ElementsAre(6));
+  EXPECT_THAT(LayerMap(3, 6, {}), ElementsAre(2, 4, 6));
+}
+
+TEST(LayerMap, AListIsTakenAsItIs) {
+  EXPECT_THAT(LayerMap(4, 6, {1, 1, 6, 3}), ElementsAre(1, 1, 6, 3));
+  EXPECT_THAT(LayerMap(4, 6, {2, 3, 5, 6}), ElementsAre(2, 3, 5, 6));
+}
+
+TEST(LayerMap, ErrorsNameDepthsAndAListThatFits) {
+  EXPECT_THAT(MessageOf([] { LayerMap(4, 6, {}); }),
+              AllOf(HasSubstr("4 layers"), HasSubstr("of 6"), HasSubstr("layer_map: [2, 3, 5, 6]")));
+  EXPECT_THAT(MessageOf([] { LayerMap(12, 6, {}); }),
+              HasSubstr("layer_map: [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]"));
+  EXPECT_THAT(MessageOf([] { LayerMap(3, 6, {2, 4}); }), AllOf(HasSubstr("[2, 4]"), HasSubstr("3 numbers")));
+  EXPECT_THAT(MessageOf([] { LayerMap(2, 6, {3, 7}); }), AllOf(HasSubstr("no layer 7"), HasSubstr("1 to 6")));
+  EXPECT_THAT(MessageOf([] { LayerMap(2, 6, {0, 6}); }), HasSubstr("no layer 0"));
+  // The list an error proposes must itself be accepted.
+  EXPECT_THAT(LayerMap(12, 6, {1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6}), testing::SizeIs(12));
+}
+
+models::Shape StudentShape(int layers = 2, int heads = kHeads) {
+  models::Shape shape;
+  shape.vocabulary = kVocabulary;
+  shape.hidden = kWidth;
+  shape.heads = heads;
+  shape.layers.resize(layers);
+  return shape;
+}
+
+models::Model Teacher(int classes = kClasses) {
+  models::Model teacher;
+  teacher.shape = StudentShape(4);
+  teacher.shape.hidden = kTeacherWidth;
+  teacher.classes = classes;
+  return teacher;
+}
+
+proto::Objective Spec(const std::string& text) {
+  proto::Objective spec;
+  ParseText(text, "test", &spec);
+  return spec;
+}
+
+TEST(Objective, SaysWhatItNeeds) {
+  const models::Model teacher = Teacher();
+  const Objective all(
+      Spec("loss {attention_scores {} weight: 2} loss {hidden_states {}} loss {soft_labels {}}"),
+      StudentShape(), &teacher, false);
+  EXPECT_TRUE(all.needs_scores() && all.needs_hidden() && all.needs_teacher());
+  EXPECT_THAT(all.layer_map(), ElementsAre(2, 4));
+  EXPECT_THAT(all.names(), ElementsAre("attention_scores", "hidden_states", "soft_labels"));
+  EXPECT_THAT(all.weights(), ElementsAre(2, 1, 1));
+  const Objective labels(Spec("loss {hard_labels {}}"), StudentShape(3), nullptr, true);
+  EXPECT_FALSE(labels.needs_scores() || labels.needs_hidden() || labels.needs_teacher());
+  EXPECT_THAT(labels.layer_map(), testing::IsEmpty());
+}
+
+TEST(Objective, DepthsMatterOnlyToLossesOverLayers) {
+  const models::Model teacher = Teacher();
+  EXPECT_NO_THROW(Objective(Spec("loss {soft_labels {}}"), StudentShape(3), &teacher, false));
+  EXPECT_THAT(
+      MessageOf([&] { Objective(Spec("loss {hidden_states {}}"), StudentShape(3), &teacher, false); }),
+      HasSubstr("layer_map"));
+  const Objective chosen(Spec("loss {hidden_states {}} layer_map: [1, 2, 4]"), StudentShape(3), &teacher,
+                         false);
+  EXPECT_THAT(chosen.layer_map(), ElementsAre(1, 2, 4));
+}
+
+TEST(Objective, ErrorsSayWhatToChange) {
+  const models::Model teacher = Teacher(), headless = Teacher(0);
+  const auto message = [&](const std::string& text, const models::Shape& student, const models::Model* with,
+                           bool labelled) {
+    return MessageOf([&] { Objective(Spec(text), student, with, labelled); });
+  };
+  EXPECT_THAT(message("", StudentShape(), &teacher, true),
+              AllOf(HasSubstr("no loss"), HasSubstr("hidden_states")));
+  EXPECT_THAT(
+      message("loss {hard_labels {}} loss {hidden_states {}}", StudentShape(), nullptr, true),
+      AllOf(HasSubstr("loss[1]"), HasSubstr("hidden_states needs a teacher"), HasSubstr("hard_labels")));
+  EXPECT_THAT(message("loss {attention_scores {}}", StudentShape(2, 5), &teacher, false),
+              AllOf(HasSubstr("attention_scores"), HasSubstr("5 heads"), HasSubstr("2 in the teacher"),
+                    HasSubstr("another attention loss")));
+  EXPECT_THAT(message("loss {soft_labels {}}", StudentShape(), &headless, false),
+              AllOf(HasSubstr("soft_labels"), HasSubstr("thimble finetune")));
+  EXPECT_THAT(message("loss {hard_labels {}}", StudentShape(), &teacher, false),
+              AllOf(HasSubstr("hard_labels"), HasSubstr("labels")));
+  for (const char* text : {"loss {soft_labels {temperature: 0}}", "loss {soft_labels {temperature: 101}}",
+                           "loss {hard_labels {} weight: -1}", "layer_map: [0] loss {hard_labels {}}"}) {
+    proto::Objective spec;
+    EXPECT_THROW(ParseText(text, "test", &spec), Error) << text;
+  }
+}
+
+TEST(Objective, TotalIsTheWeightedSumOfMeans) {
+  const models::Model teacher = Teacher();
+  const Objective objective(Spec("loss {attention_scores {} weight: 2} loss {hidden_states {} weight: 0.5}"
+                                 "loss {soft_labels {temperature: 2}} loss {hard_labels {} weight: 0}"),
+                            StudentShape(), &teacher, true);
+  const Case c = MakeCase({5, 2}, 6);
+  const auto sums = objective.Compute(c.student, c.outputs, &c.teacher, c.batch);
+  ASSERT_EQ(sums.size(), 4u);
+  double want = 0;
+  const char* texts[] = {"attention_scores {}", "hidden_states {}", "soft_labels {temperature: 2}",
+                         "hard_labels {}"};
+  for (size_t i = 0; i < 4; ++i) {
+    const LossSum one = MakeLoss(texts[i])->Compute(c.input());
+    EXPECT_EQ(sums[i].sum.item<float>(), one.sum.item<float>()) << texts[i];
+    EXPECT_EQ(sums[i].count, one.count);
+    want += objective.weights()[i] * one.sum.item<double>() / one.count;
+  }
+  const at::Tensor total = objective.Total(sums);
+  EXPECT_NEAR(total.item<double>() / want, 1, 1e-6);
+  total.backward();
+  for (const at::Tensor& leaf : c.Leaves()) EXPECT_TRUE(leaf.grad().defined());
+}
+
+TEST(Objective, MissingOutputsAreBrokenInvariants) {
+  const models::Model teacher = Teacher();
+  const Objective objective(Spec("loss {hidden_states {}}"), StudentShape(), &teacher, false);
+  Case c = MakeCase({5, 2}, 6);
+  EXPECT_THROW(objective.Compute(c.student, c.outputs, nullptr, c.batch), std::logic_error);
+  c.outputs.hidden.pop_back();
+  EXPECT_THROW(objective.Compute(c.student, c.outputs, &c.teacher, c.batch), std::logic_error);
+}
+
+}  // namespace
+}  // namespace thimble::distill

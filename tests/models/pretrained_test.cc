@@ -1,0 +1,290 @@
+#include "models/pretrained.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/safetensors.h"
+#include "tests/models/fixtures.h"
+
+namespace thimble::models {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const char kBert[] =
+    "vocabulary: 50 positions: 20 hidden: 12 heads: 3 ffn_hidden: 30 layer_norm_epsilon: 1e-7 embedding { "
+    "plain {} }";
+const std::vector<std::string> kLabels = {"no", "yes", "perhaps"};
+
+std::string BertText(const std::string& activation) {
+  const std::string layer = LayerText("linear(" + activation + "(linear(x,wb1)),wb2)");
+  return kBert + layer + layer;
+}
+
+std::string FreshDirectory(const std::string& name) {
+  const std::string path = ::testing::TempDir() + "/thimble_pretrained_" + name;
+  fs::remove_all(path);
+  fs::create_directories(path);
+  return path;
+}
+
+// A saved BERT to spoil.
+class SpoiltTest : public ::testing::Test {
+ protected:
+  SpoiltTest() : directory_(FreshDirectory("spoilt")), model_(ShakenModel(BertText("gelu_erf"))) {
+    SavePretrained(model_, kLabels, directory_);
+    config_ = json::parse(ReadFile(directory_ + "/config.json"));
+  }
+  ~SpoiltTest() override { fs::remove_all(directory_); }
+
+  Weights Tensors() { return ReadSafetensors(directory_ + "/model.safetensors").tensors; }
+  void Write(const Weights& tensors) { WriteSafetensors(directory_ + "/model.safetensors", tensors); }
+
+  std::string Failure() {
+    WriteFileAtomically(directory_ + "/config.json", config_.dump());
+    try {
+      LoadPretrained(directory_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), kBadRequest);
+      EXPECT_THAT(error.what(), HasSubstr(directory_));
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::string directory_;
+  Model model_;
+  json config_;
+};
+
+void ExpectSame(const Model& a, const Model& b) {
+  const Batch batch = MakeBatch({4, 9, 20});
+  EXPECT_TRUE(at::equal(Forward(a, batch).last, Forward(b, batch).last));
+  if (a.classes > 0) EXPECT_TRUE(at::equal(Forward(a, batch).logits, Forward(b, batch).logits));
+}
+
+TEST(PretrainedTest, PlainBertRoundTrip) {
+  for (const std::string activation : {"gelu_erf", "gelu", "relu"}) {
+    for (const int classes : {3, 0}) {
+      const std::string directory = FreshDirectory("plain");
+      Model model = ShakenModel(BertText(activation), classes, 16);
+      ASSERT_TRUE(IsPlainBert(model));
+      SavePretrained(model, classes > 0 ? kLabels : std::vector<std::string>{}, directory);
+      EXPECT_FALSE(fs::exists(directory + "/architecture.textproto"));
+      const Pretrained read = LoadPretrained(directory);
+      ExpectSame(model, read.model);
+      EXPECT_EQ(read.model.classes, classes);
+      EXPECT_EQ(read.model.teacher_hidden, 0);
+      EXPECT_EQ(read.label_names, classes > 0 ? kLabels : std::vector<std::string>{});
+      EXPECT_EQ(read.directory, directory);
+      EXPECT_TRUE(read.unused.empty() && read.initialised.empty());
+      const Weights tensors = ReadSafetensors(directory + "/model.safetensors").tensors;
+      EXPECT_TRUE(tensors.Has(classes > 0 ? "bert.encoder.layer.1.attention.output.LayerNorm.weight"
+                                          : "encoder.layer.1.attention.output.LayerNorm.weight"));
+      EXPECT_EQ(tensors.Has("classifier.weight"), classes > 0);
+      fs::remove_all(directory);
+    }
+  }
+}
+
+TEST(PretrainedTest, StudentRoundTrip) {
+  const std::string text = std::string(kTrigram) +
+                           LayerText("max(x,linear(gelu(linear(x,wb1)),wb2))", 3, "1/2") +
+                           LayerText("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/3");
+  for (const int classes : {3, 0}) {
+    const std::string directory = FreshDirectory("student");
+    const Model model = ShakenModel(text, classes, 16);
+    EXPECT_FALSE(IsPlainBert(model));
+    SavePretrained(model, classes > 0 ? kLabels : std::vector<std::string>{}, directory);
+    const Pretrained read = LoadPretrained(directory);
+    ExpectSame(model, read.model);
+    EXPECT_EQ(CanonicalArchitecture(read.model.architecture), CanonicalArchitecture(model.architecture));
+    EXPECT_FALSE(read.model.weights.Has("fit_dense.weight"));
+    EXPECT_EQ(read.label_names.size(), static_cast<size_t>(classes));
+    EXPECT_EQ(json::parse(ReadFile(directory + "/config.json"))["model_type"], "thimble");
+    fs::remove_all(directory);
+  }
+}
+
+TEST(PretrainedTest, WhatIsAPlainBert) {
+  const std::string erf = "linear(gelu_erf(linear(x,wb1)),wb2)";
+  auto plain = [](const std::string& text) {
+    return IsPlainBert(MakeModel(Architecture(text), 0, 0, Random(1)));
+  };
+  EXPECT_TRUE(plain(kPlain + LayerText(erf, 1, "1/2") + LayerText(erf, 1, "1/2")));
+  EXPECT_FALSE(plain(kPlain + LayerText(erf, 1, "1/2") + LayerText(erf)));
+  EXPECT_FALSE(plain(kPlain + LayerText(erf, 2)));
+  EXPECT_FALSE(plain(kPlain + LayerText(erf) + LayerText(kGeluBlock)));
+  EXPECT_FALSE(plain(kPlain + LayerText("linear(swish(linear(x,wb1)),wb2)")));
+  EXPECT_FALSE(plain(kTrigram + LayerText(erf)));
+  EXPECT_FALSE(plain(kPlain + std::string(" pooler: 7") + LayerText(erf)));
+}
+
+TEST_F(SpoiltTest, OldNamesPrefixAndLeftOvers) {
+  Weights old;
+  for (const auto& [name, tensor] : Tensors()) {
+    std::string renamed = name.rfind("bert.", 0) == 0 ? name.substr(5) : name;
+    const size_t norm = renamed.find("LayerNorm.");
+    if (norm != std::string::npos)
+      renamed = renamed.substr(0, norm + 10) + (renamed.back() == 't' ? "gamma" : "beta");
+    old.Add(renamed, tensor);
+  }
+  old.Add("embeddings.position_ids", at::arange(20).unsqueeze(0));
+  old.Add("cls.predictions.bias", at::zeros({50}));
+  Write(old);
+  const Pretrained read = LoadPretrained(directory_);
+  ExpectSame(model_, read.model);
+  EXPECT_THAT(read.unused, ElementsAre("cls.predictions.bias"));
+}
+
+TEST_F(SpoiltTest, HalfPrecisionBecomesFloat) {
+  Weights half;
+  for (const auto& [name, tensor] : Tensors()) half.Add(name, tensor.to(at::kBFloat16));
+  Write(half);
+  const Pretrained read = LoadPretrained(directory_);
+  const at::Tensor& tensor = read.model.weights.at("pooler.weight");
+  EXPECT_EQ(tensor.scalar_type(), at::kFloat);
+  EXPECT_TRUE(at::equal(tensor, model_.weights.at("pooler.weight").to(at::kBFloat16).to(at::kFloat)));
+}
+
+TEST_F(SpoiltTest, ClassifierWithoutPoolerIsNoHead) {
+  Weights rest;
+  for (const auto& [name, tensor] : Tensors()) {
+    if (name.find("pooler") == std::string::npos) rest.Add(name, tensor);
+  }
+  Write(rest);
+  const Pretrained read = LoadPretrained(directory_);
+  EXPECT_EQ(read.model.classes, 0);
+  EXPECT_FALSE(read.model.weights.Has("pooler.weight"));
+  EXPECT_THAT(read.unused, ElementsAre("classifier.bias", "classifier.weight"));
+}
+
+TEST_F(SpoiltTest, MissingTwiceAndMisshapenWeights) {
+  Weights rest;
+  for (const auto& [name, tensor] : Tensors()) {
+    if (name != "bert.encoder.layer.1.output.dense.bias") rest.Add(name, tensor);
+  }
+  Write(rest);
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("lacks"), HasSubstr("encoder.layer.1.output.dense.bias")));
+  rest.Add("bert.encoder.layer.1.output.dense.bias", at::zeros({13}));
+  Write(rest);
+  EXPECT_THAT(Failure(),
+              AllOf(HasSubstr("disagrees with config.json"), HasSubstr("[13]"), HasSubstr("[12]")));
+  rest.at("bert.encoder.layer.1.output.dense.bias") = at::zeros({12}, at::kLong);
+  Write(rest);
+  EXPECT_THAT(Failure(), HasSubstr("no floating-point numbers"));
+  rest.at("bert.encoder.layer.1.output.dense.bias") = at::zeros({12});
+  rest.Add("pooler.dense.bias", at::zeros({12}));
+  Write(rest);
+  EXPECT_THAT(Failure(), AllOf(HasSubstr("twice"), HasSubstr("bert.pooler.dense.bias")));
+}
+
+TEST_F(SpoiltTest, Config) {
+  const json good = config_;
+  auto failure = [&](const std::string& key, const json& value) {
+    config_ = good;
+    config_[key] = value;
+    return Failure();
+  };
+  EXPECT_THAT(failure("model_type", "roberta"), AllOf(HasSubstr("'roberta'"), HasSubstr("bert, thimble")));
+  EXPECT_THAT(failure("hidden_act", "mish"), AllOf(HasSubstr("'mish'"), HasSubstr("gelu, gelu_new")));
+  EXPECT_THAT(failure("position_embedding_type", "relative_key"), HasSubstr("absolute"));
+  EXPECT_THAT(failure("is_decoder", true), HasSubstr("is_decoder"));
+  EXPECT_THAT(failure("num_attention_heads", 5), HasSubstr("divide"));
+  EXPECT_THAT(failure("num_hidden_layers", 1), "no error") << "deeper files can be cut";
+  EXPECT_THAT(failure("num_hidden_layers", 3), HasSubstr("encoder.layer.2"));
+  EXPECT_THAT(failure("layer_norm_eps", "small"), HasSubstr("not a number"));
+  EXPECT_THAT(failure("layer_norm_eps", -1), HasSubstr("layer_norm_epsilon"));
+  EXPECT_THAT(failure("id2label", json{{"0", "a"}, {"1", "b"}}), HasSubstr("3 names"));
+  EXPECT_THAT(failure("id2label", json{{"0", "a"}, {"1", "b"}, {"3", "c"}}), HasSubstr("class 2"));
+  for (const json& value :
+       {json(-12), json(0), json(12.5), json("12"), json(1e300), json(nullptr), json(4000000000u)}) {
+    EXPECT_THAT(failure("hidden_size", value), HasSubstr("'hidden_size'")) << value;
+  }
+  config_ = good;
+  config_.erase("hidden_size");
+  EXPECT_THAT(Failure(), HasSubstr("'hidden_size' is missing"));
+  config_ = json::array();
+  EXPECT_THAT(Failure(), HasSubstr("not a JSON object"));
+}
+
+TEST_F(SpoiltTest, LabelsLeftOutAreNumbered) {
+  config_.erase("id2label");
+  EXPECT_EQ(Failure(), "no error");
+  EXPECT_THAT(LoadPretrained(directory_).label_names, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+}
+
+TEST_F(SpoiltTest, MissingFiles) {
+  fs::remove(directory_ + "/model.safetensors");
+  EXPECT_THAT(Failure(), HasSubstr("save_pretrained"));
+  EXPECT_THROW(LoadPretrained(directory_ + "/absent"), Error);
+}
+
+TEST(PretrainedTest, RequireAndAddHead) {
+  Pretrained teacher;
+  teacher.directory = "models/teacher";
+  teacher.model = ShakenModel(BertText("gelu_erf"), 0);
+  try {
+    RequireHead(teacher, 2, "mrpc");
+    FAIL() << "there is no head";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("thimble finetune models/teacher --task mrpc"));
+  }
+  const at::Tensor query = teacher.model.weights.at("layer.0.attention.query.weight");
+  AddHead(&teacher, 3, kLabels, Random(4));
+  EXPECT_NO_THROW(RequireHead(teacher, 3, "mrpc"));
+  EXPECT_THROW(RequireHead(teacher, 2, "mrpc"), Error);
+  EXPECT_THAT(teacher.initialised, ElementsAre("pooler.weight", "pooler.bias", "head.weight", "head.bias"));
+  EXPECT_TRUE(at::equal(teacher.model.weights.at("layer.0.attention.query.weight"), query));
+  EXPECT_EQ(Forward(teacher.model, MakeBatch({5, 6})).logits.sizes(), at::IntArrayRef({2, 3}));
+  // A second head replaces the first one and leaves the pooler.
+  const at::Tensor pooler = teacher.model.weights.at("pooler.weight");
+  teacher.initialised.clear();
+  AddHead(&teacher, 2, {"a", "b"}, Random(5));
+  EXPECT_THAT(teacher.initialised, ElementsAre("head.weight", "head.bias"));
+  EXPECT_TRUE(at::equal(teacher.model.weights.at("pooler.weight"), pooler));
+  EXPECT_EQ(teacher.model.weights.at("head.weight").size(0), 2);
+  EXPECT_EQ(teacher.label_names.size(), 2u);
+}
+
+TEST(PretrainedTest, CopiesTheTokenizerFilesThatAreThere) {
+  const std::string from = FreshDirectory("from"), to = FreshDirectory("to");
+  WriteFileAtomically(from + "/vocab.txt", "[PAD]\n");
+  WriteFileAtomically(from + "/README.md", "not a tokenizer");
+  CopyTokenizer(from, to);
+  EXPECT_EQ(ReadFile(to + "/vocab.txt"), "[PAD]\n");
+  EXPECT_FALSE(fs::exists(to + "/README.md"));
+  EXPECT_FALSE(fs::exists(to + "/tokenizer.json"));
+}
+
+// Models for transformers_check.py: what transformers must compute from our directories.
+TEST(PretrainedTest, LeavesCasesForTransformers) {
+  const std::string root = THIMBLE_PRETRAINED_CASES;
+  fs::remove_all(root);
+  for (const std::string activation : {"gelu_erf", "gelu", "relu"}) {
+    const std::string directory = root + "/" + activation;
+    fs::create_directories(directory);
+    const Model model = ShakenModel(BertText(activation));
+    SavePretrained(model, kLabels, directory);
+    const Batch batch = MakeBatch({4, 9, 20});
+    Weights expected;
+    expected.Add("input_ids", batch.ids);
+    expected.Add("token_type_ids", batch.segments);
+    expected.Add("attention_mask", batch.mask.to(at::kLong));
+    expected.Add("logits", Forward(model, batch).logits);
+    WriteSafetensors(directory + "/expected.safetensors", expected);
+  }
+}
+
+}  // namespace
+}  // namespace thimble::models

@@ -1,0 +1,212 @@
+// Writes small random models as ONNX with the outputs that Forward gives for them; onnx_check.py compares
+// ONNX Runtime's. What can be seen without a runtime is tested here.
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+#include <onnx/onnx_pb.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/model.h"
+#include "models/onnx.h"
+
+namespace thimble::models {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+struct Case {
+  std::string name;
+  std::string embedding;            // PlainEmbedding or TrigramEmbedding, as text
+  std::vector<std::string> layers;  // FeedForward as text
+  int classes = 0;
+};
+
+// Expression, stacks, ratio.
+std::string Ffn(const std::string& expression, int stacks = 1, const std::string& ratio = "1") {
+  return "expression: '" + expression + "' stacks: " + std::to_string(stacks) + " ratio: '" + ratio + "'";
+}
+
+const char kPlain[] = "plain {}", kTrigram[] = "trigram { width: 5 }";
+const char kBertFfn[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases = {
+      {"bert", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn), Ffn(kBertFfn)}, 3},
+      {"bert_without_head", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 0},
+      {"trigram", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2), Ffn(kBertFfn, 3, "1/2")}, 2},
+      {"trigram_without_head", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 3)}, 0},
+      {"cut_add", kPlain, {Ffn("linear(add(x,tanh(linear(x,wb1))),wb2)", 2, "1/2")}, 2},
+      {"cut_mul", kTrigram, {Ffn("linear(mul(sigmoid(linear(x,wb1)),x),wb2)", 1, "1/2")}, 2},
+      {"cut_max", kPlain, {Ffn("linear(max(linear(x,wb1),swish(x)),wb2)", 1, "1/3")}, 1},
+      {"around",
+       kPlain,
+       {Ffn("add(mul(x,tanh(x)),linear(relu(linear(max(x,elu(x)),wb1)),wb2))", 2, "1/2")},
+       2},
+  };
+  for (const char* unary : {"gelu", "gelu_erf", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "swish"})
+    cases.push_back({unary, kPlain, {Ffn(std::string("linear(") + unary + "(linear(x,wb1)),wb2)")}, 2});
+  for (const char* binary : {"add", "mul", "max"})
+    cases.push_back(
+        {binary, kPlain, {Ffn(std::string("linear(") + binary + "(linear(x,wb1),tanh(x)),wb2)")}, 2});
+  return cases;
+}
+
+proto::Architecture MakeArchitecture(const Case& item) {
+  std::string text =
+      "vocabulary: 40 positions: 16 hidden: 12 heads: 3 pooler: 10 layer_norm_epsilon: 0.01 embedding { " +
+      item.embedding + " }";
+  for (const std::string& ffn : item.layers)
+    text += " layer { mixer { self_attention {} } ffn { " + ffn + " } }";
+  proto::Architecture architecture;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &architecture)) << text;
+  return architecture;
+}
+
+// Every weight away from its initial value: a bias or LayerNorm that the graph leaves out must show.
+Model RandomModel(const Case& item, uint64_t seed = 7) {
+  Random random(seed);
+  Model model = MakeModel(MakeArchitecture(item), item.classes, 20, random);
+  for (const auto& [name, tensor] : model.weights) {
+    float* values = tensor.data_ptr<float>();
+    const double deviation = tensor.dim() == 2 ? 1.5 / std::sqrt(tensor.size(1)) : 0.4;
+    for (int64_t i = 0; i < tensor.numel(); ++i)
+      values[i] = static_cast<float>(values[i] + deviation * random.Normal());
+  }
+  return model;
+}
+
+// Rows of the given lengths, padded to the longest; padding carries a token id, which must not matter.
+Batch RandomBatch(const std::vector<int64_t>& lengths, Random random) {
+  const int64_t rows = static_cast<int64_t>(lengths.size()),
+                longest = *std::max_element(lengths.begin(), lengths.end());
+  Batch batch;
+  batch.ids = torch::empty({rows, longest}, torch::kLong);
+  batch.segments = torch::empty({rows, longest}, torch::kLong);
+  batch.mask = torch::zeros({rows, longest});
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < longest; ++i) {
+      batch.ids[row][i] = static_cast<int64_t>(random.Below(40));
+      batch.segments[row][i] = static_cast<int64_t>(random.Below(2));
+      if (i < lengths[row]) batch.mask[row][i] = 1;
+    }
+  }
+  return batch;
+}
+
+template <typename T>
+nlohmann::json ToJson(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.contiguous();
+  return {{"shape", flat.sizes().vec()},
+          {"values", std::vector<T>(flat.data_ptr<T>(), flat.data_ptr<T>() + flat.numel())}};
+}
+
+nlohmann::json InputsAndOutput(const Model& model, const Batch& batch) {
+  const torch::NoGradGuard no_grad;
+  const Outputs outputs = Forward(model, batch);
+  return {{"input_ids", ToJson<int64_t>(batch.ids)},
+          {"token_type_ids", ToJson<int64_t>(batch.segments)},
+          {"attention_mask", ToJson<int64_t>(batch.mask.to(torch::kLong))},
+          {"output", ToJson<float>(model.classes > 0 ? outputs.logits : outputs.last)}};
+}
+
+onnx::ModelProto Parse(const std::string& path) {
+  onnx::ModelProto parsed;
+  EXPECT_TRUE(parsed.ParseFromString(ReadFile(path))) << path;
+  return parsed;
+}
+
+TEST(Onnx, WritesEveryCaseWithExpectedOutputs) {
+  const std::string directory = THIMBLE_ONNX_CASES;
+  fs::remove_all(directory);
+  fs::create_directories(directory);
+  for (const Case& item : Cases()) {
+    SCOPED_TRACE(item.name);
+    const Model model = RandomModel(item);
+    WriteOnnx(model, directory + "/" + item.name + ".onnx");
+    nlohmann::json expected;
+    expected["layers"] = item.layers.size();
+    expected["hidden"] = model.shape.hidden;
+    expected["classes"] = item.classes;
+    // Uneven rows; the longest sequence the position table allows; one single token.
+    for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{7, 3, 5}, {16, 1}, {1}})
+      expected["runs"].push_back(InputsAndOutput(model, RandomBatch(lengths, Random(lengths.size()))));
+    WriteFileAtomically(directory + "/" + item.name + ".json", expected.dump());
+  }
+}
+
+TEST(Onnx, HoldsTheModelsWeightsAndNoOthers) {
+  const Case item{"", kTrigram, {Ffn(kBertFfn, 2, "1/2")}, 2};
+  const Model model = RandomModel(item);
+  const std::string path = testing::TempDir() + "/weights.onnx";
+  WriteOnnx(model, path);
+
+  const onnx::ModelProto parsed = Parse(path);
+  std::set<std::string> read, written;
+  for (const auto& node : parsed.graph().node()) read.insert(node.input().begin(), node.input().end());
+  for (const auto& tensor : parsed.graph().initializer()) {
+    EXPECT_TRUE(read.count(tensor.name())) << tensor.name() << " is not used";
+    EXPECT_TRUE(written.insert(tensor.name()).second) << tensor.name() << " stands twice";
+    if (!model.weights.Has(tensor.name())) {
+      EXPECT_LT(tensor.ByteSizeLong(), 100u) << tensor.name();
+      continue;
+    }
+    at::Tensor weight = model.weights.at(tensor.name());
+    if (tensor.name().find(".weight") != std::string::npos && weight.dim() == 2)
+      weight = weight.t().contiguous();
+    EXPECT_EQ(std::vector<int64_t>(tensor.dims().begin(), tensor.dims().end()), weight.sizes().vec())
+        << tensor.name();
+    EXPECT_EQ(tensor.raw_data(), std::string(static_cast<const char*>(weight.data_ptr()), weight.nbytes()));
+  }
+  for (const auto& [name, tensor] : model.weights)
+    EXPECT_EQ(written.count(name), name.rfind("fit_dense.", 0) == 0 ? 0u : 1u) << name;
+}
+
+TEST(Onnx, SaysWhichArchitectureItIs) {
+  const Case item{"", kPlain, {Ffn(kBertFfn)}, 2};
+  const std::string path = testing::TempDir() + "/architecture.onnx";
+  WriteOnnx(RandomModel(item), path);
+  const onnx::ModelProto parsed = Parse(path);
+  ASSERT_EQ(parsed.metadata_props_size(), 1);
+  EXPECT_EQ(parsed.metadata_props(0).key(), "architecture");
+  EXPECT_EQ(parsed.metadata_props(0).value(), CanonicalArchitecture(MakeArchitecture(item)));
+}
+
+TEST(Onnx, WritesTheSameBytesAgainOverAnOldFile) {
+  const Model model = RandomModel({"", kTrigram, {Ffn(kBertFfn)}, 2});
+  const std::string directory = testing::TempDir() + "/onnx_again", path = directory + "/model.onnx";
+  fs::remove_all(directory);
+  fs::create_directories(directory);
+  WriteOnnx(model, path);
+  const std::string first = ReadFile(path);
+  WriteFileAtomically(path, "an old file");
+  WriteOnnx(model, path);
+  EXPECT_TRUE(ReadFile(path) == first);
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), {}), 1) << "a temporary file was left";
+}
+
+TEST(Onnx, RefusesMoreThanProtobufCanHold) {
+  Model model = RandomModel({"", kPlain, {Ffn(kBertFfn)}, 2});
+  // One zero in memory, 2 GiB in the file.
+  model.weights.at("embedding.token") = torch::zeros({1, 1}).expand({1 << 20, 512});
+  const std::string path = testing::TempDir() + "/large.onnx";
+  fs::remove(path);
+  try {
+    WriteOnnx(model, path);
+    FAIL() << "written";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kBadRequest);
+    EXPECT_THAT(error.what(), HasSubstr("large.onnx"));
+    EXPECT_THAT(error.what(), HasSubstr("2064 MiB"));
+  }
+  EXPECT_FALSE(fs::exists(path));
+}
+
+}  // namespace
+}  // namespace thimble::models

@@ -1,0 +1,139 @@
+// CAME against a plain double-precision reading of algorithm 2 of its paper, on the shapes where loops go
+// wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/config.h"
+#include "optim/optimizer.h"
+#include "proto/optimizer.pb.h"
+#include "tests/optim/numbers.h"
+
+namespace thimble::optim {
+namespace {
+
+proto::Optimizer Spec(const std::string& text) {
+  proto::Optimizer spec;
+  ParseText(text, "test", &spec);
+  return spec;
+}
+
+// Algorithm 2 on a matrix, with torch's double tensors.
+struct Reference {
+  at::Tensor p, m, r, c, rr, cc;
+  explicit Reference(const at::Tensor& start)
+      : p(start.to(torch::kDouble)),
+        m(torch::zeros_like(p)),
+        r(torch::zeros({p.size(0), 1}, torch::kDouble)),
+        c(torch::zeros({1, p.size(1)}, torch::kDouble)),
+        rr(torch::zeros_like(r)),
+        cc(torch::zeros_like(c)) {}
+
+  void Step(const at::Tensor& gradient, double rate, const proto::Came& spec) {
+    const at::Tensor g = gradient.to(torch::kDouble), squares = g * g + spec.epsilon1();
+    r = spec.beta2() * r + (1 - spec.beta2()) * squares.sum(1, true);
+    c = spec.beta2() * c + (1 - spec.beta2()) * squares.sum(0, true);
+    at::Tensor u = g / (torch::matmul(r, c) / r.sum()).sqrt();
+    u = u / std::max(1.0, u.square().mean().sqrt().item<double>() / spec.clip_threshold());
+    m = spec.beta1() * m + (1 - spec.beta1()) * u;
+    const at::Tensor residual = (u - m).square() + spec.epsilon2();
+    rr = spec.beta3() * rr + (1 - spec.beta3()) * residual.sum(1, true);
+    cc = spec.beta3() * cc + (1 - spec.beta3()) * residual.sum(0, true);
+    p = p * (1 - rate * spec.weight_decay()) - rate * m / (torch::matmul(rr, cc) / rr.sum()).sqrt();
+  }
+};
+
+TEST(Came, AgreesWithAlgorithm2OnEveryShapeOfLoop) {
+  const std::vector<std::vector<int64_t>> shapes = {{1, 1},  {1, 7},   {5, 1},    {3, 16},   {9, 33},
+                                                    {64, 5}, {65, 31}, {129, 65}, {700, 130}};
+  const proto::Optimizer spec = Spec("came {learning_rate: 1e-3}");
+  for (uint32_t i = 0; i < shapes.size(); ++i) {
+    const at::Tensor value = StartValue(i, shapes[i]).requires_grad_();
+    Reference reference(value.detach());
+    const auto optimizer = MakeOptimizer(spec, {{"p", value}});
+    for (int step = 0; step < 20; ++step) {
+      const at::Tensor gradient = GradientValue(i, step, shapes[i]);
+      value.mutable_grad() = gradient;
+      optimizer->Step(0.5);
+      reference.Step(gradient, 0.5e-3, spec.came());
+    }
+    const double largest = reference.p.abs().max().item<double>();
+    EXPECT_LT((value.detach() - reference.p).abs().max().item<double>(), 2e-6 * largest) << shapes[i];
+  }
+}
+
+// 30,000 rows of like squares: a running float32 sum is off by 6e-5.
+TEST(Came, ColumnStatisticsOfALongTableAreExact) {
+  const at::Tensor value = torch::zeros({30000, 3}).requires_grad_();
+  const at::Tensor gradient = torch::full({30000, 3}, 0.1f);
+  value.mutable_grad() = gradient;
+  const auto optimizer = MakeOptimizer(Spec("came {learning_rate: 1e-3 beta2: 0}"), {{"p", value}});
+  optimizer->Step(1);
+  const double want = gradient.to(torch::kDouble).square()[0][0].item<double>();
+  for (const auto& [name, tensor] : optimizer->State())
+    if (name == "p/column") {
+      EXPECT_NEAR(tensor[1].item<double>() / want, 1, 2e-6);
+    }
+}
+
+TEST(Came, StateIsMomentumPlusFourVectors) {
+  const auto bytes = [](const std::vector<int64_t>& sizes) {
+    return MakeOptimizer(Spec("came {learning_rate: 1e-3}"), {{"p", torch::zeros(sizes).requires_grad_()}})
+        ->StateBytes();
+  };
+  EXPECT_EQ(bytes({30, 70}), 4 * (30 * 70 + 2 * 30 + 2 * 70));
+  EXPECT_EQ(bytes({40}), 4 * 2 * 40);
+  EXPECT_EQ(bytes({3, 4, 5}), 4 * 2 * 60);
+}
+
+TEST(Came, OtherTensorsAreUpdatedLikeOneVector) {
+  const at::Tensor cube = StartValue(0, {3, 4, 5}).requires_grad_(),
+                   flat = StartValue(0, {60}).requires_grad_();
+  const auto a = MakeOptimizer(Spec("came {learning_rate: 1e-2}"), {{"p", cube}});
+  const auto b = MakeOptimizer(Spec("came {learning_rate: 1e-2}"), {{"p", flat}});
+  for (int step = 0; step < 10; ++step) {
+    flat.mutable_grad() = GradientValue(0, step, {60});
+    cube.mutable_grad() = flat.grad().view({3, 4, 5}).clone();
+    a->Step(1);
+    b->Step(1);
+  }
+  EXPECT_TRUE(cube.flatten().equal(flat));
+  EXPECT_FALSE(flat.equal(StartValue(0, {60})));
+}
+
+// A momentum scaled in place by the rate would keep the step of a vector at 0.1 rates.
+TEST(Came, AVectorsStepGrowsToTheLearningRate) {
+  const at::Tensor value = torch::zeros({8}).requires_grad_();
+  const auto optimizer =
+      MakeOptimizer(Spec("came {learning_rate: 1e-3 beta2: 0 weight_decay: 0}"), {{"p", value}});
+  at::Tensor before;
+  for (int step = 0; step < 100; ++step) {
+    before = value.detach().clone();
+    value.mutable_grad() = torch::ones({8});
+    optimizer->Step(1);
+  }
+  EXPECT_NEAR((before - value.detach())[0].item<double>() / 1e-3, 1, 1e-3);
+}
+
+TEST(Came, TheFirstStepIsElevenLearningRatesLong) {
+  const at::Tensor value = torch::zeros({64, 64}).requires_grad_();
+  value.mutable_grad() = GradientValue(3, 0, {64, 64}).abs() + 0.5;
+  MakeOptimizer(Spec("came {learning_rate: 1e-3}"), {{"p", value}})->Step(1);
+  EXPECT_NEAR(value.detach().square().mean().sqrt().item<double>() / 1e-3, 11.1, 0.2);
+}
+
+TEST(Came, WarnsOnceWithoutWarmup) {
+  proto::Schedule none, some;
+  none.mutable_constant()->set_warmup_fraction(0);
+  const auto warned = [](const std::string& optimizer, const proto::Schedule& schedule) {
+    testing::internal::CaptureStderr();
+    CheckWarmup(Spec(optimizer), schedule);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(warned("came {learning_rate: 1e-3}", some), "");
+  EXPECT_EQ(warned("adamw {learning_rate: 1e-3}", none), "");
+  EXPECT_THAT(warned("came {learning_rate: 1e-3}", none), testing::HasSubstr("11 learning rates"));
+  EXPECT_EQ(warned("came {learning_rate: 1e-3}", none), "");
+}
+
+}  // namespace
+}  // namespace thimble::optim

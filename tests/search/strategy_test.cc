@@ -1,0 +1,268 @@
+#include "search/strategy.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "models/arch/architecture.h"
+#include "tests/search/studies.h"
+
+namespace thimble::search {
+namespace {
+
+// 4^6 ratios x 4^6 stacks; the best point is one corner-free combination.
+double ShapeObjective(const proto::Architecture& architecture) {
+  double value = 0;
+  for (int i = 0; i < architecture.layer_size(); ++i) {
+    const auto& ffn = architecture.layer(i).ffn();
+    value -= std::abs(ffn.stacks() - (1 + i % 4)) + (ffn.ratio() == (i % 2 ? "1/2" : "1/3") ? 0 : 1);
+  }
+  return value;
+}
+
+// Wants tanh and max somewhere in every layer, and short expressions.
+double ExpressionObjective(const proto::Architecture& architecture) {
+  double value = 0;
+  for (const auto& layer : architecture.layer()) {
+    const std::string& text = layer.ffn().expression();
+    value += (text.find("tanh") != std::string::npos) + (text.find("max") != std::string::npos) -
+             0.005 * text.size();
+  }
+  return value;
+}
+
+std::vector<Trial> Evaluate(const std::vector<proto::Architecture>& suggestions,
+                            double (*objective)(const proto::Architecture&)) {
+  std::vector<Trial> trials;
+  for (const auto& architecture : suggestions)
+    trials.push_back({architecture, TrialState::kComplete, objective(architecture)});
+  return trials;
+}
+
+proto::Strategy Spec(const std::string& name) {
+  proto::Strategy spec;
+  if (name == "evolution") {
+    spec.mutable_evolution()->set_population(16);
+    spec.mutable_evolution()->set_tournament(4);
+  } else {
+    ParseText(name + " {}", "strategy", &spec);
+  }
+  return spec;
+}
+
+std::string Text(const std::vector<proto::Architecture>& suggestions) {
+  std::string text;
+  for (const auto& architecture : suggestions) text += models::CanonicalArchitecture(architecture) + "\n";
+  return text;
+}
+
+double Best(const std::string& name, const StageSpace& space, uint64_t seed, int trials,
+            double (*objective)(const proto::Architecture&)) {
+  const auto strategy = MakeStrategy(Spec(name), space, Random(seed));
+  double best = -std::numeric_limits<double>::infinity();
+  for (int done = 0; done < trials; done += 4) {
+    const auto round = Evaluate(strategy->Suggest(4), objective);
+    for (const Trial& trial : round) best = std::max(best, trial.value);
+    strategy->Observe(round);
+  }
+  return best;
+}
+
+// Runs over every strategy in search/strategies.inc.
+class EveryStrategy : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStrategy, ::testing::ValuesIn([] {
+                           std::vector<std::string> names;
+                           for (const auto& entry : Strategies()) names.push_back(entry.name);
+                           return names;
+                         }()),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
+  const auto study = MakeStudy(kAnyLayer, "[EXPRESSION, STACKS, RATIO]", kPaperLimit);
+  const StageSpace space = MakeSpace(study);
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(1));
+  std::set<std::string> seen;
+  for (int round = 0; round < 12; ++round) {
+    const auto suggestions = strategy->Suggest(5);
+    ASSERT_EQ(suggestions.size(), 5u);
+    for (const auto& architecture : suggestions) {
+      EXPECT_TRUE(space.Feasible(architecture));
+      EXPECT_TRUE(seen.insert(models::CanonicalArchitecture(architecture)).second);
+    }
+    strategy->Observe(Evaluate(suggestions, ShapeObjective));
+  }
+}
+
+TEST_P(EveryStrategy, AskingAgainGivesOthers) {
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit, 6);
+  const StageSpace space = MakeSpace(study);
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(2));
+  std::set<std::string> seen;
+  for (int i = 0; i < 10; ++i)
+    for (const auto& architecture : strategy->Suggest(3))
+      EXPECT_TRUE(seen.insert(models::CanonicalArchitecture(architecture)).second);
+}
+
+TEST_P(EveryStrategy, ReplayGoesOnAlike) {
+  const auto study = MakeStudy(kAnyLayer, "[EXPRESSION, STACKS, RATIO]", kPaperLimit);
+  const StageSpace space = MakeSpace(study);
+  const auto make = [&] { return MakeStrategy(Spec(GetParam()), space, Random(3)); };
+  const auto first = make();
+  std::vector<std::vector<Trial>> stored;
+  for (int round = 0; round < 8; ++round) {
+    auto trials = Evaluate(first->Suggest(4), ExpressionObjective);
+    trials[1].state = TrialState::kPruned;
+    trials[1].value = std::nan("");
+    if (round % 3 == 0) trials[2].state = TrialState::kFail;
+    first->Observe(trials);
+    stored.push_back(trials);
+  }
+  const std::string expected = Text(first->Suggest(4)), later = Text(first->Suggest(4));
+
+  const auto observing = make(), asking = make(), singly = make();
+  for (const auto& round : stored) {
+    observing->Observe(round);
+    EXPECT_EQ(Text(asking->Suggest(4)), [&] {
+      std::vector<proto::Architecture> same;
+      for (const Trial& trial : round) same.push_back(trial.architecture);
+      return Text(same);
+    }());
+    asking->Suggest(7);  // more than was stored
+    asking->Observe(round);
+    for (const Trial& trial : round) singly->Observe({trial});
+  }
+  for (Strategy* resumed : {observing.get(), asking.get(), singly.get()}) {
+    EXPECT_EQ(Text(resumed->Suggest(4)), expected);
+    EXPECT_EQ(Text(resumed->Suggest(4)), later);
+  }
+}
+
+TEST_P(EveryStrategy, FindsEveryPointOfASmallSpaceThenStops) {
+  // Two layers of 16 options, those within the limit.
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", "min: 8500000 max: 9200000 counting: PAPER", 2);
+  const StageSpace space = MakeSpace(study);
+  const auto points = static_cast<size_t>(space.Points());
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(4));
+  std::set<std::string> seen;
+  for (size_t round = 0; round * 7 <= points + 7; ++round) {
+    const auto suggestions = strategy->Suggest(7);
+    for (const auto& architecture : suggestions) seen.insert(models::CanonicalArchitecture(architecture));
+    strategy->Observe(Evaluate(suggestions, ShapeObjective));
+  }
+  EXPECT_EQ(seen.size(), points);
+  EXPECT_TRUE(strategy->Suggest(3).empty());
+}
+
+TEST_P(EveryStrategy, StopsWhereExpressionsRunOut) {
+  // tanh and add up to height 3: the tanh one and, commuted ones counted once, two sums
+  // (EveryLowTreeComesOut).
+  const auto study = MakeStudy(
+      "layer { mixer { self_attention {} } ffn { stacks: 1 ratio: '1/2' "
+      "expression { unary: tanh binary: add max_height: 3 seed: 'linear(tanh(linear(x,wb1)),wb2)' } } }",
+      "EXPRESSION", "", 1);
+  const StageSpace space = MakeSpace(study);
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(5));
+  EXPECT_EQ(strategy->Suggest(50).size(), 3u);
+  EXPECT_TRUE(strategy->Suggest(50).empty());
+}
+
+TEST_P(EveryStrategy, AnotherSeedGivesOthers) {
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit);
+  const StageSpace space = MakeSpace(study);
+  EXPECT_NE(Text(MakeStrategy(Spec(GetParam()), space, Random(6))->Suggest(3)),
+            Text(MakeStrategy(Spec(GetParam()), space, Random(7))->Suggest(3)));
+}
+
+TEST(StrategyTest, CatalogueAndSchemaAgree) {
+  std::set<std::string> schema, catalogue;
+  const auto* kind = proto::Strategy::descriptor()->FindOneofByName("kind");
+  for (int i = 0; i < kind->field_count(); ++i) schema.insert(kind->field(i)->name());
+  for (const auto& entry : Strategies()) catalogue.insert(entry.name);
+  EXPECT_EQ(catalogue, schema);
+}
+
+TEST(StrategyTest, NoneNamedIsRandomSearch) {
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit);
+  const StageSpace space = MakeSpace(study);
+  EXPECT_EQ(Text(MakeStrategy({}, space, Random(8))->Suggest(5)),
+            Text(MakeStrategy(Spec("random"), space, Random(8))->Suggest(5)));
+}
+
+TEST(EvolutionTest, BeatsRandomSearchOnShapes) {
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", "");
+  const StageSpace space = MakeSpace(study);
+  double evolution = 0, random = 0;
+  int wins = 0;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    const double ours = Best("evolution", space, seed, 120, ShapeObjective);
+    const double theirs = Best("random", space, seed, 120, ShapeObjective);
+    evolution += ours / 10;
+    random += theirs / 10;
+    wins += ours > theirs;
+  }
+  EXPECT_GE(wins, 8);
+  EXPECT_GT(evolution, random + 1);
+  RecordProperty("evolution", std::to_string(evolution));
+  RecordProperty("random", std::to_string(random));
+}
+
+TEST(EvolutionTest, BeatsRandomSearchOnExpressions) {
+  const auto study = MakeStudy(kAnyLayer, "EXPRESSION", "");
+  const StageSpace space = MakeSpace(study);
+  double evolution = 0, random = 0;
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    evolution += Best("evolution", space, seed, 120, ExpressionObjective) / 5;
+    random += Best("random", space, seed, 120, ExpressionObjective) / 5;
+  }
+  EXPECT_GT(evolution, random + 0.5);
+  RecordProperty("evolution", std::to_string(evolution));
+  RecordProperty("random", std::to_string(random));
+}
+
+TEST(EvolutionTest, TheOldDieWhateverTheirValue) {
+  // A population of two: after two dull trials the splendid first pair is forgotten, and children resemble
+  // the dull ones.
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", "");
+  const StageSpace space = MakeSpace(study);
+  proto::Strategy spec;
+  spec.mutable_evolution()->set_population(2);
+  spec.mutable_evolution()->set_tournament(2);
+  const auto strategy = MakeStrategy(spec, space, Random(9));
+  auto dull = space.base(), splendid = LargestArchitecture(study.space(), kContext);
+  auto dull2 = dull, splendid2 = splendid;
+  dull2.mutable_layer(0)->mutable_ffn()->set_stacks(2);
+  splendid2.mutable_layer(0)->mutable_ffn()->set_stacks(3);
+  strategy->Observe({{splendid, TrialState::kComplete, 9}, {splendid2, TrialState::kComplete, 9}});
+  strategy->Observe({{dull, TrialState::kComplete, 1}, {dull2, TrialState::kComplete, 1}});
+  for (const auto& child : strategy->Suggest(5)) {
+    int stacks = 0;
+    for (const auto& layer : child.layer()) stacks += layer.ffn().stacks();
+    EXPECT_LE(stacks,
+              7 + 9);  // 6 or 7, at most three fields changed by 3; from the splendid ones: 23 - 9 or more
+  }
+}
+
+TEST(EvolutionTest, FailedAndPrunedTrialsAreNoParents) {
+  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", "");
+  const StageSpace space = MakeSpace(study);
+  proto::Strategy spec;
+  spec.mutable_evolution()->set_population(2);
+  spec.mutable_evolution()->set_tournament(8);
+  const auto strategy = MakeStrategy(spec, space, Random(10));
+  auto good = space.base(), better = good;
+  better.mutable_layer(0)->mutable_ffn()->set_stacks(2);
+  strategy->Observe({{good, TrialState::kComplete, 1}, {better, TrialState::kComplete, 2}});
+  auto failed = LargestArchitecture(study.space(), kContext), pruned = failed;
+  pruned.mutable_layer(0)->mutable_ffn()->set_stacks(3);
+  strategy->Observe({{failed, TrialState::kFail, 100}, {pruned, TrialState::kPruned, 100}});
+  for (const auto& child : strategy->Suggest(5)) {
+    int stacks = 0;
+    for (const auto& layer : child.layer()) stacks += layer.ffn().stacks();
+    EXPECT_LE(stacks, 16);
+  }
+}
+
+}  // namespace
+}  // namespace thimble::search

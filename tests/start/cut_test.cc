@@ -1,0 +1,149 @@
+// Steps 1 to 6: what a rotation leaves exact is exact, whatever is cut is the least.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "fixtures.h"
+
+namespace thimble::distill {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+SlicedStart Start(const models::Model& teacher) {
+  return SlicedStart(teacher, RandomBatches(6, 8, 1), RandomBatches(2, 8, 2), DefaultSliced());
+}
+
+std::string Ffn(int width) { return "ffn_hidden: " + std::to_string(width); }
+
+// Hidden states seen through fit_dense, scores and logits of student and teacher.
+void ExpectEqualToTeacher(const models::Model& student, const models::Model& teacher, double tolerance) {
+  torch::NoGradGuard no_grad;
+  models::Batch batch = RandomBatches(1, 8, 9)[0];
+  models::ForwardOptions options{.hidden = true, .scores = true};
+  models::Outputs s = models::Forward(student, batch, options), t = models::Forward(teacher, batch, options);
+  for (size_t i = 0; i < t.hidden.size(); ++i) {
+    EXPECT_LT(Difference(models::Linear(student, "fit_dense", s.hidden[i]), t.hidden[i], batch), tolerance) << i;
+  }
+  for (size_t i = 0; i < t.scores.size(); ++i) {
+    at::Tensor pairs = batch.mask.unsqueeze(1).unsqueeze(2) * batch.mask.unsqueeze(1).unsqueeze(3);
+    EXPECT_LT(((s.scores[i] - t.scores[i]).abs() * pairs).max().item<double>(), 4 * tolerance) << i;
+  }
+  EXPECT_LT((s.logits - t.logits).abs().max().item<double>(), 4 * tolerance);
+}
+
+TEST(CutTest, FullWidthWithUnitGainsIsTheTeacher) {
+  models::Model teacher = RandomTeacher(3, 32, 64, /*unit_gains=*/true);
+  models::Model student = Start(teacher).MakeSupernet(Encoder(3, 32, kBertBlock, Ffn(64)), 1);
+  ExpectEqualToTeacher(student, teacher, 1e-3);
+}
+
+TEST(CutTest, WiderStudentIsTheTeacherToo) {
+  models::Model teacher = RandomTeacher(2, 32, 64, true);
+  models::Model student = Start(teacher).MakeSupernet(Encoder(2, 48, kBertBlock, Ffn(64) + " pooler: 32"), 1);
+  ExpectEqualToTeacher(student, teacher, 1e-3);
+  // Yet no direction is dead: something reads from every channel.
+  EXPECT_GT(at::linalg_svdvals(student.weights.at("layer.0.ffn.0.up.weight")).min().item<double>(), 1e-4);
+}
+
+TEST(CutTest, TeacherInASubspaceIsRecovered) {
+  models::Model inner = RandomTeacher(2, 24, 48, true);
+  models::Model teacher = Start(inner).MakeSupernet(Encoder(2, 40, kBertBlock, Ffn(48) + " pooler: 24"), 1);
+  models::Model student = Start(teacher).MakeSupernet(Encoder(2, 24, kBertBlock, Ffn(48)), 1);
+  ExpectEqualToTeacher(student, teacher, 2e-3);
+}
+
+TEST(CutTest, TrigramOfFullRankIsTheTeachersEmbedding) {
+  models::Model teacher = RandomTeacher(1, 32, 64, false);
+  models::Model student =
+      Start(teacher).MakeSupernet(Encoder(1, 32, kBertBlock, Ffn(64) + " embedding { trigram { width: 32 } }"), 1);
+  models::Batch batch = RandomBatches(1, 8, 9)[0];
+  at::Tensor sum = models::Linear(student, "fit_dense", models::EmbeddingSum(student, batch));
+  EXPECT_LT(Difference(sum, models::EmbeddingSum(teacher, batch), batch), 1e-4);
+  EXPECT_NEAR(student.weights.at("embedding.token").std().item<double>(), 0.05, 1e-3);
+}
+
+// LayerNorm gains are not diagonal after a rotation, but what lies between two LayerNorms stays exact.
+TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
+  models::Model teacher = RandomTeacher(4, 32, 64, false);
+  models::Model student = Start(teacher).MakeSupernet(Encoder(2, 32, kBertBlock, Ffn(64)), 1);
+  models::Batch batch = RandomBatches(1, 8, 9)[0];
+  models::ForwardOptions options{.hidden = true, .scores = true};
+  at::Tensor x = models::Forward(teacher, batch, options).hidden[3];
+  at::Tensor p = student.weights.at("fit_dense.weight").t();
+  at::Tensor rotated = x.matmul(p.t());
+  // Layer 2 of 2 takes teacher layer 4 of 4; layer 1 would take layer 2.
+  models::Attention t = models::Attend(teacher, 3, x, batch, options);
+  models::Attention s = models::Attend(student, 1, rotated, batch, options);
+  EXPECT_LT((t.scores - s.scores).abs().max().item<double>(), 2e-3);
+  at::Tensor out = models::Linear(student, "layer.1.attention.out", s.context).matmul(p);
+  EXPECT_LT(Difference(out, models::Linear(teacher, "layer.3.attention.out", t.context), batch), 1e-3);
+  at::Tensor value = models::FeedForwardValue(student, 1, 0, student.shape.layers[1], rotated).matmul(p);
+  EXPECT_LT(Difference(value, models::FeedForwardValue(teacher, 3, 0, teacher.shape.layers[3], x), batch), 1e-3);
+}
+
+TEST(CutTest, MostImportantNeuronsComeFirst) {
+  models::Model teacher = RandomTeacher(1, 32, 64, true);
+  {
+    torch::NoGradGuard no_grad;
+    at::Tensor down = teacher.weights.at("layer.0.ffn.0.down.weight");
+    for (auto [neuron, factor] : {std::pair{41, 1e6}, {7, 1e4}, {20, 1e2}}) down.select(1, neuron).mul_(factor);
+  }
+  models::Model student =
+      Start(teacher).MakeSupernet(Encoder(1, 32, std::string(kBertBlock) + " stacks: 3", Ffn(2)), 1);
+  at::Tensor p = student.weights.at("fit_dense.weight").t(), up = teacher.weights.at("layer.0.ffn.0.up.weight");
+  auto expect_row = [&](const std::string& block, int row, int neuron) {
+    at::Tensor restored = student.weights.at(block + ".up.weight")[row].matmul(p);
+    EXPECT_LT((restored - up[neuron]).abs().max().item<double>(), 1e-4) << block << " " << row;
+  };
+  expect_row("layer.0.ffn.0", 0, 41);
+  expect_row("layer.0.ffn.0", 1, 7);
+  expect_row("layer.0.ffn.1", 0, 20);
+  EXPECT_EQ(student.weights.at("layer.0.ffn.1.down.weight").abs().max().item<double>(), 0);
+}
+
+TEST(CutTest, WhatTheTeacherDoesNotHaveIsReported) {
+  models::Model teacher = RandomTeacher(1, 32, 40, true);
+  SlicedStart start = Start(teacher);
+  std::string stacks = std::string(kBertBlock) + " stacks: 3";
+  models::Model supernet = start.MakeSupernet(Encoder(1, 32, stacks, Ffn(16)), 1);
+  SlicedReport report;
+  start.MakeCandidate(supernet, Encoder(1, 32, stacks, Ffn(16)), &report);
+  EXPECT_THAT(report.initialised, testing::ElementsAre("layer.0.ffn.2.up.weight"));  // 40 = 16 + 16 + 8
+  start.MakeCandidate(supernet, Encoder(1, 32, stacks + " ratio: '1/2'", Ffn(16)), &report);
+  EXPECT_THAT(report.initialised, testing::IsEmpty());
+  EXPECT_NEAR(supernet.weights.at("layer.0.ffn.2.up.weight").slice(0, 8).std().item<double>(), 0.02, 0.005);
+}
+
+template <typename Call>
+std::string Message(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(CutTest, ErrorsNameBothSides) {
+  models::Model teacher = RandomTeacher(3, 32, 64, true);
+  SlicedStart start = Start(teacher);
+  auto supernet = [&](const proto::Architecture& student) {
+    return Message([&] { start.MakeSupernet(student, 1); });
+  };
+  EXPECT_THAT(supernet(Encoder(3, 32, kBertBlock, "heads: 8")),
+              AllOf(HasSubstr("heads"), HasSubstr("student 8"), HasSubstr("teacher's, 4")));
+  EXPECT_THAT(supernet(Encoder(3, 16, kBertBlock)), AllOf(HasSubstr("pooler"), HasSubstr("16"), HasSubstr("32")));
+  EXPECT_THAT(supernet(Encoder(2, 32, kBertBlock)), AllOf(HasSubstr("2"), HasSubstr("3")));
+  proto::Architecture other = Encoder(3, 32, kBertBlock);
+  other.set_vocabulary(61);
+  EXPECT_THAT(supernet(other), AllOf(HasSubstr("vocabular"), HasSubstr("61"), HasSubstr("60")));
+  models::Model trigram = models::MakeModel(Encoder(1, 32, kBertBlock, "embedding { trigram {} }"), 0, 0, Random(1));
+  EXPECT_THAT(Message([&] { Start(trigram); }), HasSubstr("trigram"));
+  models::Model stacked = models::MakeModel(Encoder(1, 32, std::string(kBertBlock) + " stacks: 2"), 0, 0, Random(1));
+  EXPECT_THAT(Message([&] { Start(stacked); }), HasSubstr("2 stacks"));
+}
+
+}  // namespace
+}  // namespace thimble::distill

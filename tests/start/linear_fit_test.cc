@@ -1,0 +1,97 @@
+// Fitting the linear of wb2: against normal equations, planted weights, and the model's own forward pass.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "distill/start/output_path.h"
+#include "fixtures.h"
+
+namespace thimble::distill {
+namespace {
+
+at::Tensor Normal(std::vector<int64_t> sizes, uint64_t seed) {
+  Random random(seed);
+  at::Tensor x = at::empty(sizes);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  return x;
+}
+
+const char* const kExpressions[] = {
+    "linear(gelu(linear(x,wb1)),wb2)",
+    "gelu(linear(relu(linear(x,wb1)),wb2))",
+    "sigmoid(linear(relu(linear(x,wb1)),wb2))",
+    "tanh(linear(gelu(linear(x,wb1)),wb2))",
+    "relu(linear(gelu(linear(x,wb1)),wb2))",
+    "leaky_relu(linear(gelu(linear(x,wb1)),wb2))",
+    "elu(linear(gelu(linear(x,wb1)),wb2))",
+    "swish(linear(gelu(linear(x,wb1)),wb2))",
+    "add(linear(gelu(linear(x,wb1)),wb2),tanh(x))",
+    "mul(linear(gelu(linear(x,wb1)),wb2),x)",
+    "max(linear(gelu(linear(x,wb1)),wb2),x)",
+    "tanh(add(linear(swish(linear(x,wb1)),wb2),x))",
+    "mul(x,sigmoid(linear(gelu(linear(x,wb1)),wb2)))",
+    "linear(gelu(linear(max(x,tanh(x)),wb1)),wb2)",
+    "linear(relu(mul(linear(x,wb1),x)),wb2)",
+    "add(max(linear(gelu(linear(x,wb1)),wb2),x),sigmoid(x))",
+};
+
+class EveryExpression : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(All, EveryExpression, testing::ValuesIn(kExpressions));
+
+TEST_P(EveryExpression, PathAndInputGiveTheForwardPass) {
+  models::Model model = models::MakeModel(Encoder(1, 16, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
+  at::Tensor x = Normal({7, 16}, 1);
+  const models::LayerShape& shape = model.shape.layers[0];
+  at::Tensor expected = models::FeedForwardValue(model, 0, 0, shape, x.unsqueeze(0)).squeeze(0);
+  OutputPath path(model, 0, 0, shape, x);
+  at::Tensor u = models::Linear(model, "layer.0.ffn.0.down", SecondInput(model, 0, 0, shape, x));
+  EXPECT_LT((path.Apply(u) - expected).abs().max().item<double>(), 1e-6);
+  // Central differences of float32 functions: three digits, but for the few elements at a kink.
+  u = Normal({7, 16}, 9);
+  at::Tensor numeric = (path.Apply(u + 1e-2) - path.Apply(u - 1e-2)) / 2e-2;
+  at::Tensor off = (numeric - path.Derivative(u)).abs();
+  EXPECT_LT(off.median().item<double>(), 2e-3);
+}
+
+TEST_P(EveryExpression, FitComesNearPlantedWeights) {
+  models::Model model = models::MakeModel(Encoder(1, 8, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
+  at::Tensor x = Normal({600, 8}, 1), a = Normal({600, 8}, 2);
+  OutputPath path(model, 0, 0, model.shape.layers[0], x);
+  at::Tensor planted = 0.5 * Normal({8, 8}, 4), bias = 0.3 * Normal({8}, 5);
+  at::Tensor y = path.Apply(at::linear(a, planted, bias));
+  LinearWeights zero{at::zeros({8, 8}), at::zeros({8})};
+  LinearWeights fitted = LinearFit(a, 1e-6).Solve(path, y, zero);
+  auto error = [&](const LinearWeights& w) {
+    at::Tensor e = y - path.Apply(at::linear(a, w.weight, w.bias));
+    return (e * e).sum().item<double>();
+  };
+  at::Tensor spread = y - path.Apply(at::zeros_like(y));
+  EXPECT_LT(error(fitted), 0.02 * (spread * spread).sum().item<double>());
+}
+
+TEST(LinearFitTest, AffineSolutionIsThatOfTheNormalEquations) {
+  at::Tensor a = Normal({50, 6}, 1) + 2, y = Normal({50, 3}, 2) - 1, sliced = Normal({3, 6}, 3);
+  LinearWeights fitted = LinearFit(a, 0.1).Solve({}, y, {sliced, at::zeros({3})});
+  at::Tensor c = (a - a.mean(0)).to(at::kDouble), target = (y - y.mean(0)).to(at::kDouble);
+  at::Tensor gram = c.t().matmul(c), w0 = sliced.t().to(at::kDouble);
+  double lambda = 0.1 * gram.diagonal().mean().item<double>();
+  at::Tensor w = at::linalg_solve(gram + lambda * at::eye(6, at::kDouble), c.t().matmul(target) + lambda * w0);
+  EXPECT_LT((w.t() - fitted.weight).abs().max().item<double>(), 1e-5);
+  at::Tensor bias = y.mean(0) - fitted.weight.mv(a.mean(0));
+  EXPECT_LT((bias - fitted.bias).abs().max().item<double>(), 1e-5);
+}
+
+TEST(LinearFitTest, StrongRidgeKeepsTheSlicedWeights) {
+  at::Tensor a = Normal({50, 6}, 1), sliced = Normal({3, 6}, 3);
+  LinearWeights fitted = LinearFit(a, 1e7).Solve({}, Normal({50, 3}, 2), {sliced, at::zeros({3})});
+  EXPECT_LT((fitted.weight - sliced).abs().max().item<double>(), 1e-5);
+}
+
+TEST(LinearFitTest, ConstantInputFitsTheBiasAlone) {
+  at::Tensor a = at::ones({4, 6}), y = Normal({4, 3}, 2), sliced = Normal({3, 6}, 3);
+  LinearWeights fitted = LinearFit(a, 0.01).Solve({}, y, {sliced, at::zeros({3})});
+  EXPECT_TRUE(fitted.weight.equal(sliced));
+  EXPECT_LT((at::linear(a, fitted.weight, fitted.bias).mean(0) - y.mean(0)).abs().max().item<double>(), 1e-5);
+}
+
+}  // namespace
+}  // namespace thimble::distill

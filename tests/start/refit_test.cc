@@ -1,0 +1,197 @@
+// Step 7: a refit helps on held-out rows or does not happen.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "fixtures.h"
+
+namespace thimble::distill {
+namespace {
+
+const char* const kGelu = "expression: 'linear(gelu(linear(x,wb1)),wb2)'";
+
+struct Setting {
+  models::Model teacher = RandomTeacher(2, 32, 64, /*unit_gains=*/false);
+  SlicedStart start{teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced()};
+  proto::Architecture Student(const std::string& ffn) const {
+    return Encoder(2, 16, ffn, "ffn_hidden: 16 pooler: 32 embedding { trigram { width: 12 } }");
+  }
+  models::Model supernet = start.MakeSupernet(Student(std::string(kGelu) + " stacks: 4"), 1);
+};
+
+void ExpectFiniteAndNeverWorse(const models::Model& student, const SlicedReport& report) {
+  for (const BlockFit& block : report.blocks) {
+    EXPECT_GE(block.after, block.before) << block.block;
+    EXPECT_EQ(block.refitted, block.after > block.before) << block.block;
+    EXPECT_LE(block.after, 1) << block.block;
+    EXPECT_TRUE(std::isfinite(block.before)) << block.block;
+  }
+  for (const auto& [name, weight] : student.weights) {
+    EXPECT_TRUE(at::isfinite(weight).all().item<bool>()) << name;
+  }
+}
+
+// The small vocabulary's embedding is as good as its width allows after slicing; all else gains.
+void ExpectRefitted(const SlicedReport& report) {
+  for (const BlockFit& block : report.blocks) {
+    if (block.block != "embedding") EXPECT_TRUE(block.refitted) << block.block;
+  }
+}
+
+TEST(RefitTest, ReportNamesEveryBlockInOrder) {
+  Setting setting;
+  SlicedReport report;
+  models::Model student =
+      setting.start.MakeCandidate(setting.supernet, setting.Student(std::string(kGelu) + " stacks: 2"), &report);
+  std::vector<std::string> names;
+  for (const BlockFit& block : report.blocks) names.push_back(block.block);
+  EXPECT_THAT(names, testing::ElementsAre("embedding", "layer.0.attention", "layer.0.ffn.0", "layer.0.ffn.1",
+                                          "layer.1.attention", "layer.1.ffn.0", "layer.1.ffn.1"));
+  ExpectFiniteAndNeverWorse(student, report);
+}
+
+// The reported figures are those of a forward pass.
+TEST(RefitTest, ReportedVarianceIsThatOfTheForwardPass) {
+  Setting setting;
+  SlicedReport report;
+  models::Model student = setting.start.MakeCandidate(setting.supernet, setting.Student(kGelu), &report);
+  std::vector<at::Tensor> ours, goal;
+  for (const models::Batch& batch : RandomBatches(4, 16, 2)) {
+    at::Tensor places = batch.mask.flatten().nonzero().flatten();
+    models::ForwardOptions options{.hidden = true};
+    at::Tensor target = models::Forward(setting.teacher, batch, options)
+                            .hidden[2]
+                            .matmul(student.weights.at("fit_dense.weight"));
+    ours.push_back(models::Forward(student, batch, options).hidden[2].flatten(0, 1).index_select(0, places));
+    goal.push_back(target.flatten(0, 1).index_select(0, places));
+  }
+  at::Tensor y = at::cat(ours), t = at::cat(goal);
+  double r2 = 1 - (y - t).pow(2).sum().item<double>() / (t - t.mean(0)).pow(2).sum().item<double>();
+  EXPECT_NEAR(report.blocks.back().after, r2, 1e-3);
+  EXPECT_GT(r2, 0.3);
+}
+
+TEST(RefitTest, MoreStacksExplainMore) {
+  Setting setting;
+  double last = -1e9;
+  for (int stacks = 1; stacks <= 4; ++stacks) {
+    SlicedReport report;
+    models::Model student = setting.start.MakeCandidate(
+        setting.supernet, setting.Student(std::string(kGelu) + " stacks: " + std::to_string(stacks)), &report);
+    ExpectFiniteAndNeverWorse(student, report);
+    double first_layer = report.blocks[1 + stacks].after;
+    EXPECT_GT(first_layer, last) << stacks;
+    last = first_layer;
+  }
+}
+
+TEST(RefitTest, RefittingBeatsSlicing) {
+  Setting setting;
+  SlicedReport report;
+  setting.start.MakeCandidate(setting.supernet, setting.Student(std::string(kGelu) + " ratio: '1/4'"), &report);
+  ExpectRefitted(report);
+}
+
+// Three tokens cannot improve a student that is right already.
+TEST(RefitTest, RefusedRefitLeavesTheWeights) {
+  models::Model teacher = RandomTeacher(2, 32, 64, true);
+  proto::Architecture same = Encoder(2, 32, kBertBlock, "ffn_hidden: 64");
+  models::Model supernet =
+      SlicedStart(teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced()).MakeSupernet(same, 1);
+  SlicedStart tiny(teacher, RandomBatches(1, 1, 3, 3), RandomBatches(4, 16, 2), DefaultSliced());
+  // The basis of another sample is another one: only a student in this start's own basis is right.
+  models::Model rotated = tiny.MakeSupernet(same, 1);
+  for (const auto& [name, tensor] : rotated.weights) {
+    if (name.find("norm") == std::string::npos) continue;
+    if (name.find(".weight") != std::string::npos) tensor.fill_(1);
+  }
+  for (const auto& [name, tensor] : rotated.weights) {
+    if (name.find("norm.bias") == std::string::npos) continue;
+    tensor.copy_(rotated.weights.at("fit_dense.weight").t().mv(teacher.weights.at(name)));
+  }
+  SlicedReport report;
+  models::Model student = tiny.MakeCandidate(rotated, same, &report);
+  for (const BlockFit& block : report.blocks) {
+    EXPECT_FALSE(block.refitted) << block.block;
+    EXPECT_EQ(block.before, block.after);
+    EXPECT_GT(block.before, 0.99999) << block.block;
+  }
+  EXPECT_TRUE(SameWeights(student.weights, rotated.weights));
+  EXPECT_FALSE(SameWeights(student.weights, supernet.weights));
+}
+
+class OutputExpression : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(All, OutputExpression,
+                         testing::Values("gelu(linear(relu(linear(x,wb1)),wb2))",
+                                         "sigmoid(linear(relu(linear(x,wb1)),wb2))",
+                                         "tanh(linear(gelu(linear(x,wb1)),wb2))",
+                                         "relu(linear(gelu(linear(x,wb1)),wb2))",
+                                         "leaky_relu(linear(gelu(linear(x,wb1)),wb2))",
+                                         "elu(linear(gelu(linear(x,wb1)),wb2))",
+                                         "swish(linear(gelu(linear(x,wb1)),wb2))",
+                                         "mul(x,sigmoid(linear(gelu(linear(x,wb1)),wb2)))",
+                                         "max(linear(gelu(linear(x,wb1)),wb2),tanh(x))",
+                                         "add(linear(gelu(linear(x,wb1)),wb2),sigmoid(x))"));
+
+TEST_P(OutputExpression, IsRefittedInEveryBlock) {
+  Setting setting;
+  SlicedReport report;
+  models::Model student = setting.start.MakeCandidate(
+      setting.supernet, setting.Student("expression: '" + std::string(GetParam()) + "' stacks: 2"), &report);
+  ExpectFiniteAndNeverWorse(student, report);
+  ExpectRefitted(report);
+  EXPECT_GT(report.blocks[2].after, report.blocks[2].before + 0.01);
+}
+
+TEST(RefitTest, TwoRunsAndTwoThreadsAgreeBitForBit) {
+  Setting first, second;
+  EXPECT_TRUE(SameWeights(first.supernet.weights, second.supernet.weights));
+  proto::Architecture a = first.Student("expression: 'tanh(linear(gelu(linear(x,wb1)),wb2))' stacks: 2");
+  models::Model expected = first.start.MakeCandidate(first.supernet, a);
+  std::vector<models::Model> made(2);
+  std::vector<std::thread> threads;
+  for (models::Model& model : made) {
+    threads.emplace_back([&] { model = second.start.MakeCandidate(second.supernet, a); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const models::Model& model : made) EXPECT_TRUE(SameWeights(expected.weights, model.weights));
+}
+
+TEST(RefitTest, OneSentenceIsEnoughToRun) {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  for (int length : {3, 12}) {
+    std::vector<models::Batch> one = RandomBatches(1, 1, 4, length);
+    SlicedStart start(teacher, one, one, DefaultSliced());
+    proto::Architecture a = Encoder(2, 16, kGelu, "pooler: 32 embedding { trigram { width: 12 } }");
+    SlicedReport report;
+    models::Model student = start.MakeCandidate(start.MakeSupernet(a, 1), a, &report);
+    ExpectFiniteAndNeverWorse(student, report);
+  }
+}
+
+TEST(RefitTest, OneTokenIsEnoughToRun) {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  std::vector<models::Batch> one = {{at::full({1, 1}, 7, at::kLong), at::zeros({1, 1}, at::kLong), at::ones({1, 1}), {}}};
+  SlicedStart start(teacher, one, one, DefaultSliced());
+  proto::Architecture a = Encoder(2, 16, "expression: 'tanh(linear(gelu(linear(x,wb1)),wb2))'", "pooler: 32");
+  SlicedReport report;
+  models::Model student = start.MakeCandidate(start.MakeSupernet(a, 1), a, &report);
+  ExpectFiniteAndNeverWorse(student, report);
+}
+
+TEST(RefitTest, TeacherWithoutHeadAndOtherWidths) {
+  models::Model teacher = models::MakeModel(Encoder(4, 32, kBertBlock, "ffn_hidden: 64"), 0, 0, Random(1));
+  SlicedStart start(teacher, RandomBatches(6, 8, 1), RandomBatches(2, 8, 2), DefaultSliced());
+  for (int hidden : {12, 24}) {
+    proto::Architecture a = Encoder(2, hidden, kGelu);
+    SlicedReport report;
+    models::Model student = start.MakeCandidate(start.MakeSupernet(a, 1), a, &report);
+    EXPECT_FALSE(student.weights.Has("head.weight"));
+    ExpectFiniteAndNeverWorse(student, report);
+  }
+}
+
+}  // namespace
+}  // namespace thimble::distill

@@ -1,0 +1,103 @@
+"""Each wrong input gives one clear message and exit code 2, and nothing is written."""
+import shutil
+import unittest
+
+from fixture import Case, run
+
+
+class BadInput(Case):
+    def refuse(self, arguments, *fragments):
+        """Exit 2, one line that holds every fragment, and the same files as before."""
+        before = sorted(str(p) for p in self.root.rglob("*"))
+        done = run(*arguments, check=False)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+        self.assertEqual(len([line for line in done.stderr.splitlines() if line.startswith("thimble: ")]), 1, done.stderr)
+        self.assertEqual(before, sorted(str(p) for p in self.root.rglob("*")), "something was written")
+
+    def study_with(self, old, new):
+        study = self.init("study-" + str(abs(hash((old, new)))))
+        file = study / "study.textproto"
+        text = file.read_text()
+        self.assertIn(old, text)
+        file.write_text(text.replace(old, new, 1))
+        return study
+
+    def finetune(self, model=None, data=None, out="out"):
+        return ("finetune", model or self.root / "base", "--task", "sample", "--data", data or self.data, "--rows", 64, "--out",
+                self.root / out)
+
+    def data_with(self, change):
+        copy = self.root / f"data-{len(list(self.root.iterdir()))}"
+        shutil.copytree(self.data, copy)
+        file = copy / "SAMPLE/train.tsv"
+        lines = file.read_text().splitlines()
+        lines[5] = change(lines[5])
+        file.write_text("\n".join(lines) + "\n")
+        return copy
+
+    def model_with(self, change):
+        copy = self.root / f"model-{len(list(self.root.iterdir()))}"
+        shutil.copytree(self.root / "base", copy)
+        change(copy)
+        return copy
+
+    def test_misspelt_field(self):
+        study = self.study_with("stacks: [", "stakcs: [")
+        self.refuse(("search", study), "study.textproto:", "stakcs", "accepted: expression, stacks, ratio")
+
+    def test_value_out_of_range(self):
+        study = self.study_with("keep: 0.25", "keep: 1.5")
+        self.refuse(("search", study), "study.textproto:", "keep", "got 1.5", "at most 1")
+
+    def test_missing_teacher(self):
+        study = self.init("study-missing")
+        self.refuse(("search", study, "--set", "teacher.model=/nowhere/teacher"), "/nowhere/teacher")
+        self.refuse(self.finetune(model="/nowhere/model"), "/nowhere/model")
+
+    def test_teacher_without_head(self):
+        study = self.init("study-headless")
+        self.refuse(("search", study, "--set", f"teacher.model={self.root}/base"), "thimble finetune", "head")
+        architecture = self.root / "teacher/architecture.textproto"
+        self.refuse(("distill", self.root / "base", "--architecture", architecture, "--task", "sample", "--data", self.data,
+                     "--out", self.root / "x"), "thimble finetune", "head")
+
+    def test_truncated_safetensors(self):
+        def cut(directory):
+            file = directory / "model.safetensors"
+            file.write_bytes(file.read_bytes()[:-1000])
+        self.refuse(self.finetune(model=self.model_with(cut)), "model.safetensors")
+
+    def test_missing_column(self):
+        data = self.data_with(lambda line: line.rsplit("\t", 1)[0])
+        self.refuse(self.finetune(data=data), "train.tsv:6", "column")
+
+    def test_unknown_label(self):
+        data = self.data_with(lambda line: line.rsplit("\t", 1)[0] + "\tmaybe")
+        self.refuse(self.finetune(data=data), "train.tsv:6", "maybe", "accepted: 0, 1")
+
+    def test_unsatisfiable_constraint(self):
+        study = self.init("study-unsatisfiable")
+        self.refuse(("search", study, "--set", "constraint[0].parameters.max=1000", "--set", "constraint[0].parameters.min=1"),
+                    "constraint", "1000")
+
+    def test_unknown_task_and_command(self):
+        self.refuse(("finetune", self.root / "base", "--task", "nonsense", "--data", self.data, "--out", self.root / "out"),
+                    "nonsense", "mrpc")
+        done = run("serach", "x", check=False)
+        self.assertEqual(done.returncode, 2)
+
+    def test_output_is_not_overwritten(self):
+        self.refuse(self.finetune(out="teacher"), "teacher", "--force")
+
+    def test_head_counts_must_agree(self):
+        study = self.init("study-heads")
+        self.refuse(("search", study, "--set", "space.heads=2", "--set", "space.hidden=20"), "heads", "attention_scores")
+
+    def test_missing_data(self):
+        self.refuse(self.finetune(data=self.root / "nothing"), "train.tsv")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,74 @@
+"""The whole path on the generated task with a tiny teacher: every command, every file."""
+import json
+import sqlite3
+import unittest
+
+from fixture import Case, run
+
+
+class Path(Case):
+    def test_whole_path(self):
+        study = self.init("study", "--corpus", self.data / "corpus.txt")
+        text = (study / "study.textproto").read_text()
+        self.assertIn("stage {", text)
+
+        described = run("describe", study).stdout
+        self.assertIn("feasible", described)
+        self.assertIn("student layer learns from teacher layer", described)
+
+        before = sorted(p.name for p in study.iterdir())
+        run("search", study, "--dry-run")
+        self.assertEqual(before, sorted(p.name for p in study.iterdir()), "--dry-run wrote something")
+
+        searched = run("search", study).stdout
+        for stage in ("joint", "operators", "shape"):
+            self.assertIn(f"stage {stage}: best trial", searched)
+        with sqlite3.connect(study / "study.db") as db:
+            names = {row[0] for row in db.execute("select study_name from studies")}
+            scored = db.execute("select count(*) from trials where state in ('COMPLETE', 'PRUNED')").fetchone()[0]
+            trained = db.execute("select count(*) from trials where state = 'COMPLETE'").fetchone()[0]
+        self.assertEqual(names, {"study/joint", "study/operators", "study/shape"})
+        self.assertGreaterEqual(scored, 24)
+        self.assertGreaterEqual(trained, 8)
+        self.assertEqual(run("search", study).stdout, searched, "a finished study is read back")
+
+        shown = run("show", study).stdout
+        self.assertIn("Pareto front", shown)
+        report = (study / "report.html").read_text()
+        self.assertIn("<svg", report)
+        self.assertNotIn("http", report)
+
+        student = self.root / "student"
+        run("export", study, "--out", student, "--max-params", "60k", "--epochs", 1)
+        for name in ("config.json", "model.safetensors", "vocab.txt", "README.md", "architecture.textproto", "model.onnx",
+                     "study.textproto"):
+            self.assertTrue((student / name).is_file(), name)
+        run("export", study, "--out", self.root / "uniform", "--uniform", "--epochs", 0)
+
+        tuned = self.root / "tuned"
+        run("finetune", student, "--task", "sample", "--data", self.data, "--rows", 240, "--epochs", 1, "--teacher",
+            self.root / "teacher", "--out", tuned)
+        table = run("evaluate", self.root / "teacher", tuned, "--task", "sample", "--data", self.data, "--latency").stdout
+        self.assertIn("accuracy", table)
+        self.assertIn("latency ms", table)
+
+        told = json.loads(run("predict", tuned, "the cat", "a dog", "--json").stdout)
+        self.assertEqual(len(told["logits"]), 2)
+        self.assertAlmostEqual(sum(told["probabilities"]), 1, places=6)
+        self.assertEqual(told["input_ids"][0], 2)
+
+        distilled = self.root / "distilled"
+        run("distill", self.root / "teacher", "--architecture", student / "architecture.textproto", "--task", "sample",
+            "--data", self.data, "--rows", 240, "--epochs", 1, "--out", distilled)
+        self.assertTrue((distilled / "model.onnx").is_file())
+
+    def test_describe_explains_components(self):
+        came = run("describe", "optimizer", "came").stdout
+        self.assertIn("beta3", came)
+        self.assertIn("state:", came)
+        for topic in ("study", "optimizer", "loss", "task", "strategy", "evaluator", "stage", "recipe"):
+            self.assertTrue(run("describe", topic).stdout.strip())
+
+
+if __name__ == "__main__":
+    unittest.main()

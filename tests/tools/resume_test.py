@@ -1,0 +1,83 @@
+"""Killed with -9 at random moments and started again, fine-tuning and search end as if nothing had happened."""
+import hashlib
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from fixture import THIMBLE, Case, run
+
+
+def kill_until_done(arguments, generator, shortest, longest):
+    """Starts the command again and again, killing it after a random time, until it ends by itself. Returns the kills."""
+    kills = 0
+    while True:
+        process = subprocess.Popen([THIMBLE, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            # Ever longer, so that it ends even on a slow machine where one step takes longer than the first kills allow.
+            process.wait(timeout=generator.uniform(shortest, longest) * (1 + kills / 10))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stderr.close()
+            kills += 1
+            continue
+        error = process.stderr.read().decode()
+        process.stderr.close()
+        if process.returncode != 0:
+            raise AssertionError(f"exit {process.returncode} after {kills} kills\n{error}")
+        return kills
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Resume(Case):
+    def finetune(self, out):
+        return ("finetune", self.root / "base", "--task", "sample", "--data", self.data, "--rows", 640, "--epochs", 3, "--out",
+                out, "--checkpoint-seconds", "0.05")
+
+    def test_finetune(self):
+        run(*self.finetune(self.root / "whole"))
+        begin = time.time()
+        run(*self.finetune(self.root / "again"))
+        took = time.time() - begin
+        self.assertEqual(digest(self.root / "whole/model.safetensors"), digest(self.root / "again/model.safetensors"),
+                         "the same command gives the same bytes")
+        kills = kill_until_done(self.finetune(self.root / "killed"), random.Random(1), 0.2 * took, 0.7 * took)
+        self.assertGreaterEqual(kills, 1)
+        self.assertEqual(digest(self.root / "whole/model.safetensors"), digest(self.root / "killed/model.safetensors"))
+        self.assertFalse((self.root / "killed.checkpoint").exists())
+
+    def test_search(self):
+        whole, killed = self.init("whole-study"), self.init("killed-study")
+        begin = time.time()
+        run("search", whole)
+        took = time.time() - begin
+        kills = kill_until_done(("search", killed, "--checkpoint-seconds", "0.05"), random.Random(2), 0.1 * took, 0.4 * took)
+        self.assertGreaterEqual(kills, 2)
+        self.assertEqual(run("show", whole).stdout.replace("whole-study", "STUDY"),
+                         run("show", killed).stdout.replace("killed-study", "STUDY"))
+        for study in (whole, killed):
+            self.assertFalse(list((study / "work").glob("*.checkpoint")), "checkpoints of finished work are removed")
+
+    def test_interrupt_saves_and_says_so(self):
+        out = self.root / "interrupted"
+        process = subprocess.Popen([THIMBLE, *map(str, self.finetune(out))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        checkpoint = self.root / "interrupted.checkpoint"
+        while process.poll() is None and not checkpoint.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=60)[1].decode()
+        if process.returncode == 0:
+            self.skipTest("the run ended before the signal came")
+        self.assertEqual(process.returncode, 130)
+        self.assertIn("interrupted", error)
+        self.assertTrue(checkpoint.exists())
+        self.assertFalse(out.exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

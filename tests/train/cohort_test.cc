@@ -1,0 +1,257 @@
+#include "train/cohort.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "tests/train/toy.h"
+
+namespace thimble::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+Job ToyJob(const data::Dataset& data, const proto::Recipe& recipe) {
+  Job job;
+  job.what = "toy";
+  job.recipe = recipe;
+  job.deployment.set_threads(2);
+  job.train = &data;
+  return job;
+}
+
+TEST(CohortTest, FineTuningLearnsATask) {
+  const auto data = ToyData(240, 1), dev = ToyData(100, 2);
+  const auto task = ToyTask();
+  auto model = ToyModel(ToyArchitecture(), 3);
+  Job job = ToyJob(data, ToyRecipe(kLabels, 12));
+  job.validate = &dev;
+  job.task = &task;
+  job.members = {{.name = "only", .model = &model}};
+  const auto results = Train(job);
+  ASSERT_EQ(results[0].epochs.size(), 12u);
+  EXPECT_EQ(results[0].steps, 12 * 30);
+  EXPECT_EQ(results[0].failure, "");
+  EXPECT_GT(results[0].epochs.front().train_loss, 0.6);
+  EXPECT_LT(results[0].epochs.back().train_loss, 0.15);
+  ASSERT_EQ(results[0].epochs.back().validation.metrics.size(), 2u);
+  EXPECT_LT(results[0].epochs.front().validation.metrics[0].value, 0.8);
+  EXPECT_GT(results[0].epochs.back().validation.metrics[0].value, 0.9);
+  for (const auto& [name, tensor] : model.weights) {
+    EXPECT_FALSE(tensor.requires_grad()) << name;
+    EXPECT_FALSE(tensor.grad().defined()) << name;
+  }
+}
+
+TEST(CohortTest, DistillationBringsTheStudentNearItsTeacher) {
+  const auto data = ToyData(160, 1), dev = ToyData(60, 2);
+  const auto teacher = ToyTeacher(4);
+  auto student = ToyModel(ToyArchitecture(24, 2, "1/2"), 5, 32);
+  Job job = ToyJob(data, ToyRecipe("loss { hidden_states {} } loss { attention_scores {} }", 6));
+  job.validate = &dev;
+  job.teacher = &teacher;
+  job.members = {{.name = "only", .model = &student}};
+  const auto results = Train(job);
+  EXPECT_LT(results[0].epochs.back().train_loss, 0.5 * results[0].epochs.front().train_loss);
+  EXPECT_LT(results[0].epochs.back().validation.loss, 0.7 * results[0].epochs.front().validation.loss);
+}
+
+// One member's weights and epoch losses after training beside `company` others.
+struct Outcome {
+  std::vector<std::string> bytes;
+  std::vector<double> losses;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome TrainInCompany(int company, int position, int members_threads, proto::Precision precision) {
+  const auto data = ToyData(60, 1), dev = ToyData(20, 2);
+  const auto teacher = ToyTeacher(4);
+  auto recipe = ToyRecipe(kDistillation, 2, "dropout: 0.1", "came { learning_rate: 3e-3 }");
+  recipe.set_precision(precision);
+  Job job = ToyJob(data, recipe);
+  job.validate = &dev;
+  job.teacher = &teacher;
+  job.members_threads = members_threads;
+  std::vector<models::Model> models;
+  models.reserve(company + 1);
+  for (int i = 0; i <= company; ++i) {
+    const bool watched = i == position;
+    models.push_back(
+        ToyModel(ToyArchitecture(24, watched ? 1 : 1 + i % 3, "1/2"), watched ? 9 : 100 + i, 32));
+    job.members.push_back(
+        {.name = "m" + std::to_string(i), .model = &models[i], .seed = watched ? 5u : 1000u + i});
+  }
+  const auto results = Train(job);
+  Outcome outcome{Bytes(models[position]), {}};
+  for (const auto& epoch : results[position].epochs) {
+    outcome.losses.push_back(epoch.train_loss);
+    outcome.losses.push_back(epoch.validation.loss);
+  }
+  return outcome;
+}
+
+TEST(CohortTest, AMembersResultDoesNotDependOnItsCompany) {
+  for (const auto precision : {proto::FLOAT32, proto::BFLOAT16}) {
+    for (const int members_threads : {1, 2}) {
+      const auto alone = TrainInCompany(0, 0, members_threads, precision);
+      EXPECT_TRUE(alone == TrainInCompany(2, 1, members_threads, precision)) << members_threads;
+      EXPECT_TRUE(alone == TrainInCompany(7, 6, members_threads, precision)) << members_threads;
+    }
+  }
+}
+
+TEST(CohortTest, SeedChangesDropoutOnly) {
+  const auto data = ToyData(40, 1);
+  const auto train = [&](uint64_t seed, const std::string& more) {
+    auto model = ToyModel(ToyArchitecture(), 3);
+    Job job = ToyJob(data, ToyRecipe(kLabels, 1, more));
+    job.members = {{.name = "only", .model = &model, .seed = seed}};
+    Train(job);
+    return Bytes(model);
+  };
+  EXPECT_EQ(train(1, ""), train(2, ""));
+  EXPECT_EQ(train(1, "dropout: 0.2"), train(1, "dropout: 0.2"));
+  EXPECT_NE(train(1, "dropout: 0.2"), train(2, "dropout: 0.2"));
+  EXPECT_NE(train(1, "seed: 1"), train(1, "seed: 2"));  // the recipe's seed: data order
+}
+
+TEST(CohortTest, ABrokenMemberStopsAloneAndItsCompanionIsUntouched) {
+  const auto data = ToyData(40, 1), dev = ToyData(20, 2);
+  auto alone = ToyModel(ToyArchitecture(), 3), beside = ToyModel(ToyArchitecture(), 3);
+  auto broken = ToyModel(ToyArchitecture(), 4);
+  broken.weights.at("head.weight")[0][0] = std::nan("");
+  const auto before = Bytes(broken);
+  Job job = ToyJob(data, ToyRecipe(kLabels, 2));
+  job.validate = &dev;
+  job.members = {{.name = "alone", .model = &alone}};
+  const auto expected = Train(job);
+  job.members_threads = 1;
+  job.members = {{.name = "broken", .model = &broken}, {.name = "beside", .model = &beside}};
+  const auto results = Train(job);
+  EXPECT_THAT(results[0].failure, HasSubstr("loss is nan at step 1"));
+  EXPECT_EQ(results[0].steps, 0);
+  EXPECT_TRUE(results[0].epochs.empty());
+  EXPECT_EQ(Bytes(broken), before);
+  EXPECT_EQ(results[1].failure, "");
+  EXPECT_EQ(results[1].steps, 10);
+  EXPECT_EQ(Bytes(beside), Bytes(alone));
+  EXPECT_EQ(results[1].epochs[1].train_loss, expected[0].epochs[1].train_loss);
+}
+
+TEST(CohortTest, InfiniteGradientsStopTheMemberBeforeTheyReachItsWeights) {
+  const auto data = ToyData(16, 1);
+  auto model = ToyModel(ToyArchitecture(), 3);
+  // The loss is finite; squares of the gradients are not.
+  model.weights.at("head.weight").mul_(1e30);
+  const auto before = Bytes(model);
+  Job job = ToyJob(data, ToyRecipe(kLabels, 1, "clip_norm: 0"));
+  job.members = {{.name = "only", .model = &model}};
+  const auto results = Train(job);
+  EXPECT_THAT(results[0].failure, HasSubstr("gradient norm"));
+  EXPECT_EQ(results[0].steps, 0);
+  EXPECT_EQ(Bytes(model), before);
+}
+
+TEST(CohortTest, WeightsOutsideTheViewAreLeftAlone) {
+  const auto data = ToyData(40, 1);
+  const auto teacher = ToyTeacher(4);
+  auto supernet = ToyModel(ToyArchitecture(24, 3), 5, 32);
+  const auto before = supernet.weights.Clone();
+  const auto small = models::Resolve(ToyArchitecture(24, 2, "1/2"));
+  Job job = ToyJob(data, ToyRecipe("loss { hidden_states {} }", 1, "", "came { learning_rate: 1e-3 }"));
+  job.teacher = &teacher;
+  std::vector<int64_t> steps;
+  job.members = {{.name = "supernet", .model = &supernet, .view = [&](int64_t step) {
+                    steps.push_back(step);
+                    return small;
+                  }}};
+  Train(job);
+  EXPECT_EQ(steps, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  for (const auto& [name, tensor] : supernet.weights) {
+    // The third stack is not in the view; pooler and head are not in the objective.
+    const bool unused = name.find("ffn.2.") != std::string::npos || name.rfind("pooler", 0) == 0 ||
+                        name.rfind("head", 0) == 0;
+    EXPECT_EQ(at::equal(tensor, before.at(name)), unused) << name;
+  }
+}
+
+TEST(CohortTest, Refusals) {
+  const auto data = ToyData(16, 1);
+  auto model = ToyModel(ToyArchitecture(), 3);
+  const auto message = [&](const data::Dataset& rows, const proto::Recipe& recipe) -> std::string {
+    Job job = ToyJob(rows, recipe);
+    job.members = {{.name = "only", .model = &model}};
+    try {
+      Train(job);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(data, ToyRecipe(kLabels, 1)), "");
+  EXPECT_THAT(message(data::Dataset{.classes = 2}, ToyRecipe(kLabels, 1)), HasSubstr("no rows"));
+  auto foreign = data;
+  foreign.examples[3].ids[1] = 50;
+  EXPECT_THAT(message(foreign, ToyRecipe(kLabels, 1)), HasSubstr("token id"));
+  foreign = data;
+  foreign.examples[3].label = 2;
+  EXPECT_THAT(message(foreign, ToyRecipe(kLabels, 1)), HasSubstr("label"));
+  foreign = data;
+  foreign.examples[3].ids.resize(33, 9);
+  foreign.examples[3].segments.resize(33, 0);
+  EXPECT_THAT(message(foreign, ToyRecipe(kLabels, 1)), HasSubstr("position"));
+  EXPECT_THAT(message(data, ToyRecipe("", 1)), HasSubstr("at least one loss"));
+}
+
+TEST(CohortTest, ThreadSettingsAreTheCallersAgainAfterwards) {
+  SetTorchThreads(1);
+  const auto data = ToyData(16, 1);
+  auto model = ToyModel(ToyArchitecture(), 3);
+  Job job = ToyJob(data, ToyRecipe(kLabels, 1));
+  job.members = {{.name = "only", .model = &model}};
+  Train(job);
+  EXPECT_EQ(at::get_num_threads(), 1);
+}
+
+TEST(WorkersTest, EachWorkerHasItsThreadsWhateverOthersSet) {
+  Workers workers(2, 1);
+  SetTorchThreads(3);
+  std::vector<int> seen(8);
+  workers.Run(8, [&](size_t i) { seen[i] = at::get_num_threads(); });
+  EXPECT_THAT(seen, ::testing::Each(1));
+  SetTorchThreads(1);
+}
+
+TEST(WorkersTest, AnExceptionIsRethrownAndTheWorkersGoOn) {
+  Workers workers(2, 1);
+  EXPECT_THROW(workers.Run(5,
+                           [](size_t i) {
+                             if (i == 2) throw Error("two");
+                           }),
+               Error);
+  std::vector<int> done(5);
+  workers.Run(5, [&](size_t i) { done[i] = 1; });
+  EXPECT_THAT(done, ::testing::Each(1));
+  workers.Run(0, [](size_t) { FAIL(); });
+}
+
+TEST(PrecisionTest, AutoIsResolvedAndTheRestKept) {
+  EXPECT_NE(ResolvePrecision(proto::AUTO), proto::AUTO);
+  EXPECT_EQ(ResolvePrecision(proto::FLOAT32), proto::FLOAT32);
+  EXPECT_EQ(ResolvePrecision(proto::BFLOAT16), proto::BFLOAT16);
+}
+
+TEST(PrecisionTest, AutocastEndsWithItsScope) {
+  const auto a = at::randn({4, 4}), b = at::randn({4, 4});
+  {
+    const Autocast autocast(true);
+    EXPECT_EQ(at::matmul(a, b).scalar_type(), at::kBFloat16);
+  }
+  EXPECT_EQ(at::matmul(a, b).scalar_type(), at::kFloat);
+}
+
+}  // namespace
+}  // namespace thimble::train

@@ -1,0 +1,135 @@
+// thimble describe my-study | FILE | optimizer came | loss | task | ...
+#include <google/protobuf/descriptor.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "distill/objective.h"
+#include "models/arch/cost.h"
+#include "optim/optimizer.h"
+#include "search/controller.h"
+#include "search/space.h"
+#include "tools/common.h"
+#include "tools/report.h"
+
+namespace thimble::tools {
+namespace {
+
+struct Request : Options {
+  std::vector<std::string> what;
+};
+
+// Messages that can be described by name, and the oneof that lists a catalogue's entries.
+const std::map<std::string, const google::protobuf::Descriptor*>& Topics() {
+  static const std::map<std::string, const google::protobuf::Descriptor*> topics = {
+      {"study", proto::Study::descriptor()},         {"space", proto::Space::descriptor()},
+      {"architecture", proto::Architecture::descriptor()}, {"recipe", proto::Recipe::descriptor()},
+      {"stage", proto::Stage::descriptor()},         {"optimizer", proto::Optimizer::descriptor()},
+      {"schedule", proto::Schedule::descriptor()},   {"loss", proto::Loss::descriptor()},
+      {"task", proto::Task::descriptor()},           {"strategy", proto::Strategy::descriptor()},
+      {"evaluator", proto::Evaluator::descriptor()}, {"filter", proto::Filter::descriptor()},
+      {"embedding", proto::Embedding::descriptor()}, {"constraint", proto::Constraint::descriptor()},
+      {"warmup", proto::Warmup::descriptor()},       {"data", proto::Data::descriptor()}};
+  return topics;
+}
+
+void DescribeMessage(const google::protobuf::Descriptor& descriptor) {
+  const std::string comment = CommentOf(descriptor.full_name());
+  std::printf("%s%s%s\n%s", descriptor.name().c_str(), comment.empty() ? "" : ": ", comment.c_str(),
+              DescribeFields(descriptor).c_str());
+}
+
+void DescribeTopic(const std::vector<std::string>& what) {
+  const auto* descriptor = Topics().at(what[0]);
+  if (what.size() == 1) {
+    DescribeMessage(*descriptor);
+    return;
+  }
+  const auto* field = descriptor->FindFieldByName(what[1]);
+  if (field == nullptr || field->message_type() == nullptr) {
+    std::string names;
+    for (int i = 0; i < descriptor->field_count(); ++i)
+      if (descriptor->field(i)->message_type() != nullptr) names += (names.empty() ? "" : ", ") + descriptor->field(i)->name();
+    throw BadRequest("describe " + what[0], "no such entry", what[1], names);
+  }
+  DescribeMessage(*field->message_type());
+  if (what[0] == "optimizer")
+    for (const auto& entry : optim::Optimizers())
+      if (entry.name == what[1]) std::printf("  state: %s\n", entry.state_bytes.c_str());
+}
+
+void DescribeStudy(const StudyFile& file) {
+  const auto& study = file.study;
+  const auto context = ContextOf(study);
+  search::ValidateStudy(study, context, file.path);
+  const auto largest = search::LargestArchitecture(study.space(), context);
+  const auto seed = search::SeedArchitecture(study.space(), context);
+  std::printf("study %s: task %s, teacher %s (hidden %d)\n\n", file.path.c_str(),
+              data::FindTask(study.data().task()).name.c_str(), study.teacher().model().c_str(), context.teacher_hidden);
+  const bool paper = study.constraint_size() > 0 && study.constraint(0).parameters().counting() == proto::PAPER;
+  std::printf("space: hidden %d, %d heads, %d layers, counting %s\n", study.space().hidden(), study.space().heads(),
+              study.space().layers(), paper ? "PAPER (with the training-only projection, without pooler and head)"
+                                            : "DEPLOYED (what is exported)");
+  std::vector<std::vector<std::string>> table = {{"choice", "parameters"}};
+  auto shape = models::Resolve(largest);
+  table.push_back({"embedding" + std::string(paper ? " and projection" : ""),
+                   Millions(models::EmbeddingParameters(shape) +
+                            (paper ? (shape.hidden + 1) * static_cast<int64_t>(context.teacher_hidden) : 0))});
+  table.push_back({"attention, one layer", Millions(models::AttentionParameters(shape.hidden))});
+  for (const auto& row : FeedForwardChoices(study.space(), shape)) table.push_back(row);
+  std::fputs(Table(table).c_str(), stdout);
+  const auto teacher_layers = TeacherLayers(study);
+  if (teacher_layers > 0) {
+    const auto& map = study.recipe().objective().layer_map();
+    const auto layers = distill::LayerMap(study.space().layers(), teacher_layers, {map.begin(), map.end()});
+    std::printf("\nstudent layer learns from teacher layer:");
+    for (size_t i = 0; i < layers.size(); ++i) std::printf(" %zu<-%d", i + 1, layers[i]);
+    std::printf("\nlosses:");
+    for (const auto& loss : study.recipe().objective().loss())
+      std::printf(" %s", loss.GetReflection()->GetOneofFieldDescriptor(loss, loss.GetDescriptor()->oneof_decl(0))->name().c_str());
+    std::printf("\n");
+  }
+  std::printf("\nstages:\n");
+  for (const auto& stage : study.stage()) {
+    const search::StageSpace space(study, stage, seed, context);
+    const auto counts = space.CountFeasible();
+    std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
+                stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");
+    if (space.varies(proto::Stage::EXPRESSION)) std::printf("; expressions vary");
+    if (space.varies(proto::Stage::STACKS) || space.varies(proto::Stage::RATIO))
+      std::printf("; %s feasible of %s points of stacks and ratio", Grouped(counts.feasible).c_str(), Grouped(counts.points).c_str());
+    std::printf("\n");
+    if (&stage == &study.stage(study.stage_size() - 1))
+      std::printf("parameter range: %.2fM to %.2fM\n", counts.smallest / 1e6, counts.largest / 1e6);
+  }
+}
+
+void Run(const Request& request) {
+  if (Topics().count(request.what[0]) > 0 && !std::filesystem::exists(request.what[0])) {
+    DescribeTopic(request.what);
+    return;
+  }
+  if (!std::filesystem::exists(request.what[0])) {
+    std::string names;
+    for (const auto& [name, unused] : Topics()) names += (names.empty() ? "" : ", ") + name;
+    throw BadRequest("describe", "neither a study nor a topic", request.what[0], "a study directory or file, or " + names);
+  }
+  DescribeStudy(LoadStudy(request.what[0], request));
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("what", request->what, "study directory or file; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
+  app.add_option("--set", request->set, "override a field of the study: path=value");
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry describe_command() { return {"describe", "What a study will do, or what a component accepts", Add}; }
+
+}  // namespace thimble::tools

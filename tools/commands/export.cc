@@ -1,0 +1,162 @@
+// thimble export DIR --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "models/arch/cost.h"
+#include "models/latency.h"
+#include "search/evaluators/workbench.h"
+#include "tools/common.h"
+#include "tools/report.h"
+
+namespace thimble::tools {
+namespace {
+
+struct Request : Options {
+  std::string where, out, max_params, max_latency, trial;
+  double epochs = -1;
+  bool uniform = false;
+};
+
+struct Choice {
+  const search::StageResult* stage = nullptr;
+  const search::StoredTrial* trial = nullptr;
+};
+
+// Complete trials in the order in which they are tried: of the last stage that has any, best first; or the one asked for.
+std::vector<Choice> Candidates(const std::vector<search::StageResult>& results, const Request& request) {
+  std::vector<Choice> choices;
+  if (!request.trial.empty()) {
+    for (const auto& stage : results)
+      for (const auto& trial : stage.trials)
+        if (stage.name + "/" + std::to_string(trial.number) == request.trial) choices.push_back({&stage, &trial});
+    if (choices.empty())
+      throw BadRequest("--trial", "no such trial", request.trial, "STAGE/NUMBER as `thimble show` lists them");
+    return choices;
+  }
+  for (auto stage = results.rbegin(); stage != results.rend() && choices.empty(); ++stage)
+    for (const auto& trial : stage->trials)
+      if (trial.trial.state == search::TrialState::kComplete) choices.push_back({&*stage, &trial});
+  if (choices.empty()) throw BadRequest(request.where, "no trial is complete yet; run `thimble search " + request.where + "`");
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const Choice& a, const Choice& b) { return a.trial->trial.value > b.trial->trial.value; });
+  return choices;
+}
+
+// A student made by hand: the space's seed expression, the same stacks and ratio in every layer; of those the one nearest in size
+// to `found`.
+proto::Architecture UniformLike(const proto::Study& study, const search::SpaceContext& context, int64_t found) {
+  const auto seed = search::SeedArchitecture(study.space(), context);
+  const auto choices = search::LayerFeedForward(study.space(), 0);
+  proto::Architecture best;
+  int64_t distance = INT64_MAX;
+  for (const int stacks : choices.stacks()) {
+    for (const auto& ratio : choices.ratio()) {
+      auto uniform = seed;
+      for (auto& layer : *uniform.mutable_layer()) {
+        layer.mutable_ffn()->set_stacks(stacks);
+        layer.mutable_ffn()->set_ratio(ratio);
+      }
+      const int64_t gap = std::abs(models::DeployedParameters(models::Resolve(uniform), context.classes) - found);
+      if (gap < distance) distance = gap, best = uniform;
+    }
+  }
+  return best;
+}
+
+void Run(const Request& request) {
+  CheckOutputDirectory(request.out, request.force);
+  const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
+  const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
+  const auto file = LoadStudy(request.where, request);
+  const std::string path = file.directory + "/study.db";
+  if (!std::filesystem::exists(path))
+    throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
+  const auto deployment = MakeDeployment(request);
+  search::Store store(path);
+  const auto results = search::ReadStudy(file.study, StudyName(file), ContextOf(file.study), &store);
+  Choice chosen;
+  double fastest = INFINITY;
+  int64_t smallest = INT64_MAX;
+  for (const auto& choice : Candidates(results, request)) {
+    smallest = std::min(smallest, choice.trial->deployed_parameters);
+    if (choice.trial->deployed_parameters > max_params) continue;
+    if (std::isfinite(max_ms)) {
+      // Latency does not depend on the weights' values: measured on this machine with random ones.
+      const auto model = models::MakeModel(choice.trial->trial.architecture, ContextOf(file.study).classes, 0, Random(1));
+      const double ms = models::MeasureLatency(model, 1, 128, 1).median_ms;
+      fastest = std::min(fastest, ms);
+      if (ms > max_ms) continue;
+    }
+    chosen = choice;
+    break;
+  }
+  if (chosen.trial == nullptr)
+    throw BadRequest(request.where, "no complete trial meets the limits",
+                     std::isfinite(fastest) ? "fastest " + Decimal(fastest, 2) + " ms" : "smallest " + Millions(smallest));
+  const auto context = ContextOf(file.study);
+  auto architecture = chosen.trial->trial.architecture;
+  std::string which = "trial " + chosen.stage->name + "/" + std::to_string(chosen.trial->number);
+  if (request.uniform) {
+    architecture = UniformLike(file.study, context, chosen.trial->deployed_parameters);
+    which = "a uniform student of the size of " + which;
+  }
+  if (request.dry_run) {
+    Say("would export " + which);
+    return;
+  }
+  search::Workbench bench(file.study, file.directory, deployment);
+  UseStoredChoices(file, &store, &bench);
+  const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
+  Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes)) +
+      " parameters");
+  auto student = bench.Student(architecture);
+  const std::string checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
+  if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
+  const auto& study = file.study;
+  const auto dev = LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
+                             study.recipe().batching().max_length(), deployment.threads());
+  const auto evaluation = train::Evaluate(student, dev, &bench.task(), {});
+  PendingDirectory out(request.out);
+  WriteExport(student, bench.task().labels, study.teacher().model(),
+              {.teacher = study.teacher().model(), .task = bench.task().name,
+               .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " + std::to_string(epochs) +
+                      " epochs with the study's recipe.",
+               .metrics = evaluation.metrics},
+              out.working());
+  std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
+  out.Commit();
+  std::filesystem::remove(checkpoint);
+  for (const auto& metric : evaluation.metrics)
+    std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
+  std::printf("written to %s\n", request.out.c_str());
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("study", request->where, "study directory")->required();
+  app.add_option("--out", request->out, "directory to write")->required();
+  app.add_option("--max-params", request->max_params, "deployed parameters, e.g. 9M");
+  app.add_option("--max-latency", request->max_latency, "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
+  app.add_option("--trial", request->trial, "STAGE/NUMBER instead of the best one");
+  app.add_option("--epochs", request->epochs, "epochs of distillation before writing; default: the recipe's; 0: as it starts")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--uniform", request->uniform,
+               "instead a student made by hand of the same size: the seed expression, equal layers");
+  AddDeployment(app, request.get());
+  AddForce(app, request.get());
+  AddRecipeOptions(app, request.get());
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits", Add}; }
+
+}  // namespace thimble::tools

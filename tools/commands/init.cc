@@ -1,0 +1,166 @@
+// thimble init DIR --task mrpc --data glue/ --teacher DIR [--max-params 9M]
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "models/arch/cost.h"
+#include "search/controller.h"
+#include "search/space.h"
+#include "tools/common.h"
+
+namespace thimble::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Request : Options {
+  std::string directory, task, data, teacher, max_params, corpus, effort = "standard";
+  int rows = 0;
+};
+
+// How much is searched: candidates trained in the first two stages, candidates scored in the third, rows of the sliced start,
+// lines of text.
+struct Effort {
+  int joint, operators, shape, rows, lines;
+};
+
+Effort EffortOf(const std::string& name) {
+  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .rows = 300, .lines = 1200};
+  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .rows = 600, .lines = 4000};
+  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .rows = 1000, .lines = 40000};
+  throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
+}
+
+int64_t Uniform(int hidden, const models::Shape& teacher, int classes, int stacks) {
+  models::Shape shape = teacher;
+  shape.hidden = shape.ffn_hidden = hidden;
+  shape.trigram = 128;
+  shape.pooler = teacher.hidden;
+  for (auto& layer : shape.layers) layer.stacks = stacks, layer.width = hidden;
+  return models::DeployedParameters(shape, classes);
+}
+
+// The widest student whose uniform form with 3 full blocks a layer (the middle of the space, seen by size) fits the budget.
+int ChooseHidden(const models::Shape& teacher, int classes, int64_t budget) {
+  int hidden = 0;
+  for (int width = teacher.heads * 2; width <= teacher.hidden; width += teacher.heads)
+    if (Uniform(width, teacher, classes, 3) <= budget) hidden = width;
+  if (hidden == 0)
+    throw BadRequest("--max-params", "too few for any student of this teacher", Millions(budget),
+                     "at least " + Millions(Uniform(teacher.heads * 2, teacher, classes, 3)));
+  return hidden;
+}
+
+void Run(const Request& request) {
+  const auto effort = EffortOf(request.effort);
+  const auto& task = data::FindTask(request.task);
+  const int classes = static_cast<int>(task.labels.size());
+  CheckOutputDirectory(request.directory, request.force);
+  const auto teacher = models::LoadPretrained(request.teacher);
+  models::RequireHead(teacher, classes, task.name);
+  const auto& shape = teacher.model.shape;
+  const int64_t whole = models::DeployedParameters(shape, classes);
+  const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
+  const int hidden = ChooseHidden(shape, classes, budget);
+  const int64_t least = budget * 85 / 100;
+  // Read now, so that a wrong directory is known now.
+  const size_t rows =
+      data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size();
+  const auto absolute = [](const std::string& path) { return fs::absolute(path).lexically_normal().string(); };
+  const std::string corpus =
+      request.corpus.empty() ? "" : "  corpus { path: \"" + absolute(request.corpus) + "\" lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 4e-4 }  # then distil on plain text\n";
+  const std::string text =
+      "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
+      "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
+      "# Every field: thimble describe study\n\n"
+      "teacher { model: \"" + absolute(request.teacher) + "\" }\n"
+      "data { directory: \"" + absolute(request.data) + "\" task { " + task.name + " {} } train_rows: " +
+      std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
+      "# The supernet starts from the teacher's own weights.\n"
+      "warmup {\n  sliced { rows: " + std::to_string(effort.rows) + " validate_rows: 100 }\n" + corpus + "}\n\n"
+      "# The shape is fixed, the feed-forward blocks are searched. Several values are a choice.\n"
+      "space {\n"
+      "  hidden: " + std::to_string(hidden) + "  heads: " + std::to_string(shape.heads) + "  layers: " +
+      std::to_string(shape.layers.size()) + "  vocabulary: " + std::to_string(shape.vocabulary) + "\n"
+      "  embedding { trigram { width: 128 } }\n"
+      "  layer {\n"
+      "    mixer { self_attention {} }\n"
+      "    ffn {\n"
+      "      expression { unary: [gelu, sigmoid, tanh, relu, leaky_relu, elu, swish] binary: [add, mul, max] max_height: 5 }\n"
+      "      stacks: [1, 2, 3, 4]\n"
+      "      ratio: [\"1\", \"1/2\", \"1/3\", \"1/4\"]\n"
+      "    }\n"
+      "  }\n"
+      "}\n"
+      "# The teacher has " + Millions(whole) + " parameters.\n"
+      "constraint { parameters { min: " + std::to_string(least) + " max: " + std::to_string(budget) + " counting: DEPLOYED } }\n\n"
+      "# How a candidate is taught.\n"
+      "recipe {\n"
+      "  epochs: 3\n"
+      "  batching { max_length: 128 size: 32 }\n"
+      "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
+      "  optimizer { came { learning_rate: 2e-4 } }\n"
+      "  schedule { linear { warmup_fraction: 0.1 } }\n"
+      "}\n"
+      "fitness: LOSS  # on held-out rows; far less noisy than accuracy\n\n"
+      "# From coarse to fine. A stage fixes what it does not vary to what the stage it comes `from` found best.\n"
+      "stage {\n"
+      "  name: \"joint\"  vary: [EXPRESSION, STACKS, RATIO]\n"
+      "  filter { sliced_score {} keep: 0.25 }  # 4 proposals are scored untrained for each that is trained\n"
+      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  evaluator { short_distillation { epochs: 1 } }\n"
+      "  trials: " + std::to_string(effort.joint) + "  round: 2\n"
+      "}\n"
+      "stage {\n"
+      "  name: \"operators\"  vary: [EXPRESSION]  from: \"joint\"\n"
+      "  filter { sliced_score {} keep: 0.25 }\n"
+      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  evaluator { short_distillation { epochs: 1 } }\n"
+      "  trials: " + std::to_string(effort.operators) + "  round: 2\n"
+      "}\n"
+      "stage {\n"
+      "  name: \"shape\"  vary: [STACKS, RATIO]  from: \"operators\"\n"
+      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  evaluator { supernet { epochs: 1 } }  # one training run, then every candidate with its weights\n"
+      "  trials: " + std::to_string(effort.shape) + "  round: 8\n"
+      "}\n"
+      "seed: 1\n";
+  proto::Study study;
+  ParseText(text, "the new study", &study);
+  const search::SpaceContext context{.classes = classes, .teacher_hidden = shape.hidden};
+  search::ValidateStudy(study, context, "the new study");
+  if (request.dry_run) {
+    std::fputs(text.c_str(), stdout);
+    return;
+  }
+  PendingDirectory out(request.directory);
+  WriteFileAtomically(out.working() + "/study.textproto", text);
+  out.Commit();
+  std::printf("%s/study.textproto: hidden %d, %s to %s parameters (teacher %s)\nnext: thimble describe %s, thimble search %s\n",
+              request.directory.c_str(), hidden, Millions(least).c_str(), Millions(budget).c_str(), Millions(whole).c_str(),
+              request.directory.c_str(), request.directory.c_str());
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("directory", request->directory, "study directory to make")->required();
+  app.add_option("--task", request->task, "task name")->required();
+  app.add_option("--data", request->data, "directory that holds the task's folder")->required();
+  app.add_option("--teacher", request->teacher, "teacher directory, with its task head")->required();
+  app.add_option("--max-params", request->max_params, "largest student, e.g. 9M; default: 40% of the teacher");
+  app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_option("--corpus", request->corpus, "text files for distillation on plain text, e.g. 'text/*.txt'");
+  app.add_option("--effort", request->effort, "how much the study searches: quick, standard or thorough");
+  AddForce(app, request.get());
+  app.add_flag("--dry-run", request->dry_run, "print the study file, write nothing");
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry init_command() { return {"init", "Write a commented study file, ready to run", Add}; }
+
+}  // namespace thimble::tools

@@ -1,0 +1,68 @@
+// thimble search DIR: runs a study, or goes on with it.
+#include <sys/file.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "search/evaluators/workbench.h"
+#include "tools/common.h"
+#include "tools/report.h"
+
+namespace thimble::tools {
+namespace {
+
+struct Request : Options {
+  std::string where;
+};
+
+// Two searches in one directory would write the same checkpoints.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::string& directory) : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      if (fd_ >= 0) ::close(fd_);
+      throw BadRequest(directory, "another `thimble search` is running here");
+    }
+  }
+  ~DirectoryLock() { ::close(fd_); }
+
+ private:
+  int fd_;
+};
+
+void Run(const Request& request) {
+  const auto file = LoadStudy(request.where, request);
+  const auto deployment = MakeDeployment(request);
+  search::Workbench bench(file.study, file.directory, deployment);
+  search::ValidateStudy(file.study, bench.context(), file.path);
+  if (request.dry_run) {
+    Say("all is well; `thimble describe " + request.where + "` shows what would run");
+    return;
+  }
+  const DirectoryLock lock(file.directory);
+  search::Store store(file.directory + "/study.db");
+  const std::string name = StudyName(file);
+  UseStoredChoices(file, &store, &bench);
+  const auto results = search::RunStudy(file.study, name, bench.context(), &store, &bench);
+  std::fputs(ResultText(results, bench.context()).c_str(), stdout);
+  std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("study", request->where, "study directory")->required();
+  AddDeployment(app, request.get());
+  AddRecipeOptions(app, request.get());
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry search_command() { return {"search", "Run a study; the same command goes on after a stop", Add}; }
+
+}  // namespace thimble::tools

@@ -1,0 +1,43 @@
+// thimble show DIR: the study's trials so far, its Pareto front, and report.html.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "models/pretrained.h"
+#include "tools/common.h"
+#include "tools/report.h"
+
+namespace thimble::tools {
+namespace {
+
+struct Request : Options {
+  std::string where;
+};
+
+void Run(const Request& request) {
+  const auto file = LoadStudy(request.where, request);
+  const std::string path = file.directory + "/study.db";
+  if (!std::filesystem::exists(path))
+    throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
+  const auto context = ContextOf(file.study);
+  search::Store store(path);
+  const auto results = search::ReadStudy(file.study, StudyName(file), context, &store);
+  std::fputs(TrialText(results, context).c_str(), stdout);
+  std::fputs(ResultText(results, context).c_str(), stdout);
+  WriteFileAtomically(file.directory + "/report.html", ReportHtml(file, results, context));
+  std::printf("report: %s/report.html\n", file.directory.c_str());
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("study", request->where, "study directory")->required();
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry show_command() { return {"show", "Trials, Pareto front and a report of a study", Add}; }
+
+}  // namespace thimble::tools

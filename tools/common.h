@@ -1,0 +1,82 @@
+// What the commands share: common options, quantities, tokenized data, tables.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/task.h"
+#include "models/pretrained.h"
+#include "proto/deployment.pb.h"
+#include "proto/recipe.pb.h"
+#include "proto/study.pb.h"
+#include "train/evaluate.h"
+
+namespace CLI {
+class App;
+}
+
+namespace thimble::tools {
+
+// A command adds itself to the program: options in, a callback that runs it.
+struct CommandEntry {
+  std::string name, summary;
+  // Returns the action that runs once the options are parsed.
+  std::function<void()> (*add)(CLI::App& app);
+};
+#define COMMAND(name) CommandEntry name##_command();
+#include "tools/commands.inc"
+#undef COMMAND
+
+// Options that many commands take.
+struct Options {
+  int threads = 0;
+  double checkpoint_seconds = -1;  // below 0: the schema's default
+  bool force = false, dry_run = false;
+  std::vector<std::string> set;
+};
+void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds
+void AddForce(CLI::App& app, Options* options);
+void AddRecipeOptions(CLI::App& app, Options* options);  // --set and --dry-run
+proto::Deployment MakeDeployment(const Options& options);  // and sets torch's threads
+
+int64_t ParseCount(const std::string& option, const std::string& text);        // "10M", "1.5k", "200000"
+double ParseMilliseconds(const std::string& option, const std::string& text);  // "5ms", "0.2s", "5"
+std::string Millions(int64_t count);                                           // "15.738M"
+std::string Decimal(double value, int digits);
+
+// The recipe of `path` (empty: `standard`), overridden by --set, validated, precision resolved.
+proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard, const Options& options);
+proto::Recipe FinetuneRecipe();  // AdamW, 3 epochs, hard labels
+proto::Recipe DistilRecipe();    // AdamW, 3 epochs, attention scores + hidden states + soft labels
+
+data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
+                        const std::string& model_directory, int rows, int max_length, int threads);
+
+// study.textproto of a study directory (or a file given directly), overridden and validated.
+struct StudyFile {
+  proto::Study study;
+  std::string directory, path;
+};
+StudyFile LoadStudy(const std::string& where, const Options& options);
+
+// Rows of text in aligned columns, numbers to the right; the first row is the heading.
+std::string Table(const std::vector<std::vector<std::string>>& rows);
+
+struct ModelRow {
+  std::string name, directory;
+};
+// One line a model: deployed parameters, official metrics with standard error, size on disk, latency. What evaluate prints.
+std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
+                          const std::string& data_directory, const std::string& file, bool latency, int threads);
+
+// Writes an exported model: Hugging Face directory, tokenizer, model.onnx, model card. `directory` must exist.
+struct Lineage {
+  std::string teacher, task, how;  // how: one sentence
+  std::vector<data::Metric> metrics;
+};
+void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,
+                 const std::string& tokenizer_directory, const Lineage& lineage, const std::string& directory);
+
+}  // namespace thimble::tools

@@ -1,0 +1,38 @@
+// A study in words and pictures: what describe, search, show and export share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "models/arch/architecture.h"
+#include "search/controller.h"
+#include "search/store.h"
+#include "tools/common.h"
+
+namespace thimble::search {
+class Workbench;
+}
+
+namespace thimble::tools {
+
+std::string StudyName(const StudyFile& file);  // the directory's last component: prefix of the Optuna studies
+
+// Classes of the task and width of the teacher; the teacher's own files when they are there, else teacher.hidden of the study.
+// Error (exit 2) if neither says.
+search::SpaceContext ContextOf(const proto::Study& study);
+int TeacherLayers(const proto::Study& study);  // 0: unknown
+
+// Precision and threads: decided at the first run, read back ever after.
+void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workbench* bench);
+
+// Size of each stacks x ratio choice: rows of (choice, parameters).
+std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest);
+std::string Grouped(double count);  // 16,777,216
+
+std::string TrialText(const std::vector<search::StageResult>& results, const search::SpaceContext& context);
+// The best trial of each stage, how sure its lead is, and the Pareto front of the last stage.
+std::string ResultText(const std::vector<search::StageResult>& results, const search::SpaceContext& context);
+// One self-contained page: a scatter plot per stage and the table; no network.
+std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results,
+                       const search::SpaceContext& context);
+
+}  // namespace thimble::tools

@@ -1,0 +1,68 @@
+#include "train/batch.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace thimble::train {
+
+models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows) {
+  THIMBLE_CHECK(!rows.empty(), "a batch without rows");
+  const auto size = static_cast<int64_t>(rows.size());
+  size_t longest = 0;
+  bool labelled = data.classes > 0;
+  for (const int row : rows) {
+    longest = std::max(longest, data.examples[row].ids.size());
+    labelled = labelled && data.examples[row].label >= 0;
+  }
+  const auto length = static_cast<int64_t>(longest);
+  // Padding is token 0, BERT's [PAD]; the mask keeps it out of every result, whatever it is.
+  models::Batch batch{.ids = at::zeros({size, length}, at::kLong),
+                      .segments = at::zeros({size, length}, at::kLong),
+                      .mask = at::zeros({size, length}, at::kFloat)};
+  auto* ids = batch.ids.mutable_data_ptr<int64_t>();
+  auto* segments = batch.segments.mutable_data_ptr<int64_t>();
+  auto* mask = batch.mask.mutable_data_ptr<float>();
+  for (int64_t b = 0; b < size; ++b) {
+    const auto& example = data.examples[rows[b]];
+    std::copy(example.ids.begin(), example.ids.end(), ids + b * length);
+    std::copy(example.segments.begin(), example.segments.end(), segments + b * length);
+    std::fill_n(mask + b * length, example.ids.size(), 1.0f);
+  }
+  if (labelled) {
+    batch.labels = at::empty({size}, at::kLong);
+    auto* labels = batch.labels.mutable_data_ptr<int64_t>();
+    for (int64_t b = 0; b < size; ++b) labels[b] = data.examples[rows[b]].label;
+  }
+  return batch;
+}
+
+std::vector<models::Batch> MakeBatches(const data::Dataset& data, int size) {
+  std::vector<models::Batch> batches;
+  for (const auto& rows : data::PlanEvaluation(data, size)) batches.push_back(MakeBatch(data, rows));
+  return batches;
+}
+
+void CheckFits(const models::Model& model, const data::Dataset& data, const std::string& who) {
+  const auto refuse = [&](const std::string& what, int64_t got, int64_t limit) {
+    throw BadRequest("data for " + who, "a row has " + what + " that the model has no room for",
+                     std::to_string(got), "below " + std::to_string(limit));
+  };
+  const models::Shape& shape = model.shape;
+  for (const auto& example : data.examples) {
+    THIMBLE_CHECK(!example.ids.empty() && example.ids.size() == example.segments.size(),
+                  "a malformed example");
+    if (static_cast<int64_t>(example.ids.size()) > shape.positions)
+      refuse("a position", static_cast<int64_t>(example.ids.size()) - 1, shape.positions);
+    for (const int32_t id : example.ids)
+      if (id < 0 || id >= shape.vocabulary) refuse("a token id", id, shape.vocabulary);
+    for (const int32_t segment : example.segments)
+      if (segment < 0 || segment >= shape.segments) refuse("a segment", segment, shape.segments);
+    if (model.classes > 0 && data.classes > 0 && example.label >= model.classes)
+      refuse("a label", example.label, model.classes);
+  }
+}
+
+}  // namespace thimble::train

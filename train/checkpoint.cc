@@ -1,0 +1,220 @@
+#include "train/checkpoint.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "models/safetensors.h"
+#include "optim/optimizer.h"
+
+namespace thimble::train {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr char kMetadata[] = "thimble.checkpoint";
+constexpr int kVersion = 1;
+
+std::string Hex(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string HashWeights(const models::Weights& weights) {
+  uint64_t hash = 0;
+  for (const auto& [name, tensor] : weights) {
+    const at::Tensor bytes = tensor.detach().contiguous();
+    hash = Hash64(name, hash);
+    hash = Hash64({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()}, hash);
+  }
+  return Hex(hash);
+}
+
+// JSON has no NaN and no infinity, and a loss can be both.
+Json Number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+double ReadNumber(const Json& json) {
+  if (json.is_number()) return json.get<double>();
+  const auto text = json.get<std::string>();
+  if (text == "nan") return std::nan("");
+  return text == "inf" ? HUGE_VAL : -HUGE_VAL;
+}
+
+Json Numbers(const std::vector<double>& values) {
+  Json json = Json::array();
+  for (const double value : values) json.push_back(Number(value));
+  return json;
+}
+
+std::vector<double> ReadNumbers(const Json& json) {
+  std::vector<double> values;
+  for (const auto& value : json) values.push_back(ReadNumber(value));
+  return values;
+}
+
+Json ToJson(const Evaluation& evaluation) {
+  Json metrics = Json::array();
+  for (const auto& metric : evaluation.metrics)
+    metrics.push_back({{"name", metric.name},
+                       {"value", Number(metric.value)},
+                       {"standard_error", Number(metric.standard_error)}});
+  return {{"metrics", metrics},
+          {"predicted", evaluation.predicted},
+          {"loss_names", evaluation.loss_names},
+          {"losses", Numbers(evaluation.losses)},
+          {"loss", Number(evaluation.loss)},
+          {"row_losses", Numbers(evaluation.row_losses)},
+          {"loss_standard_error", Number(evaluation.loss_standard_error)}};
+}
+
+Evaluation ToEvaluation(const Json& json) {
+  Evaluation evaluation;
+  for (const auto& metric : json.at("metrics"))
+    evaluation.metrics.push_back({metric.at("name").get<std::string>(), ReadNumber(metric.at("value")),
+                                  ReadNumber(metric.at("standard_error"))});
+  evaluation.predicted = json.at("predicted").get<std::vector<int>>();
+  evaluation.loss_names = json.at("loss_names").get<std::vector<std::string>>();
+  evaluation.losses = ReadNumbers(json.at("losses"));
+  evaluation.loss = ReadNumber(json.at("loss"));
+  evaluation.row_losses = ReadNumbers(json.at("row_losses"));
+  evaluation.loss_standard_error = ReadNumber(json.at("loss_standard_error"));
+  return evaluation;
+}
+
+Json ToJson(const RunState& state) {
+  Json members = Json::array();
+  for (const auto& member : state.members) {
+    Json epochs = Json::array();
+    for (const auto& epoch : member.result.epochs)
+      epochs.push_back({{"train_loss", Number(epoch.train_loss)}, {"validation", ToJson(epoch.validation)}});
+    members.push_back({{"failure", member.result.failure},
+                       {"steps", member.result.steps},
+                       {"loss_sum", Number(member.loss_sum)},
+                       {"epochs", epochs}});
+  }
+  return {{"epoch", state.epoch}, {"batch", state.batch}, {"members", members}};
+}
+
+RunState ToState(const Json& json) {
+  RunState state{.epoch = json.at("epoch").get<int>(), .batch = json.at("batch").get<int64_t>()};
+  for (const auto& saved : json.at("members")) {
+    RunState::MemberState member;
+    member.result.failure = saved.at("failure").get<std::string>();
+    member.result.steps = saved.at("steps").get<int64_t>();
+    member.loss_sum = ReadNumber(saved.at("loss_sum"));
+    for (const auto& epoch : saved.at("epochs"))
+      member.result.epochs.push_back(
+          {ReadNumber(epoch.at("train_loss")), ToEvaluation(epoch.at("validation"))});
+    state.members.push_back(std::move(member));
+  }
+  return state;
+}
+
+// Members are numbered, as their names may hold anything.
+std::string WeightPrefix(size_t member) { return std::to_string(member) + "/weight/"; }
+std::string OptimizerPrefix(size_t member) { return std::to_string(member) + "/optimizer/"; }
+
+void RequireSameIdentity(const std::string& path, const Identity& saved, const Identity& wanted) {
+  for (const auto& [part, value] : wanted) {
+    const auto found = saved.find(part);
+    if (found == saved.end() || found->second != value)
+      throw BadRequest(path, "the checkpoint is of another run: its " + part + " differs",
+                       found == saved.end() ? "none" : found->second,
+                       value + " (or remove the file to start anew)");
+  }
+  for (const auto& [part, value] : saved)
+    if (wanted.count(part) == 0)
+      throw BadRequest(path, "the checkpoint is of another run: it has " + part, value);
+}
+
+// The file's tensor of that name, checked to be as `like`.
+const at::Tensor& Find(const std::string& path, const models::TensorFile& file, const std::string& name,
+                       const at::Tensor& like) {
+  if (!file.tensors.Has(name)) throw BadRequest(path, "the checkpoint lacks the tensor \"" + name + "\"");
+  const at::Tensor& tensor = file.tensors.at(name);
+  if (tensor.sizes() != like.sizes() || tensor.scalar_type() != like.scalar_type())
+    throw BadRequest(path, "the tensor \"" + name + "\" has another shape or type than this run's");
+  return tensor;
+}
+
+}  // namespace
+
+Identity IdentityOf(const Job& job) {
+  Identity identity;
+  identity["recipe"] = CanonicalText(job.recipe);
+  identity["training data"] = job.train->hash;
+  identity["validation data"] = job.validate != nullptr ? job.validate->hash : "none";
+  identity["task"] = job.task != nullptr ? job.task->name : "none";
+  identity["teacher"] = job.teacher != nullptr ? HashWeights(job.teacher->weights) : "none";
+  for (size_t i = 0; i < job.members.size(); ++i) {
+    const auto& [name, model, seed, view] = job.members[i];
+    identity["member " + std::to_string(i)] =
+        name + ", architecture " + models::ArchitectureHash(model->architecture) + ", " +
+        std::to_string(model->classes) + " classes, fit_dense to " + std::to_string(model->teacher_hidden) +
+        ", seed " + std::to_string(seed);
+  }
+  return identity;
+}
+
+void WriteCheckpoint(const std::string& path, const Identity& identity, const RunState& state,
+                     const std::vector<MemberTensors>& members) {
+  models::Weights tensors;
+  for (size_t i = 0; i < members.size(); ++i) {
+    for (const auto& [name, tensor] : members[i].model->weights)
+      tensors.Add(WeightPrefix(i) + name, tensor.detach());
+    for (const auto& [name, tensor] : members[i].optimizer->State())
+      tensors.Add(OptimizerPrefix(i) + name, tensor);
+  }
+  const Json json = {{"version", kVersion}, {"identity", identity}, {"state", ToJson(state)}};
+  models::WriteSafetensors(path, tensors,
+                           {{kMetadata, json.dump(-1, ' ', false, Json::error_handler_t::replace)}});
+}
+
+bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState* state,
+                    const std::vector<MemberTensors>& members) {
+  if (!std::filesystem::exists(path)) return false;
+  const models::TensorFile file = models::ReadSafetensors(path);
+  const auto found = file.metadata.find(kMetadata);
+  if (found == file.metadata.end()) throw BadRequest(path, "not a checkpoint of a training run");
+  RunState read;
+  try {
+    const Json json = Json::parse(found->second);
+    if (json.at("version").get<int>() != kVersion)
+      throw BadRequest(path, "a checkpoint of another version of thimble", json.at("version").dump(),
+                       std::to_string(kVersion));
+    RequireSameIdentity(path, json.at("identity").get<Identity>(), identity);
+    read = ToState(json.at("state"));
+  } catch (const Json::exception& error) {
+    throw BadRequest(path, std::string("the checkpoint's record cannot be read: ") + error.what());
+  }
+  if (read.members.size() != members.size() || read.epoch < 0 || read.batch < 0)
+    throw BadRequest(path, "the checkpoint's record contradicts itself");
+
+  // All tensors are looked at before the first is copied.
+  std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // to, from
+  std::vector<optim::NamedTensors> states;
+  for (size_t i = 0; i < members.size(); ++i) {
+    for (const auto& [name, tensor] : members[i].model->weights)
+      copies.emplace_back(tensor, Find(path, file, WeightPrefix(i) + name, tensor));
+    states.emplace_back();
+    for (const auto& [name, tensor] : members[i].optimizer->State())
+      states.back().emplace_back(name, Find(path, file, OptimizerPrefix(i) + name, tensor));
+  }
+  const at::NoGradGuard no_grad;
+  for (auto& [to, from] : copies) to.copy_(from);
+  for (size_t i = 0; i < members.size(); ++i) members[i].optimizer->LoadState(states[i]);
+  *state = std::move(read);
+  return true;
+}
+
+}  // namespace thimble::train

@@ -1,0 +1,62 @@
+// The one training loop. K students step in lock-step on the same batches, so that one teacher pass serves
+// all of them; a single student is a cohort of one; fine-tuning is a cohort without a teacher. A member's
+// result depends on its own seed, the recipe and the data only: not on its company, not on a kill and resume.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/task.h"
+#include "models/model.h"
+#include "proto/deployment.pb.h"
+#include "proto/recipe.pb.h"
+#include "train/evaluate.h"
+#include "train/precision.h"
+#include "train/threads.h"
+
+namespace thimble::train {
+
+struct Member {
+  std::string name;      // unique in the cohort; shown in messages
+  models::Model* model;  // trained in place; fit_dense is trained if it is there
+  uint64_t seed = 1;     // of its dropout (and of nothing else: data order comes from the recipe's seed)
+  // View of a supernet for a step (from 0); empty: the whole model. Must be a pure function of the step.
+  std::function<models::Shape(int64_t step)> view;
+};
+
+struct Job {
+  std::string what;      // for the progress line: "fine-tuning mrpc"
+  proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
+  proto::Deployment deployment;
+  const data::Dataset* train = nullptr;
+  const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
+  const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
+  const models::Model* teacher = nullptr;
+  std::vector<Member> members;
+  // Members that step at the same time, each with 1/members_threads of the threads however many members there
+  // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that
+  // share it.
+  int members_threads = 1;
+  // File for exact resume, written every deployment.checkpoint_seconds and at each epoch's end, removed by
+  // the caller. Empty: none. A checkpoint of another job (recipe, data, teacher, members, architectures) is
+  // an Error, never silently used. The members' starting weights are not compared: a run that is resumed
+  // takes them from the file.
+  std::string checkpoint;
+};
+
+struct Epoch {
+  double train_loss = 0;  // mean of the objective over the epoch's batches
+  Evaluation validation;  // empty without validation data
+};
+
+struct MemberResult {
+  std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished
+  std::vector<Epoch> epochs;  // all of them, also those before a resume
+  int64_t steps = 0;
+};
+
+// Throws Interrupted (after writing the checkpoint) when InterruptRequested().
+std::vector<MemberResult> Train(const Job& job);
+
+}  // namespace thimble::train

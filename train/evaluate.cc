@@ -1,0 +1,192 @@
+#include "train/evaluate.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "train/precision.h"
+#include "train/threads.h"
+
+namespace thimble::train {
+namespace {
+
+// What one subject gathers over the batches.
+struct Tally {
+  Evaluation evaluation;
+  std::vector<double> sums, counts;  // one a loss
+};
+
+double Ratio(double sum, double count) { return count > 0 ? sum / count : 0; }
+
+void AddLosses(const Subject& subject, const models::Outputs& outputs, const models::Outputs* teacher,
+               const models::Batch& batch, Tally* tally) {
+  const auto losses = subject.objective->Compute(*subject.model, outputs, teacher, batch);
+  const auto& weights = subject.objective->weights();
+  double total = 0;
+  for (size_t l = 0; l < losses.size(); ++l) {
+    const double sum = losses[l].sum.item<double>();
+    tally->sums[l] += sum;
+    tally->counts[l] += losses[l].count;
+    total += weights[l] * Ratio(sum, losses[l].count);
+  }
+  tally->evaluation.row_losses.push_back(total);
+}
+
+void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, std::vector<int>* predicted) {
+  const at::Tensor classes = logits.argmax(-1).contiguous();
+  for (size_t b = 0; b < rows.size(); ++b)
+    (*predicted)[rows[b]] = static_cast<int>(classes.const_data_ptr<int64_t>()[b]);
+}
+
+// Of a mean over batches of `rows` rows, as the ratio estimator has it; the usual s / sqrt(n) when all are
+// equally large.
+double StandardError(const std::vector<double>& values, const std::vector<double>& rows, double mean) {
+  const auto n = static_cast<double>(values.size());
+  if (n < 2) return 0;
+  double all = 0, squares = 0;
+  for (const double r : rows) all += r;
+  for (size_t b = 0; b < values.size(); ++b) squares += std::pow(rows[b] / all * (values[b] - mean), 2);
+  return std::sqrt(n / (n - 1) * squares);
+}
+
+models::Outputs TeacherPass(const models::Model& teacher, const models::Batch& batch,
+                            const models::ForwardOptions& wanted, bool bfloat16) {
+  const c10::InferenceMode inference;
+  const Autocast autocast(bfloat16);
+  return Forward(teacher, batch, wanted);
+}
+
+// Of what several objectives need.
+void AddNeeds(const distill::Objective& objective, models::ForwardOptions* wanted) {
+  wanted->hidden = wanted->hidden || objective.needs_hidden();
+  wanted->scores = wanted->scores || objective.needs_scores();
+}
+
+void Finish(const Subject& subject, const data::Dataset& data, const data::TaskEntry* task,
+            const std::vector<double>& batch_rows, Tally* tally) {
+  Evaluation& evaluation = tally->evaluation;
+  if (subject.objective != nullptr) {
+    evaluation.loss_names = subject.objective->names();
+    for (size_t l = 0; l < tally->sums.size(); ++l) {
+      evaluation.losses.push_back(Ratio(tally->sums[l], tally->counts[l]));
+      evaluation.loss += subject.objective->weights()[l] * evaluation.losses[l];
+    }
+    evaluation.loss_standard_error = StandardError(evaluation.row_losses, batch_rows, evaluation.loss);
+  }
+  std::vector<int> gold;
+  for (const auto& example : data.examples)
+    if (example.label >= 0) gold.push_back(example.label);
+  const bool labelled = data.classes > 0 && gold.size() == data.examples.size();
+  if (task != nullptr && labelled && !evaluation.predicted.empty())
+    evaluation.metrics = data::ComputeMetrics(task->metrics, evaluation.predicted, gold);
+}
+
+}  // namespace
+
+std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, const data::Dataset& data,
+                                         const data::TaskEntry* task, const EvaluateOptions& options,
+                                         Workers* workers) {
+  THIMBLE_CHECK(!data.examples.empty(), "nothing to evaluate on");
+  std::vector<Tally> tallies(subjects.size());
+  models::ForwardOptions wanted;  // of the teacher
+  bool use_teacher = false;
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    const Subject& subject = subjects[i];
+    CheckFits(*subject.model, data, "the model");
+    if (subject.model->classes > 0) tallies[i].evaluation.predicted.resize(data.examples.size());
+    if (subject.objective == nullptr) continue;
+    tallies[i].sums.resize(subject.objective->names().size());
+    tallies[i].counts.resize(subject.objective->names().size());
+    use_teacher = use_teacher || subject.objective->needs_teacher();
+    AddNeeds(*subject.objective, &wanted);
+  }
+  const auto plan = data::PlanEvaluation(data, options.batch_size);
+  const auto* ready = options.teacher_outputs;
+  if (use_teacher) {
+    THIMBLE_CHECK(options.teacher != nullptr || ready != nullptr, "the objective needs a teacher");
+    THIMBLE_CHECK(ready == nullptr || ready->size() == plan.size(), "teacher outputs of other batches");
+    if (ready == nullptr) CheckFits(*options.teacher, data, "the teacher");
+  }
+
+  Workers here(1, 1);
+  std::vector<double> batch_rows;
+  for (size_t b = 0; b < plan.size(); ++b) {
+    const auto& rows = plan[b];
+    const models::Batch batch = MakeBatch(data, rows);
+    batch_rows.push_back(static_cast<double>(rows.size()));
+    models::Outputs made;
+    const models::Outputs* teacher = nullptr;
+    if (use_teacher && ready != nullptr) teacher = &(*ready)[b];
+    if (use_teacher && ready == nullptr) {
+      made = TeacherPass(*options.teacher, batch, wanted, options.bfloat16);
+      teacher = &made;
+    }
+    (workers != nullptr ? *workers : here).Run(subjects.size(), [&](size_t i) {
+      const c10::InferenceMode inference;  // a mode of the thread
+      const Autocast autocast(options.bfloat16);
+      const Subject& subject = subjects[i];
+      const bool objective = subject.objective != nullptr;
+      const auto outputs = Forward(*subject.model, batch,
+                                   {.candidate = subject.candidate,
+                                    .hidden = objective && subject.objective->needs_hidden(),
+                                    .scores = objective && subject.objective->needs_scores()});
+      if (objective) AddLosses(subject, outputs, teacher, batch, &tallies[i]);
+      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i].evaluation.predicted);
+    });
+  }
+  std::vector<Evaluation> evaluations;
+  for (size_t i = 0; i < subjects.size(); ++i) {
+    Finish(subjects[i], data, task, batch_rows, &tallies[i]);
+    evaluations.push_back(std::move(tallies[i].evaluation));
+  }
+  return evaluations;
+}
+
+Evaluation Evaluate(const models::Model& model, const data::Dataset& data, const data::TaskEntry* task,
+                    const EvaluateOptions& options) {
+  return EvaluateTogether({{&model, options.candidate, options.objective}}, data, task, options)[0];
+}
+
+std::vector<models::Outputs> TeacherOutputs(const models::Model& teacher, const data::Dataset& data,
+                                            const distill::Objective& objective, int batch_size,
+                                            bool bfloat16) {
+  CheckFits(teacher, data, "the teacher");
+  models::ForwardOptions wanted;
+  AddNeeds(objective, &wanted);
+  std::vector<models::Outputs> outputs;
+  for (const auto& rows : data::PlanEvaluation(data, batch_size))
+    outputs.push_back(TeacherPass(teacher, MakeBatch(data, rows), wanted, bfloat16));
+  return outputs;
+}
+
+std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,
+                                        int batch_size) {
+  THIMBLE_CHECK(model.classes > 0, "a model without a head predicts nothing");
+  CheckFits(model, data, "the model");
+  const c10::InferenceMode inference;
+  const Autocast autocast(false);
+  std::vector<std::vector<double>> result(data.examples.size());
+  for (const auto& rows : data::PlanEvaluation(data, batch_size)) {
+    const at::Tensor logits = Forward(model, MakeBatch(data, rows)).logits.contiguous();
+    const float* values = logits.const_data_ptr<float>();
+    for (size_t b = 0; b < rows.size(); ++b)
+      result[rows[b]].assign(values + b * model.classes, values + (b + 1) * model.classes);
+  }
+  return result;
+}
+
+std::vector<std::vector<double>> Predict(const models::Model& model, const data::Dataset& data,
+                                         int batch_size) {
+  auto result = Logits(model, data, batch_size);
+  for (auto& row : result) {
+    const double top = *std::max_element(row.begin(), row.end());
+    double total = 0;
+    for (double& value : row) total += value = std::exp(value - top);
+    for (double& value : row) value /= total;
+  }
+  return result;
+}
+
+}  // namespace thimble::train
