@@ -25,8 +25,8 @@ struct LossInput {
   const models::Outputs& student_outputs;
   const models::Outputs* teacher_outputs;  // nullptr: no teacher
   const models::Batch& batch;
-  const std::vector<int>&
-      layer_map;  // teacher layer (from 1) of each student layer; hidden[0] maps to hidden[0]
+  // Teacher layer (from 1) of each student layer; hidden[0] maps to hidden[0].
+  const std::vector<int>& layer_map;
 };
 
 // Stateless; may be used from several threads. Compares in float32 whatever the autocast mode; gradients go

@@ -1,15 +1,17 @@
-// An encoder as data: an architecture and its named weights; computing is a function of both. A teacher, a student and a
-// supernet are all a Model; a supernet's candidate is the same weights seen through a smaller Shape (the first stacks, the
-// first inner channels).
+// An encoder as data: an architecture and its named weights; computing is a function of both. A teacher, a
+// student and a supernet are all a Model; a supernet's candidate is the same weights seen through a smaller
+// Shape (the first stacks, the first inner channels).
 //
-// Weight names (D = teacher_hidden, E = embedding width, m = inner width at ratio 1 of the layer, C = classes):
-//   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]  embedding.norm.{weight,bias} [h]
-//   embedding.project.{weight [h, 3E], bias [h]}                 trigram only; columns: next, current, previous token
-//   layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}   layer.N.attention.norm.{weight,bias} [h]
-//   layer.N.ffn.S.up.{weight [m, h], bias [m]}  layer.N.ffn.S.down.{weight [h, m], bias [h]}
-//   layer.N.ffn.S.norm.{weight,bias} [h]                         S from 0: stacked blocks
-//   pooler.{weight [p, h], bias [p]}  head.{weight [C, p], bias [C]}    when classes > 0 (a pooler may stand without a head)
-//   fit_dense.{weight [D, h], bias [D]}                          training only: student states to teacher width
+// Weight names (D = teacher_hidden, E = embedding width, m = inner width at ratio 1 of the layer, C =
+// classes):
+//   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]  embedding.norm.{weight,bias}
+//   [h] embedding.project.{weight [h, 3E], bias [h]}                 trigram only; columns: next, current,
+//   previous token layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}
+//   layer.N.attention.norm.{weight,bias} [h] layer.N.ffn.S.up.{weight [m, h], bias [m]}
+//   layer.N.ffn.S.down.{weight [h, m], bias [h]} layer.N.ffn.S.norm.{weight,bias} [h] S from 0: stacked
+//   blocks pooler.{weight [p, h], bias [p]}  head.{weight [C, p], bias [C]}    when classes > 0 (a pooler may
+//   stand without a head) fit_dense.{weight [D, h], bias [D]}                          training only: student
+//   states to teacher width
 #pragma once
 #include <vector>
 
@@ -35,7 +37,8 @@ struct WeightShape {
 // Every weight of a model, in the order of its Weights.
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden);
 
-// A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. Depends on name and `random` alone.
+// A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. Depends on name and `random`
+// alone.
 at::Tensor NewWeight(const WeightShape& weight, const Random& random);
 
 // With a pooler if classes > 0. Initial values as BERT and EfficientBERT: NewWeight.
@@ -52,9 +55,10 @@ struct Batch {
 
 struct Outputs {
   std::vector<at::Tensor> hidden;  // L + 1 of [B, T, h]: embedding output first; empty unless asked for
-  std::vector<at::Tensor> scores;  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax; empty unless asked
-  at::Tensor last;                 // [B, T, h]
-  at::Tensor logits;               // [B, C]; undefined without a head
+  std::vector<at::Tensor>
+      scores;       // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax; empty unless asked
+  at::Tensor last;  // [B, T, h]
+  at::Tensor logits;  // [B, C]; undefined without a head
 };
 
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.
@@ -70,30 +74,34 @@ struct ForwardOptions {
   Dropout dropout;
 };
 
-// Runs under the caller's grad and autocast mode. LibTorch's autocast keeps the low-precision copies of leaf weights: who
-// changes weights in place calls at::autocast::clear_cache() before the next forward pass. Error (exit 2) if the batch is
-// longer than the position table.
+// Runs under the caller's grad and autocast mode. LibTorch's autocast keeps the low-precision copies of leaf
+// weights: who changes weights in place calls at::autocast::clear_cache() before the next forward pass. Error
+// (exit 2) if the batch is longer than the position table.
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options = {});
 
-// Deep copy of the part of `supernet` that `candidate` uses. CHECK: hidden, heads, embedding and layer count agree and no
-// layer is larger than the supernet's.
+// Deep copy of the part of `supernet` that `candidate` uses. CHECK: hidden, heads, embedding and layer count
+// agree and no layer is larger than the supernet's.
 Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate);
 
 // --- Pieces of Forward, for the sliced start, which looks inside. ---
 
-at::Tensor EmbeddingInput(const Model& model, const Batch& batch);  // [B, T, 3E] trigram, or [B, T, h] plain token vectors
-at::Tensor EmbeddingSum(const Model& model, const Batch& batch);    // [B, T, h] before LayerNorm
+at::Tensor EmbeddingInput(const Model& model,
+                          const Batch& batch);  // [B, T, 3E] trigram, or [B, T, h] plain token vectors
+at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
 struct Attention {
   at::Tensor scores;   // [B, H, T, T]; undefined unless asked for
   at::Tensor context;  // [B, T, h]: heads concatenated, before the output linear
 };
-Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch, const ForwardOptions& options);
-// f(x) of one stacked block, [B, T, h], before residual and LayerNorm. If `second_input` is given it receives what enters
-// the linear of wb2, [B, T, m].
-at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape, const at::Tensor& x,
-                            at::Tensor* second_input = nullptr);
-at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);     // prefix.weight, prefix.bias
-at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);  // over the last dimension
+Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
+                 const ForwardOptions& options);
+// f(x) of one stacked block, [B, T, h], before residual and LayerNorm. If `second_input` is given it receives
+// what enters the linear of wb2, [B, T, m].
+at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
+                            const at::Tensor& x, at::Tensor* second_input = nullptr);
+at::Tensor Linear(const Model& model, const std::string& prefix,
+                  const at::Tensor& x);  // prefix.weight, prefix.bias
+at::Tensor LayerNorm(const Model& model, const std::string& prefix,
+                     const at::Tensor& x);  // over the last dimension
 at::Tensor Activation(Operator op, const at::Tensor& x);
 
 }  // namespace thimble::models

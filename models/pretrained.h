@@ -11,9 +11,8 @@ namespace thimble::models {
 struct Pretrained {
   Model model;
   std::vector<std::string> label_names;  // id2label of config.json, by index; empty without a head
-  std::vector<std::string>
-      unused;  // tensors of the file that the model has no place for (e.g. "cls.predictions.bias")
-  std::vector<std::string> initialised;  // weights the file lacks, drawn anew (pooler, head)
+  std::vector<std::string> unused;  // tensors of the file without a place in the model: cls.predictions.bias
+  std::vector<std::string> initialised;  // weights that AddHead drew anew
   std::string directory;
 };
 

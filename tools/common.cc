@@ -176,13 +176,17 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
     for (const auto& metric : evaluation.metrics)
       cells.push_back(Decimal(100 * metric.value, 1) + " +- " + Decimal(100 * metric.standard_error, 1));
     cells.push_back(Decimal(static_cast<double>(fs::file_size(row.directory + "/model.safetensors")) / 1e6, 1));
-    if (latency) cells.push_back(Decimal(models::MeasureLatency(loaded.model, 1, 128, 1).median_ms, 1));
+    if (latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
     table.push_back(cells);
   }
   std::string text = Table(table) + "\n" + task.name + ", " + file + ", whole set; +- one standard error; answering the commonest class: accuracy " +
                      Decimal(100 * majority, 1) + "\n";
   if (latency) text += "latency: median, batch 1, 128 tokens, 1 thread, float32, on this machine\n";
   return text;
+}
+
+double LatencyMs(const models::Model& model) {
+  return models::MeasureLatency(model, 1, std::min(128, model.shape.positions), 1).median_ms;
 }
 
 void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,

@@ -71,6 +71,9 @@ struct ModelRow {
 std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
                           const std::string& data_directory, const std::string& file, bool latency, int threads);
 
+// Median on this machine: batch 1, 128 tokens (fewer where the model's position table is shorter), 1 thread, float32.
+double LatencyMs(const models::Model& model);
+
 // Writes an exported model: Hugging Face directory, tokenizer, model.onnx, model card. `directory` must exist.
 struct Lineage {
   std::string teacher, task, how;  // how: one sentence

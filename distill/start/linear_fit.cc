@@ -29,15 +29,18 @@ at::Tensor SquaredError(const at::Tensor& y, const at::Tensor& value) {  // [out
 
 }  // namespace
 
-LinearFit::LinearFit(const at::Tensor& a, double ridge) : mean_(Mean(a)) {
+LinearFit::LinearFit(const at::Tensor& a, double ridge, const at::Tensor& w) : mean_(Mean(a)) {
+  w_ = w.defined() ? w / w.mean() : at::ones({a.size(0),1});
+  mean_ = Mean(a*w_);
   centred_ = a - mean_.to(at::kFloat);
-  at::Tensor gram = Product(centred_, centred_);
+  scaled_ = centred_ * w_;
+  at::Tensor gram = Product(scaled_, centred_);
   lambda_ = ridge * gram.diagonal().mean().item<double>();
   if (!(lambda_ > 0)) return;
   factor_ = at::linalg_cholesky(gram + lambda_ * at::eye(gram.size(0), at::kDouble));
 }
 
-at::Tensor LinearFit::Cross(const at::Tensor& y) const { return Product(centred_, y); }
+at::Tensor LinearFit::Cross(const at::Tensor& y) const { return Product(scaled_, y); }
 
 // `weight` [out, in] and `level` [out], float64: what the linear gives at the mean input.
 LinearWeights LinearFit::Finish(const at::Tensor& weight, const at::Tensor& level) const {
@@ -47,7 +50,7 @@ LinearWeights LinearFit::Finish(const at::Tensor& weight, const at::Tensor& leve
 LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y, const LinearWeights& sliced) const {
   if (!path.affine()) return SolveByGaussNewton(path, y, sliced);
   at::Tensor goal = y - path.Apply(at::zeros_like(y));
-  at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal);
+  at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal*w_);
   if (factor_.defined()) {
     weight = at::cholesky_solve(Cross(goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
   }

@@ -47,7 +47,8 @@ struct LinearWeights {
 // Ridge regression of linears on one input a [N, in]; the Gram matrix and its Cholesky factor are shared by all targets.
 class LinearFit {
  public:
-  LinearFit(const at::Tensor& a, double ridge);
+  LinearFit(const at::Tensor& a, double ridge, const at::Tensor& weight = {});
+  at::Tensor w_, scaled_;
   // Minimises |y - path(a W^T + b)|^2 + lambda |W - W0|^2, the bias free; lambda = ridge times the mean diagonal of the centred
   // Gram matrix. One solve if the path is affine, else damped Gauss-Newton steps.
   LinearWeights Solve(const OutputPath& path, const at::Tensor& y, const LinearWeights& sliced) const;

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "distill/start/output_path.h"
-#include "fixtures.h"
+#include "tests/start/fixtures.h"
 
 namespace thimble::distill {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <thread>
 
-#include "fixtures.h"
+#include "tests/start/fixtures.h"
 
 namespace thimble::distill {
 namespace {

@@ -94,8 +94,14 @@ void DescribeStudy(const StudyFile& file) {
     std::printf("\n");
   }
   std::printf("\nstages:\n");
+  // What a later stage fixes is known only when it runs: any feasible candidate of the first stage stands for it.
+  auto base = seed;
   for (const auto& stage : study.stage()) {
-    const search::StageSpace space(study, stage, seed, context);
+    const search::StageSpace space(study, stage, base, context);
+    if (&stage == &study.stage(0)) {
+      Random random = Random(study.seed()).Fork("describe");
+      if (const auto sampled = space.Sample(&random)) base = *sampled;
+    }
     const auto counts = space.CountFeasible();
     std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
                 stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");

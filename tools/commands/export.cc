@@ -10,7 +10,6 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/arch/cost.h"
-#include "models/latency.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
@@ -90,7 +89,7 @@ void Run(const Request& request) {
     if (std::isfinite(max_ms)) {
       // Latency does not depend on the weights' values: measured on this machine with random ones.
       const auto model = models::MakeModel(choice.trial->trial.architecture, ContextOf(file.study).classes, 0, Random(1));
-      const double ms = models::MeasureLatency(model, 1, 128, 1).median_ms;
+      const double ms = LatencyMs(model);
       fastest = std::min(fastest, ms);
       if (ms > max_ms) continue;
     }
