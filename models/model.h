@@ -2,16 +2,18 @@
 // student and a supernet are all a Model; a supernet's candidate is the same weights seen through a smaller
 // Shape (the first stacks, the first inner channels).
 //
-// Weight names (D = teacher_hidden, E = embedding width, m = inner width at ratio 1 of the layer, C =
-// classes):
-//   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]  embedding.norm.{weight,bias}
-//   [h] embedding.project.{weight [h, 3E], bias [h]}                 trigram only; columns: next, current,
-//   previous token layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}
-//   layer.N.attention.norm.{weight,bias} [h] layer.N.ffn.S.up.{weight [m, h], bias [m]}
-//   layer.N.ffn.S.down.{weight [h, m], bias [h]} layer.N.ffn.S.norm.{weight,bias} [h] S from 0: stacked
-//   blocks pooler.{weight [p, h], bias [p]}  head.{weight [C, p], bias [C]}    when classes > 0 (a pooler may
-//   stand without a head) fit_dense.{weight [D, h], bias [D]}                          training only: student
-//   states to teacher width
+// Weight names (D = teacher_hidden, E = embedding width, m = the layer's inner width, C = classes):
+//   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]
+//   embedding.norm.{weight,bias} [h]
+//   embedding.project.{weight [h, 3E], bias [h]}     trigram only; columns: next, current, previous token
+//   layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}
+//   layer.N.attention.norm.{weight,bias} [h]
+//   layer.N.ffn.S.up.{weight [m, h], bias [m]}       S from 0: stacked blocks
+//   layer.N.ffn.S.down.{weight [h, m], bias [h]}
+//   layer.N.ffn.S.norm.{weight,bias} [h]
+//   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head
+//   head.{weight [C, p], bias [C]}                   when classes > 0
+//   fit_dense.{weight [D, h], bias [D]}              training only: student states to teacher width
 #pragma once
 #include <vector>
 
@@ -37,8 +39,7 @@ struct WeightShape {
 // Every weight of a model, in the order of its Weights.
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden);
 
-// A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. Depends on name and `random`
-// alone.
+// A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. A function of name and stream.
 at::Tensor NewWeight(const WeightShape& weight, const Random& random);
 
 // With a pooler if classes > 0. Initial values as BERT and EfficientBERT: NewWeight.
@@ -55,10 +56,9 @@ struct Batch {
 
 struct Outputs {
   std::vector<at::Tensor> hidden;  // L + 1 of [B, T, h]: embedding output first; empty unless asked for
-  std::vector<at::Tensor>
-      scores;       // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax; empty unless asked
-  at::Tensor last;  // [B, T, h]
-  at::Tensor logits;  // [B, C]; undefined without a head
+  std::vector<at::Tensor> scores;  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
+  at::Tensor last;                 // [B, T, h]
+  at::Tensor logits;               // [B, C]; undefined without a head
 };
 
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.
@@ -85,8 +85,8 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
 
 // --- Pieces of Forward, for the sliced start, which looks inside. ---
 
-at::Tensor EmbeddingInput(const Model& model,
-                          const Batch& batch);  // [B, T, 3E] trigram, or [B, T, h] plain token vectors
+// [B, T, 3E] for a trigram embedding, else the token vectors, [B, T, h].
+at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
 at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
 struct Attention {
   at::Tensor scores;   // [B, H, T, T]; undefined unless asked for
@@ -98,10 +98,9 @@ Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch
 // what enters the linear of wb2, [B, T, m].
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
                             const at::Tensor& x, at::Tensor* second_input = nullptr);
-at::Tensor Linear(const Model& model, const std::string& prefix,
-                  const at::Tensor& x);  // prefix.weight, prefix.bias
-at::Tensor LayerNorm(const Model& model, const std::string& prefix,
-                     const at::Tensor& x);  // over the last dimension
+// With prefix.weight and prefix.bias; LayerNorm over the last dimension.
+at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);
+at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);
 at::Tensor Activation(Operator op, const at::Tensor& x);
 
 }  // namespace thimble::models

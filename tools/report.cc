@@ -120,11 +120,13 @@ void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workb
   auto choices = bench->Measure();
   const auto precision = store->Fact(stage, "precision");
   const auto members = store->Fact(stage, "members_threads");
-  if (precision && members) {
-    choices = {.bfloat16 = *precision == "bfloat16", .members_threads = std::stoi(*members)};
+  const auto threads = store->Fact(stage, "threads");  // written last
+  if (precision && members && threads) {
+    choices = {.bfloat16 = *precision == "bfloat16", .members_threads = std::stoi(*members), .threads = std::stoi(*threads)};
   } else {
     store->SetFact(stage, "precision", choices.bfloat16 ? "bfloat16" : "float32");
     store->SetFact(stage, "members_threads", std::to_string(choices.members_threads));
+    store->SetFact(stage, "threads", std::to_string(choices.threads));
   }
   bench->Use(choices);
 }

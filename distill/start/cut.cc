@@ -1,5 +1,5 @@
-// Steps 2 to 6: the teacher's weights in the student's coordinates. All in float64; rotating and cutting weights by principal
-// directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks.
+// Steps 2 to 6: the teacher's weights in the student's coordinates. All in float64; rotating and cutting
+// weights by principal directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks.
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -14,13 +14,14 @@ namespace {
 constexpr double kTableDeviation = 0.05;  // of the trigram table
 constexpr double kUnusedDeviation = 0.002;
 
-// The best affine guess of a teacher state from its first K coordinates b = B h: h ~ slope b + offset. With K = D it is exact.
+// The best affine guess of a teacher state from its first K coordinates b = B h: h ~ slope b + offset. With K
+// = D it is exact.
 struct Reader {
-  at::Tensor slope;         // [D, K]
-  at::Tensor offset;        // [D]
-  at::Tensor mean;          // [K], of b
-  at::Tensor spread;        // [K, K]: lower Cholesky factor of the covariance of b
-  at::Tensor spread_one;    // [K + 1, K + 1]: of the second moments of [b 1]
+  at::Tensor slope;       // [D, K]
+  at::Tensor offset;      // [D]
+  at::Tensor mean;        // [K], of b
+  at::Tensor spread;      // [K, K]: lower Cholesky factor of the covariance of b
+  at::Tensor spread_one;  // [K + 1, K + 1]: of the second moments of [b 1]
 };
 
 Reader MakeReader(const Moments& state, const at::Tensor& directions) {
@@ -40,13 +41,13 @@ Reader MakeReader(const Moments& state, const at::Tensor& directions) {
   return reader;
 }
 
-// Factors whose product left^T right [n, p] is the nearest of rank `rank` to a^T b, nearness weighted by the Cholesky factors
-// of the second moments of what stands on either side (undefined: unweighted).
+// Factors whose product left^T right [n, p] is the nearest of rank `rank` to a^T b, nearness weighted by the
+// Cholesky factors of the second moments of what stands on either side (undefined: unweighted).
 struct Factors {
   at::Tensor left, right;  // [rank, n], [rank, p]; rows beyond the rank of a^T b are zero
 };
-Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spread_a, const at::Tensor& spread_b,
-                 int64_t rank) {
+Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spread_a,
+                 const at::Tensor& spread_b, int64_t rank) {
   auto weighted = [](const at::Tensor& x, const at::Tensor& spread) {
     return (spread.defined() ? x.matmul(spread) : x).t();
   };
@@ -66,9 +67,14 @@ Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spr
 
 class Cutter {
  public:
-  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis, models::Model* student,
-         Random random)
-      : teacher_(teacher), record_(record), basis_(basis), p_(basis.Matrix()), student_(*student), random_(random) {}
+  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
+         models::Model* student, Random random)
+      : teacher_(teacher),
+        record_(record),
+        basis_(basis),
+        p_(basis.Matrix()),
+        student_(*student),
+        random_(random) {}
 
   void Embedding();
   void Attention(int layer, int teacher_layer);
@@ -130,7 +136,8 @@ void Cutter::Embedding() {
 
 void Cutter::Attention(int layer, int teacher_layer) {
   int from = teacher_layer - 1;
-  std::string t = "layer." + std::to_string(from) + ".attention.", s = "layer." + std::to_string(layer) + ".attention.";
+  std::string t = "layer." + std::to_string(from) + ".attention.",
+              s = "layer." + std::to_string(layer) + ".attention.";
   Reader reader = MakeReader(record_.states[from == 0 ? 0 : BlockNorm(from - 1)], basis_.directions);
   // Rows act on [1 b].
   auto with_bias = [&](const std::string& name) {
@@ -148,16 +155,17 @@ void Cutter::Attention(int layer, int teacher_layer) {
   double scale = std::pow(static_cast<double>(rank) / wide, 0.25);
   std::vector<at::Tensor> queries, keys, values, outs;
   for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
-    auto part = [&](const at::Tensor& x, int64_t dim) { return x.slice(dim, head * wide, (head + 1) * wide); };
-    Factors scores =
-        Truncate(part(query, 0), part(key, 0), reader.spread_one, reader.spread_one, rank);
+    auto part = [&](const at::Tensor& x, int64_t dim) {
+      return x.slice(dim, head * wide, (head + 1) * wide);
+    };
+    Factors scores = Truncate(part(query, 0), part(key, 0), reader.spread_one, reader.spread_one, rank);
     Factors moved = Truncate(part(out, 1).t(), part(value, 0), {}, reader.spread, rank);
     queries.push_back(scores.left * scale);
     keys.push_back(scores.right * scale);
     values.push_back(moved.right);
     outs.push_back(moved.left.t());
-    // Attention rows sum to one: what the value adds to every token goes to the output bias, with what truncation loses at
-    // the mean state.
+    // Attention rows sum to one: what the value adds to every token goes to the output bias, with what
+    // truncation loses at the mean state.
     at::Tensor level = part(value_level, 0) + part(value, 0).mv(reader.mean);
     out_bias += part(out, 1).mv(level) - moved.left.t().mv(moved.right.mv(reader.mean));
   }
@@ -165,8 +173,8 @@ void Cutter::Attention(int layer, int teacher_layer) {
   key = at::cat(keys);
   at::Tensor embed = basis_.embed.t();  // [K, d]
   at::Tensor key_weight = key.slice(1, 1).matmul(embed), value_weight = at::cat(values).matmul(embed);
-  // Where the student's heads are wider, query and output are zero: the function is the teacher's, and noise on the other
-  // factor lets gradients in.
+  // Where the student's heads are wider, query and output are zero: the function is the teacher's, and noise
+  // on the other factor lets gradients in.
   if (rank > wide) {
     for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
       auto unused = [&](at::Tensor& x) { return x.slice(0, head * rank + wide, (head + 1) * rank); };
@@ -200,8 +208,8 @@ void Cutter::FeedForward(int layer, int teacher_layer) {
     at::Tensor chosen = order.slice(0, begin, end);
     SetFirstRows(s + "up.weight", up.index_select(0, chosen));
     SetFirstRows(s + "up.bias", up_bias.index_select(0, chosen));
-    // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at the wrong place
-    // there. With zero columns the block is the identity until it is fitted.
+    // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at
+    // the wrong place there. With zero columns the block is the identity until it is fitted.
     student_.weights.at(s + "down.weight").zero_();
     student_.weights.at(s + "down.bias").zero_();
     if (stack > 0) continue;
@@ -220,8 +228,8 @@ void Cutter::Ends() {
   Set("head.bias", Teacher("head.bias"));
 }
 
-// A student wider than its teacher has d - D directions in which its states are zero. Small weights read from them: the
-// function stays, and gradients reach what writes there.
+// A student wider than its teacher has d - D directions in which its states are zero. Small weights read from
+// them: the function stays, and gradients reach what writes there.
 void Cutter::WakeUnusedDirections() {
   int64_t width = p_.size(0);
   if (width == basis_.directions.size(0)) return;
@@ -231,7 +239,8 @@ void Cutter::WakeUnusedDirections() {
   };
   for (auto& [name, tensor] : student_.weights) {
     bool reads = name == "pooler.weight" || name == "fit_dense.weight";
-    for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"}) reads |= ends_with(name, part);
+    for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"})
+      reads |= ends_with(name, part);
     if (!reads) continue;
     at::Tensor noise = Noise(name, tensor.size(0), width, kUnusedDeviation).matmul(unused);
     Set(name, tensor.to(at::kDouble) + noise);

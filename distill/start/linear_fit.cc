@@ -29,37 +29,35 @@ at::Tensor SquaredError(const at::Tensor& y, const at::Tensor& value) {  // [out
 
 }  // namespace
 
-LinearFit::LinearFit(const at::Tensor& a, double ridge, const at::Tensor& w) : mean_(Mean(a)) {
-  w_ = w.defined() ? w / w.mean() : at::ones({a.size(0),1});
-  mean_ = Mean(a*w_);
+LinearFit::LinearFit(const at::Tensor& a, double ridge) : mean_(Mean(a)) {
   centred_ = a - mean_.to(at::kFloat);
-  scaled_ = centred_ * w_;
-  at::Tensor gram = Product(scaled_, centred_);
+  at::Tensor gram = Product(centred_, centred_);
   lambda_ = ridge * gram.diagonal().mean().item<double>();
   if (!(lambda_ > 0)) return;
   factor_ = at::linalg_cholesky(gram + lambda_ * at::eye(gram.size(0), at::kDouble));
 }
 
-at::Tensor LinearFit::Cross(const at::Tensor& y) const { return Product(scaled_, y); }
+at::Tensor LinearFit::Cross(const at::Tensor& y) const { return Product(centred_, y); }
 
 // `weight` [out, in] and `level` [out], float64: what the linear gives at the mean input.
 LinearWeights LinearFit::Finish(const at::Tensor& weight, const at::Tensor& level) const {
   return {weight.to(at::kFloat), (level - weight.mv(mean_)).to(at::kFloat)};
 }
 
-LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y, const LinearWeights& sliced) const {
+LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
+                               const LinearWeights& sliced) const {
   if (!path.affine()) return SolveByGaussNewton(path, y, sliced);
   at::Tensor goal = y - path.Apply(at::zeros_like(y));
-  at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal*w_);
+  at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal);
   if (factor_.defined()) {
     weight = at::cholesky_solve(Cross(goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
   }
   return Finish(weight, level);
 }
 
-// Output channels are separate problems min |y_c - f_c(a w_c + b_c)|^2. Their Gauss-Newton matrices a^T diag(f'^2) a differ; all
-// use the shared Gram matrix times the mean f'^2 of the channel instead, with a step length of their own that shrinks when a
-// step fails. A channel never gets worse on the fit rows.
+// Output channels are separate problems min |y_c - f_c(a w_c + b_c)|^2. Their Gauss-Newton matrices a^T
+// diag(f'^2) a differ; all use the shared Gram matrix times the mean f'^2 of the channel instead, with a step
+// length of their own that shrinks when a step fails. A channel never gets worse on the fit rows.
 LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Tensor& y,
                                             const LinearWeights& sliced) const {
   if (!factor_.defined()) return sliced;
@@ -88,7 +86,8 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
     at::Tensor curvature = (slope * slope).mean(0, false, at::kDouble).clamp_min(1e-6);
     at::Tensor gradient = Cross(r) / curvature + lambda_ * (pull - weight).t();
     at::Tensor move = at::cholesky_solve(gradient, factor_).t();
-    at::Tensor better = take_better(weight + length.unsqueeze(1) * move, level + length * Mean(r) / curvature);
+    at::Tensor better =
+        take_better(weight + length.unsqueeze(1) * move, level + length * Mean(r) / curvature);
     length = at::where(better, (1.5 * length).clamp_max(2), 0.3 * length);
   }
   return Finish(weight, level);

@@ -24,8 +24,8 @@ at::Tensor Combine(Operator op, const at::Tensor& left, const at::Tensor& right)
 }
 
 // Evaluates the sub-tree at `root`, which holds no linear of wb2.
-at::Tensor Evaluate(const models::Model& model, const std::string& block, const std::vector<Node>& nodes, int root,
-                    const at::Tensor& x) {
+at::Tensor Evaluate(const models::Model& model, const std::string& block, const std::vector<Node>& nodes,
+                    int root, const at::Tensor& x) {
   const Node& node = nodes[root];
   if (node.op == Operator::kInput) return x;
   at::Tensor left = Evaluate(model, block, nodes, node.left, x);
@@ -49,10 +49,14 @@ std::string BlockPrefix(int layer, int stack) {
 
 at::Tensor Inverse(Operator op, const at::Tensor& y) {
   switch (op) {
-    case Operator::kTanh: return at::atanh(y.clamp(-kInside, kInside));
-    case Operator::kSigmoid: return at::logit(y.clamp((1 - kInside) / 2, (1 + kInside) / 2));
-    case Operator::kElu: return at::where(y > 0, y, at::log1p(y.clamp_min(-kInside)));
-    default: return y;  // near the identity for positive y, nearly flat for negative y
+    case Operator::kTanh:
+      return at::atanh(y.clamp(-kInside, kInside));
+    case Operator::kSigmoid:
+      return at::logit(y.clamp((1 - kInside) / 2, (1 + kInside) / 2));
+    case Operator::kElu:
+      return at::where(y > 0, y, at::log1p(y.clamp_min(-kInside)));
+    default:
+      return y;  // near the identity for positive y, nearly flat for negative y
   }
 }
 
@@ -70,7 +74,8 @@ OutputPath::OutputPath(const models::Model& model, int layer, int stack, const m
     Step step{node.op, {}};
     if (models::IsBinary(node.op)) {
       int other = node.left == child ? node.right : node.left;
-      step.other = Evaluate(model, BlockPrefix(layer, stack), nodes, other, x).narrow(-1, 0, model.shape.hidden);
+      step.other =
+          Evaluate(model, BlockPrefix(layer, stack), nodes, other, x).narrow(-1, 0, model.shape.hidden);
     }
     steps_.push_back(step);
     child = i;
@@ -92,7 +97,8 @@ at::Tensor OutputPath::Derivative(const at::Tensor& u) const {
 }
 
 bool OutputPath::affine() const {
-  return std::all_of(steps_.begin(), steps_.end(), [](const Step& step) { return step.op == Operator::kAdd; });
+  return std::all_of(steps_.begin(), steps_.end(),
+                     [](const Step& step) { return step.op == Operator::kAdd; });
 }
 
 OutputPath OutputPath::Every(int64_t stride) const {

@@ -1,5 +1,6 @@
-// Private to start/: the parts of the sliced start, in the notation of docs/sliced_start.md. States are packed: [N, h] holds
-// the real tokens of a sample one after another, padding left out. D: teacher width, d: student width, K = min(d, D).
+// Private to start/: the parts of the sliced start, in the notation of docs/sliced_start.md. States are
+// packed: [N, h] holds the real tokens of a sample one after another, padding left out. D: teacher width, d:
+// student width, K = min(d, D).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -25,13 +26,15 @@ struct Split {
 };
 Split SplitRows(const std::vector<models::Batch>& batches, int64_t tokens);
 
-at::Tensor PackedEmbeddingInput(const models::Model& model, const Rows& rows);                    // [N, 3E] or [N, h]
-at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows);                      // [N, h]
-at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows, const at::Tensor& x);  // [N, h]
+at::Tensor PackedEmbeddingInput(const models::Model& model, const Rows& rows);  // [N, 3E] or [N, h]
+at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows);    // [N, h]
+at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows,
+                         const at::Tensor& x);  // [N, h]
 
 // --- basis.cc ---
 
-// LayerNorms are counted from 0: the embedding's, then of layer l (from 0) the attention's 1 + 2 l and the block's 2 + 2 l.
+// LayerNorms are counted from 0: the embedding's, then of layer l (from 0) the attention's 1 + 2 l and the
+// block's 2 + 2 l.
 inline int AttentionNorm(int layer) { return 1 + 2 * layer; }
 inline int BlockNorm(int layer) { return 2 + 2 * layer; }
 
@@ -46,17 +49,17 @@ struct TeacherRecord {
   Rows fit, held_out;
   std::vector<at::Tensor> fit_sums, held_out_sums;  // what each LayerNorm receives, [N, D] float16
   std::vector<Moments> states;                      // what each LayerNorm returns
-  at::Tensor directions;                            // [D, D] float64: orthonormal rows, the mean's direction first
-  std::vector<at::Tensor> neurons;                  // of each layer: neurons in order of importance, [m] int64
-  at::Tensor token_counts;                          // [V] float64
+  at::Tensor directions;            // [D, D] float64: orthonormal rows, the mean's direction first
+  std::vector<at::Tensor> neurons;  // of each layer: neurons in order of importance, [m] int64
+  at::Tensor token_counts;          // [V] float64
 };
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
                      const std::vector<models::Batch>& held_out);
 
 // The coordinates of a student: P = E B.
 struct Basis {
-  at::Tensor directions;  // B [K, D] float64, orthonormal rows
-  at::Tensor embed;       // E [d, K] float64, orthonormal columns; its first is 1 / sqrt(d) throughout
+  at::Tensor directions;      // B [K, D] float64, orthonormal rows
+  at::Tensor embed;           // E [d, K] float64, orthonormal columns; its first is 1 / sqrt(d) throughout
   at::Tensor Matrix() const;  // P [d, D] float64
 };
 Basis MakeBasis(const TeacherRecord& record, int width);
@@ -67,7 +70,8 @@ struct Target {
   at::Tensor state;     // [N, d] float32: LayerNorm(z) P^T
   double variance = 0;  // of `state` about its mean, summed over tokens and channels
 };
-std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums, const Basis& basis);
+std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums,
+                                const Basis& basis);
 
 // --- cut.cc ---
 
@@ -79,18 +83,17 @@ void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const
 
 enum class Refit { kNormsOnly, kAll };
 
-// Walks through the student block by block (step 7) and changes its output linears and LayerNorms. With kNormsOnly only the
-// latter, and the held-out rows have no say.
+// Walks through the student block by block (step 7) and changes its output linears and LayerNorms. With
+// kNormsOnly it sets the LayerNorms of a supernet and the output biases of its further blocks; the held-out
+// rows have no say.
 struct RefitInput {
   const TeacherRecord& record;
-  const std::vector<Target>& fit;       // by teacher LayerNorm
+  const std::vector<Target>& fit;  // by teacher LayerNorm
   const std::vector<Target>& held_out;
-  const std::vector<int>& layer_map;    // teacher layer (from 1) of each student layer
+  const std::vector<int>& layer_map;  // teacher layer (from 1) of each student layer
   double ridge = 0;
   Refit what = Refit::kAll;
 };
 std::vector<BlockFit> RefitBlocks(const RefitInput& input, models::Model* student);
-
-// --- linear_fit.cc, output_path.cc: see output_path.h ---
 
 }  // namespace thimble::distill

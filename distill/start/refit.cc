@@ -1,5 +1,5 @@
-// Step 7: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting a compressed
-// transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
+// Step 7: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting a
+// compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace thimble::distill {
 namespace {
 
-const double kLift = getenv("LIFT") ? atof(getenv("LIFT")) : 3;  // standard deviations
+constexpr double kLift = 3;         // standard deviations of the state
 constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than every fourth token
 
 // One block y = LayerNorm(residual + path(linear(input))), seen from the fit rows and from the held-out rows.
@@ -24,14 +24,8 @@ struct View {
 };
 struct Block {
   std::string name, linear, norm;  // of the report; prefixes of weights
-  bool sums = true, states = false;
-
-  std::vector<at::Tensor> Goals(const Target& target) const {
-    std::vector<at::Tensor> goals;
-    if (states) goals.push_back(target.state);
-    if (sums) goals.push_back(target.sum);
-    return goals;
-  }
+  bool sum = true,
+       state = false;  // what its linear is fitted to: the teacher's sum, its state, or the better of both
 };
 struct Trial {
   LinearWeights linear;
@@ -40,11 +34,12 @@ struct Trial {
   at::Tensor held_out_state;  // [N, d]
 };
 
-// A constant for each channel, without mean, large against the states. A LayerNorm of state + lift is nearly linear in the
-// state, which its scale and shift then restore: without it each further LayerNorm would lose how long a token's state is.
-at::Tensor Lift(const at::Tensor& goal) {
-  int64_t width = goal.size(1);
-  double deviation = (goal - goal.mean(0)).square().mean().sqrt().item<double>();
+// A constant for each channel, without mean, large against the state. A LayerNorm of state + lift is nearly
+// linear in the state, which its scale and shift then restore. Without lift each further LayerNorm loses how
+// long a token's state is, and blows up a cautious prediction to the length of a sure one.
+at::Tensor Lift(const at::Tensor& state) {
+  int64_t width = state.size(1);
+  double deviation = (state - state.mean(0)).square().mean().sqrt().item<double>();
   at::Tensor lift = at::full({width}, kLift * deviation);
   lift.slice(0, 0, width, 2).neg_();
   return lift - lift.mean();
@@ -66,7 +61,8 @@ class Walker {
   void FeedForwardBlock(int layer, int stack);
   void Fit(const Block& block, const View& fit, const View& held_out);
   // What the block's linear might become.
-  std::vector<LinearWeights> Solutions(const Block& block, const View& fit, const LinearWeights& sliced) const;
+  std::vector<LinearWeights> Solutions(const Block& block, const View& fit,
+                                       const LinearWeights& sliced) const;
 
   // LayerNorm without scale and shift of what the block sums, [N, d].
   at::Tensor Normalised(const View& view, const LinearWeights& linear) const;
@@ -103,30 +99,30 @@ void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, Trial* trial)
   at::Tensor variance = (spread * spread).sum(0, false, at::kDouble);
   at::Tensor covariance = (spread * (state - goal.to(at::kFloat))).sum(0, false, at::kDouble);
   // A channel that does not vary tells nothing about its scale.
-  at::Tensor scale = at::where(variance > 1e-9 * n.size(0), covariance / variance, trial->scale.to(at::kDouble));
+  at::Tensor scale =
+      at::where(variance > 1e-9 * n.size(0), covariance / variance, trial->scale.to(at::kDouble));
   trial->shift = (goal - scale * mean).to(at::kFloat);
   trial->scale = scale.to(at::kFloat);
 }
 
-std::vector<LinearWeights> Walker::Solutions(const Block& block, const View& fit, const LinearWeights& sliced) const {
-  at::Tensor w; if (getenv("W") && block.sums) w = 1 / fit.target->sum.square().mean(1, true);
-  if (getenv("W") && block.sums && getenv("SHOW")) fprintf(stderr, " [%.3f]", (w.std()/w.mean()).item<double>());
-  LinearFit solver(fit.input, (getenv("RIDGE") ? atof(getenv("RIDGE")) : 1) * input_.ridge, w);
+std::vector<LinearWeights> Walker::Solutions(const Block& block, const View& fit,
+                                             const LinearWeights& sliced) const {
+  LinearFit solver(fit.input, input_.ridge);
   auto solve = [&](const at::Tensor& goal) {
     at::Tensor y = goal - fit.residual;
     if (double shift = fit.path.Shift(y); shift != 0) y += shift;
     return solver.Solve(fit.path, y, sliced);
   };
   std::vector<LinearWeights> solutions;
-  for (const at::Tensor& goal : block.Goals(*fit.target)) {
-    solutions.push_back(solve(goal));
-    if (&goal != &block.Goals(*fit.target)[0] && 0) continue;
-    at::Tensor lift = Lift(goal);
-    if (fit.path.affine()) {
-      solutions.push_back({solutions.back().weight, solutions.back().bias + lift});
-    } else {
-      solutions.push_back(solve(goal + lift));
-    }
+  if (block.sum) solutions.push_back(solve(fit.target->sum));
+  if (!block.state) return solutions;
+  const at::Tensor& state = fit.target->state;
+  solutions.push_back(solve(state));
+  at::Tensor lift = Lift(state);
+  if (fit.path.affine()) {
+    solutions.push_back({solutions.back().weight, solutions.back().bias + lift});
+  } else {
+    solutions.push_back(solve(state + lift));
   }
   return solutions;
 }
@@ -134,7 +130,8 @@ std::vector<LinearWeights> Walker::Solutions(const Block& block, const View& fit
 void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   Trial sliced;
   if (fit.input.defined()) {
-    sliced.linear = {student_.weights.at(block.linear + ".weight"), student_.weights.at(block.linear + ".bias")};
+    sliced.linear = {student_.weights.at(block.linear + ".weight"),
+                     student_.weights.at(block.linear + ".bias")};
   }
   sliced.scale = student_.weights.at(block.norm + ".weight");
   sliced.shift = student_.weights.at(block.norm + ".bias");
@@ -142,7 +139,9 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   const at::Tensor thin_state = fit.target->state.slice(0, 0, fit.residual.size(0), kNormStride);
   Trial best = sliced;
   if (input_.what == Refit::kNormsOnly) {
-    FitNorm(Normalised(thin, sliced.linear), thin_state, &best);
+    // A further block of a supernet adds nothing yet; with the lift it hands its input on.
+    if (!block.sum) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
+    FitNorm(Normalised(thin, best.linear), thin_state, &best);
   } else {
     at::Tensor held_out_n = Normalised(held_out, sliced.linear);
     Judge(held_out, held_out_n, &sliced);
@@ -152,10 +151,8 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
       trial.linear = linear;
       FitNorm(Normalised(thin, linear), thin_state, &trial);
       Judge(held_out, n, &trial);
-      if (getenv("SHOW")) fprintf(stderr, " %.4f", trial.r2);
       if (trial.r2 > best.r2) best = trial;
     };
-    if (getenv("SHOW")) fprintf(stderr, "\n%s %.4f", block.name.c_str(), best.r2);
     consider(sliced.linear, held_out_n);
     if (fit.input.defined()) {
       for (const LinearWeights& linear : Solutions(block, fit, sliced.linear)) {
@@ -196,7 +193,9 @@ void Walker::AttentionBlock(int layer) {
   View fit{fit_, PackedContext(student_, layer, input_.record.fit, fit_), {}, &Goal(input_.fit, layer, true)};
   View held_out;
   if (input_.what == Refit::kAll) {
-    held_out = {held_out_, PackedContext(student_, layer, input_.record.held_out, held_out_), {},
+    held_out = {held_out_,
+                PackedContext(student_, layer, input_.record.held_out, held_out_),
+                {},
                 &Goal(input_.held_out, layer, true)};
   }
   Fit({name, name + ".out", name + ".norm"}, fit, held_out);
@@ -206,8 +205,8 @@ void Walker::FeedForwardBlock(int layer, int stack) {
   std::string name = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
   const models::LayerShape& shape = student_.shape.layers[layer];
   auto view = [&](const at::Tensor& x, const std::vector<Target>& targets) {
-    return View{x, SecondInput(student_, layer, stack, shape, x), OutputPath(student_, layer, stack, shape, x),
-                &Goal(targets, layer, false)};
+    return View{x, SecondInput(student_, layer, stack, shape, x),
+                OutputPath(student_, layer, stack, shape, x), &Goal(targets, layer, false)};
   };
   View held_out;
   if (input_.what == Refit::kAll) held_out = view(held_out_, input_.held_out);

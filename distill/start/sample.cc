@@ -35,7 +35,10 @@ std::vector<Sequence> SortedSequences(const std::vector<models::Batch>& batches)
 
 models::Batch Pad(const std::vector<Sequence>& sequences, size_t begin, size_t end) {
   int64_t rows = end - begin, length = sequences[end - 1].ids.size(0);
-  models::Batch batch{at::zeros({rows, length}, at::kLong), at::zeros({rows, length}, at::kLong), at::zeros({rows, length}), {}};
+  models::Batch batch{at::zeros({rows, length}, at::kLong),
+                      at::zeros({rows, length}, at::kLong),
+                      at::zeros({rows, length}),
+                      {}};
   for (int64_t row = 0; row < rows; ++row) {
     const Sequence& sequence = sequences[begin + row];
     int64_t n = sequence.ids.size(0);
@@ -118,7 +121,8 @@ at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows
     padded.index_copy_(0, places, x.slice(0, first, first + places.size(0)));
     first += places.size(0);
     at::Tensor context =
-        models::Attend(model, layer, padded.view({batch.rows(), batch.ids.size(1), x.size(1)}), batch, {}).context;
+        models::Attend(model, layer, padded.view({batch.rows(), batch.ids.size(1), x.size(1)}), batch, {})
+            .context;
     parts.push_back(PackTokens(context, places));
   }
   return at::cat(parts);

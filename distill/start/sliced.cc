@@ -26,7 +26,8 @@ struct PlainMode {
 
 void CheckTeacher(const models::Shape& teacher) {
   if (teacher.trigram > 0) {
-    throw BadRequest(kWhere, "the teacher has a trigram embedding", "", "a teacher with a plain embedding, as BERT's");
+    throw BadRequest(kWhere, "the teacher has a trigram embedding", "",
+                     "a teacher with a plain embedding, as BERT's");
   }
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
@@ -51,7 +52,8 @@ void CheckStudent(const models::Shape& student, const models::Model& teacher) {
   if (teacher.classes > 0) same("pooler widths", student.pooler, teacher.shape.pooler);
 }
 
-// Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher corresponds to.
+// Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher
+// corresponds to.
 std::vector<std::string> Initialised(const models::Shape& student, const models::Shape& supernet,
                                      const models::Shape& teacher, const std::vector<int>& layer_map) {
   std::vector<std::string> names;
@@ -127,7 +129,8 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
   std::vector<int> layer_map = LayerMap(shape.layers.size(), teacher.shape.layers.size(), {});
   Random random(seed);
   models::Model student = models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random);
-  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map, &student, random.Fork("unused"));
+  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map, &student,
+             random.Fork("unused"));
   impl_->Refit(&student, Refit::kNormsOnly);
   return student;
 }
@@ -139,8 +142,10 @@ models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const pr
   CheckStudent(student.shape, impl_->teacher);
   std::vector<BlockFit> blocks = impl_->Refit(&student, Refit::kAll);
   if (report) {
-    std::vector<int> layer_map = LayerMap(student.shape.layers.size(), impl_->teacher.shape.layers.size(), {});
-    *report = {std::move(blocks), Initialised(student.shape, supernet.shape, impl_->teacher.shape, layer_map)};
+    std::vector<int> layer_map =
+        LayerMap(student.shape.layers.size(), impl_->teacher.shape.layers.size(), {});
+    *report = {std::move(blocks),
+               Initialised(student.shape, supernet.shape, impl_->teacher.shape, layer_map)};
   }
   return student;
 }

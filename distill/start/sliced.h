@@ -1,5 +1,6 @@
-// The sliced start: a student that works before it is trained. The teacher is rotated into its principal directions, cut, and
-// each block's output linear is refitted by least squares. Steps and notation: docs/sliced_start.md.
+// The sliced start: a student that works before it is trained. The teacher is rotated into its principal
+// directions, cut, and each block's output linear is refitted by least squares. Steps and notation:
+// docs/sliced_start.md.
 //
 //   SlicedStart start(teacher, fit_batches, held_out_batches, options);   // one teacher pass over the sample
 //   Model supernet = start.MakeSupernet(largest);                         // steps 1 to 6, once
@@ -20,15 +21,16 @@ class Sliced;
 namespace thimble::distill {
 
 struct BlockFit {
-  std::string block;        // "embedding", "layer.3.attention", "layer.3.ffn.0"
-  double before = 0;        // explained variance (R2) on held-out rows of the projected teacher state, sliced only
-  double after = 0;         // with the refit; equal to `before` if the refit was refused
+  std::string block;  // "embedding", "layer.3.attention", "layer.3.ffn.0"
+  double before = 0;  // explained variance (R2) on held-out rows of the projected teacher state, sliced only
+  double after = 0;   // with the refit; equal to `before` if the refit was refused
   bool refitted = false;
 };
 
 struct SlicedReport {
   std::vector<BlockFit> blocks;
-  std::vector<std::string> initialised;  // weights nothing of the teacher corresponds to, drawn from N(0, 0.02)
+  std::vector<std::string>
+      initialised;  // weights nothing of the teacher corresponds to, drawn from N(0, 0.02)
 };
 
 class SlicedStart {
@@ -38,12 +40,13 @@ class SlicedStart {
               const std::vector<models::Batch>& held_out, const proto::Sliced& options);
   ~SlicedStart();
 
-  // Steps 1 to 6. Error if the student's head count differs from the teacher's, or its depth does not divide the teacher's
-  // (layer i takes teacher layer i * L_teacher / L). The result has the teacher's pooler units, its head, and fit_dense.
+  // Steps 1 to 6. Error if the student's head count differs from the teacher's, or its depth does not divide
+  // the teacher's (layer i takes teacher layer i * L_teacher / L). The result has the teacher's pooler units,
+  // its head, and fit_dense.
   models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed) const;
 
-  // The crop of `supernet` to `candidate`, refitted block by block (step 7). A refit that does not raise the held-out R2 of its
-  // block is refused.
+  // The crop of `supernet` to `candidate`, refitted block by block (step 7). A refit that does not raise the
+  // held-out R2 of its block is refused.
   models::Model MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                               SlicedReport* report = nullptr) const;
 

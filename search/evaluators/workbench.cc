@@ -278,7 +278,6 @@ struct Workbench::Impl {
     const auto begin = std::chrono::steady_clock::now();
     const auto results = train::Train(job);
     const double each = Seconds(begin) / static_cast<double>(students.size());
-    std::vector<proto::Architecture> architectures = candidates;
     std::vector<Score> scores(students.size());
     for (size_t i = 0; i < students.size(); ++i) {
       if (!results[i].failure.empty()) {
@@ -322,10 +321,15 @@ const data::Dataset& Workbench::holdout() const { return impl_->holdout; }
 Choices Workbench::Measure() const {
   const int cores = impl_->deployment.threads() > 0 ? impl_->deployment.threads() : Cores();
   return {.bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16,
-          .members_threads = cores};
+          .members_threads = cores,
+          .threads = cores};
 }
 
-void Workbench::Use(const Choices& choices) { impl_->choices = choices; }
+void Workbench::Use(const Choices& choices) {
+  impl_->choices = choices;
+  impl_->deployment.set_threads(choices.threads);
+  train::SetTorchThreads(choices.threads);
+}
 
 Model Workbench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
   return impl_->Student(architecture, report);

@@ -29,6 +29,7 @@ namespace thimble::search {
 struct Choices {
   bool bfloat16 = false;
   int members_threads = 1;  // members of a cohort that step at the same time
+  int threads = 1;          // of the whole process; sums are rounded differently with another number
 };
 
 class Workbench final : public Scorer {

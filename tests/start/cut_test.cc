@@ -24,7 +24,8 @@ void ExpectEqualToTeacher(const models::Model& student, const models::Model& tea
   models::ForwardOptions options{.hidden = true, .scores = true};
   models::Outputs s = models::Forward(student, batch, options), t = models::Forward(teacher, batch, options);
   for (size_t i = 0; i < t.hidden.size(); ++i) {
-    EXPECT_LT(Difference(models::Linear(student, "fit_dense", s.hidden[i]), t.hidden[i], batch), tolerance) << i;
+    EXPECT_LT(Difference(models::Linear(student, "fit_dense", s.hidden[i]), t.hidden[i], batch), tolerance)
+        << i;
   }
   for (size_t i = 0; i < t.scores.size(); ++i) {
     at::Tensor pairs = batch.mask.unsqueeze(1).unsqueeze(2) * batch.mask.unsqueeze(1).unsqueeze(3);
@@ -56,8 +57,8 @@ TEST(CutTest, TeacherInASubspaceIsRecovered) {
 
 TEST(CutTest, TrigramOfFullRankIsTheTeachersEmbedding) {
   models::Model teacher = RandomTeacher(1, 32, 64, false);
-  models::Model student =
-      Start(teacher).MakeSupernet(Encoder(1, 32, kBertBlock, Ffn(64) + " embedding { trigram { width: 32 } }"), 1);
+  models::Model student = Start(teacher).MakeSupernet(
+      Encoder(1, 32, kBertBlock, Ffn(64) + " embedding { trigram { width: 32 } }"), 1);
   models::Batch batch = RandomBatches(1, 8, 9)[0];
   at::Tensor sum = models::Linear(student, "fit_dense", models::EmbeddingSum(student, batch));
   EXPECT_LT(Difference(sum, models::EmbeddingSum(teacher, batch), batch), 1e-4);
@@ -80,7 +81,8 @@ TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
   at::Tensor out = models::Linear(student, "layer.1.attention.out", s.context).matmul(p);
   EXPECT_LT(Difference(out, models::Linear(teacher, "layer.3.attention.out", t.context), batch), 1e-3);
   at::Tensor value = models::FeedForwardValue(student, 1, 0, student.shape.layers[1], rotated).matmul(p);
-  EXPECT_LT(Difference(value, models::FeedForwardValue(teacher, 3, 0, teacher.shape.layers[3], x), batch), 1e-3);
+  EXPECT_LT(Difference(value, models::FeedForwardValue(teacher, 3, 0, teacher.shape.layers[3], x), batch),
+            1e-3);
 }
 
 TEST(CutTest, MostImportantNeuronsComeFirst) {
@@ -88,11 +90,13 @@ TEST(CutTest, MostImportantNeuronsComeFirst) {
   {
     torch::NoGradGuard no_grad;
     at::Tensor down = teacher.weights.at("layer.0.ffn.0.down.weight");
-    for (auto [neuron, factor] : {std::pair{41, 1e6}, {7, 1e4}, {20, 1e2}}) down.select(1, neuron).mul_(factor);
+    for (auto [neuron, factor] : {std::pair{41, 1e6}, {7, 1e4}, {20, 1e2}})
+      down.select(1, neuron).mul_(factor);
   }
   models::Model student =
       Start(teacher).MakeSupernet(Encoder(1, 32, std::string(kBertBlock) + " stacks: 3", Ffn(2)), 1);
-  at::Tensor p = student.weights.at("fit_dense.weight").t(), up = teacher.weights.at("layer.0.ffn.0.up.weight");
+  at::Tensor p = student.weights.at("fit_dense.weight").t(),
+             up = teacher.weights.at("layer.0.ffn.0.up.weight");
   auto expect_row = [&](const std::string& block, int row, int neuron) {
     at::Tensor restored = student.weights.at(block + ".up.weight")[row].matmul(p);
     EXPECT_LT((restored - up[neuron]).abs().max().item<double>(), 1e-4) << block << " " << row;
@@ -134,14 +138,17 @@ TEST(CutTest, ErrorsNameBothSides) {
   };
   EXPECT_THAT(supernet(Encoder(3, 32, kBertBlock, "heads: 8")),
               AllOf(HasSubstr("heads"), HasSubstr("student 8"), HasSubstr("teacher's, 4")));
-  EXPECT_THAT(supernet(Encoder(3, 16, kBertBlock)), AllOf(HasSubstr("pooler"), HasSubstr("16"), HasSubstr("32")));
+  EXPECT_THAT(supernet(Encoder(3, 16, kBertBlock)),
+              AllOf(HasSubstr("pooler"), HasSubstr("16"), HasSubstr("32")));
   EXPECT_THAT(supernet(Encoder(2, 32, kBertBlock)), AllOf(HasSubstr("2"), HasSubstr("3")));
   proto::Architecture other = Encoder(3, 32, kBertBlock);
   other.set_vocabulary(61);
   EXPECT_THAT(supernet(other), AllOf(HasSubstr("vocabular"), HasSubstr("61"), HasSubstr("60")));
-  models::Model trigram = models::MakeModel(Encoder(1, 32, kBertBlock, "embedding { trigram {} }"), 0, 0, Random(1));
+  models::Model trigram =
+      models::MakeModel(Encoder(1, 32, kBertBlock, "embedding { trigram {} }"), 0, 0, Random(1));
   EXPECT_THAT(Message([&] { Start(trigram); }), HasSubstr("trigram"));
-  models::Model stacked = models::MakeModel(Encoder(1, 32, std::string(kBertBlock) + " stacks: 2"), 0, 0, Random(1));
+  models::Model stacked =
+      models::MakeModel(Encoder(1, 32, std::string(kBertBlock) + " stacks: 2"), 0, 0, Random(1));
   EXPECT_THAT(Message([&] { Start(stacked); }), HasSubstr("2 stacks"));
 }
 

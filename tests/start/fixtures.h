@@ -13,9 +13,11 @@ namespace thimble::distill {
 
 constexpr int kVocabulary = 60, kPositions = 24;
 
-inline proto::Architecture Encoder(int layers, int hidden, const std::string& ffn, const std::string& rest = "") {
-  std::string text = "vocabulary: " + std::to_string(kVocabulary) + " positions: " + std::to_string(kPositions) +
-                     " hidden: " + std::to_string(hidden) + " " + rest;
+inline proto::Architecture Encoder(int layers, int hidden, const std::string& ffn,
+                                   const std::string& rest = "") {
+  std::string text = "vocabulary: " + std::to_string(kVocabulary) +
+                     " positions: " + std::to_string(kPositions) + " hidden: " + std::to_string(hidden) +
+                     " " + rest;
   if (rest.find("heads") == std::string::npos) text += " heads: 4";
   if (rest.find("embedding") == std::string::npos) text += " embedding { plain {} }";
   for (int l = 0; l < layers; ++l) text += " layer { mixer { self_attention {} } ffn { " + ffn + " } }";
@@ -26,11 +28,12 @@ inline proto::Architecture Encoder(int layers, int hidden, const std::string& ff
 
 inline const char* kBertBlock = "expression: 'linear(gelu_erf(linear(x,wb1)),wb2)'";
 
-// Random weights large enough for every part to matter. With unit gains a rotation commutes with the teacher's LayerNorms, so a
-// student of full width can be exact.
+// Random weights large enough for every part to matter. With unit gains a rotation commutes with the
+// teacher's LayerNorms, so a student of full width can be exact.
 inline models::Model RandomTeacher(int layers, int hidden, int ffn, bool unit_gains, uint64_t seed = 5) {
-  models::Model teacher = models::MakeModel(Encoder(layers, hidden, kBertBlock, "ffn_hidden: " + std::to_string(ffn)),
-                                            /*classes=*/3, /*teacher_hidden=*/0, Random(seed));
+  models::Model teacher =
+      models::MakeModel(Encoder(layers, hidden, kBertBlock, "ffn_hidden: " + std::to_string(ffn)),
+                        /*classes=*/3, /*teacher_hidden=*/0, Random(seed));
   torch::NoGradGuard no_grad;
   Random random(seed + 1);
   for (const auto& [name, weight] : teacher.weights) {
@@ -55,8 +58,10 @@ inline std::vector<models::Batch> RandomBatches(int batches, int rows, uint64_t 
   Random random(seed);
   std::vector<models::Batch> result;
   for (int b = 0; b < batches; ++b) {
-    models::Batch batch{at::zeros({rows, length}, at::kLong), at::zeros({rows, length}, at::kLong),
-                        at::zeros({rows, length}), {}};
+    models::Batch batch{at::zeros({rows, length}, at::kLong),
+                        at::zeros({rows, length}, at::kLong),
+                        at::zeros({rows, length}),
+                        {}};
     for (int row = 0; row < rows; ++row) {
       int n = 3 + static_cast<int>(random.Below(length - 2));
       for (int i = 0; i < n; ++i) {

@@ -38,7 +38,8 @@ class EveryExpression : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(All, EveryExpression, testing::ValuesIn(kExpressions));
 
 TEST_P(EveryExpression, PathAndInputGiveTheForwardPass) {
-  models::Model model = models::MakeModel(Encoder(1, 16, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
+  models::Model model =
+      models::MakeModel(Encoder(1, 16, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
   at::Tensor x = Normal({7, 16}, 1);
   const models::LayerShape& shape = model.shape.layers[0];
   at::Tensor expected = models::FeedForwardValue(model, 0, 0, shape, x.unsqueeze(0)).squeeze(0);
@@ -53,7 +54,8 @@ TEST_P(EveryExpression, PathAndInputGiveTheForwardPass) {
 }
 
 TEST_P(EveryExpression, FitComesNearPlantedWeights) {
-  models::Model model = models::MakeModel(Encoder(1, 8, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
+  models::Model model =
+      models::MakeModel(Encoder(1, 8, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
   at::Tensor x = Normal({600, 8}, 1), a = Normal({600, 8}, 2);
   OutputPath path(model, 0, 0, model.shape.layers[0], x);
   at::Tensor planted = 0.5 * Normal({8, 8}, 4), bias = 0.3 * Normal({8}, 5);
@@ -74,7 +76,8 @@ TEST(LinearFitTest, AffineSolutionIsThatOfTheNormalEquations) {
   at::Tensor c = (a - a.mean(0)).to(at::kDouble), target = (y - y.mean(0)).to(at::kDouble);
   at::Tensor gram = c.t().matmul(c), w0 = sliced.t().to(at::kDouble);
   double lambda = 0.1 * gram.diagonal().mean().item<double>();
-  at::Tensor w = at::linalg_solve(gram + lambda * at::eye(6, at::kDouble), c.t().matmul(target) + lambda * w0);
+  at::Tensor w =
+      at::linalg_solve(gram + lambda * at::eye(6, at::kDouble), c.t().matmul(target) + lambda * w0);
   EXPECT_LT((w.t() - fitted.weight).abs().max().item<double>(), 1e-5);
   at::Tensor bias = y.mean(0) - fitted.weight.mv(a.mean(0));
   EXPECT_LT((bias - fitted.bias).abs().max().item<double>(), 1e-5);

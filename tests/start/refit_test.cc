@@ -43,8 +43,8 @@ void ExpectRefitted(const SlicedReport& report) {
 TEST(RefitTest, ReportNamesEveryBlockInOrder) {
   Setting setting;
   SlicedReport report;
-  models::Model student =
-      setting.start.MakeCandidate(setting.supernet, setting.Student(std::string(kGelu) + " stacks: 2"), &report);
+  models::Model student = setting.start.MakeCandidate(
+      setting.supernet, setting.Student(std::string(kGelu) + " stacks: 2"), &report);
   std::vector<std::string> names;
   for (const BlockFit& block : report.blocks) names.push_back(block.block);
   EXPECT_THAT(names, testing::ElementsAre("embedding", "layer.0.attention", "layer.0.ffn.0", "layer.0.ffn.1",
@@ -79,7 +79,8 @@ TEST(RefitTest, MoreStacksExplainMore) {
   for (int stacks = 1; stacks <= 4; ++stacks) {
     SlicedReport report;
     models::Model student = setting.start.MakeCandidate(
-        setting.supernet, setting.Student(std::string(kGelu) + " stacks: " + std::to_string(stacks)), &report);
+        setting.supernet, setting.Student(std::string(kGelu) + " stacks: " + std::to_string(stacks)),
+        &report);
     ExpectFiniteAndNeverWorse(student, report);
     double first_layer = report.blocks[1 + stacks].after;
     EXPECT_GT(first_layer, last) << stacks;
@@ -90,7 +91,8 @@ TEST(RefitTest, MoreStacksExplainMore) {
 TEST(RefitTest, RefittingBeatsSlicing) {
   Setting setting;
   SlicedReport report;
-  setting.start.MakeCandidate(setting.supernet, setting.Student(std::string(kGelu) + " ratio: '1/4'"), &report);
+  setting.start.MakeCandidate(setting.supernet, setting.Student(std::string(kGelu) + " ratio: '1/4'"),
+                              &report);
   ExpectRefitted(report);
 }
 
@@ -99,7 +101,8 @@ TEST(RefitTest, RefusedRefitLeavesTheWeights) {
   models::Model teacher = RandomTeacher(2, 32, 64, true);
   proto::Architecture same = Encoder(2, 32, kBertBlock, "ffn_hidden: 64");
   models::Model supernet =
-      SlicedStart(teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced()).MakeSupernet(same, 1);
+      SlicedStart(teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced())
+          .MakeSupernet(same, 1);
   SlicedStart tiny(teacher, RandomBatches(1, 1, 3, 3), RandomBatches(4, 16, 2), DefaultSliced());
   // The basis of another sample is another one: only a student in this start's own basis is right.
   models::Model rotated = tiny.MakeSupernet(same, 1);
@@ -123,17 +126,15 @@ TEST(RefitTest, RefusedRefitLeavesTheWeights) {
 }
 
 class OutputExpression : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(All, OutputExpression,
-                         testing::Values("gelu(linear(relu(linear(x,wb1)),wb2))",
-                                         "sigmoid(linear(relu(linear(x,wb1)),wb2))",
-                                         "tanh(linear(gelu(linear(x,wb1)),wb2))",
-                                         "relu(linear(gelu(linear(x,wb1)),wb2))",
-                                         "leaky_relu(linear(gelu(linear(x,wb1)),wb2))",
-                                         "elu(linear(gelu(linear(x,wb1)),wb2))",
-                                         "swish(linear(gelu(linear(x,wb1)),wb2))",
-                                         "mul(x,sigmoid(linear(gelu(linear(x,wb1)),wb2)))",
-                                         "max(linear(gelu(linear(x,wb1)),wb2),tanh(x))",
-                                         "add(linear(gelu(linear(x,wb1)),wb2),sigmoid(x))"));
+INSTANTIATE_TEST_SUITE_P(
+    All, OutputExpression,
+    testing::Values("gelu(linear(relu(linear(x,wb1)),wb2))", "sigmoid(linear(relu(linear(x,wb1)),wb2))",
+                    "tanh(linear(gelu(linear(x,wb1)),wb2))", "relu(linear(gelu(linear(x,wb1)),wb2))",
+                    "leaky_relu(linear(gelu(linear(x,wb1)),wb2))", "elu(linear(gelu(linear(x,wb1)),wb2))",
+                    "swish(linear(gelu(linear(x,wb1)),wb2))",
+                    "mul(x,sigmoid(linear(gelu(linear(x,wb1)),wb2)))",
+                    "max(linear(gelu(linear(x,wb1)),wb2),tanh(x))",
+                    "add(linear(gelu(linear(x,wb1)),wb2),sigmoid(x))"));
 
 TEST_P(OutputExpression, IsRefittedInEveryBlock) {
   Setting setting;
@@ -173,7 +174,8 @@ TEST(RefitTest, OneSentenceIsEnoughToRun) {
 
 TEST(RefitTest, OneTokenIsEnoughToRun) {
   models::Model teacher = RandomTeacher(2, 32, 64, false);
-  std::vector<models::Batch> one = {{at::full({1, 1}, 7, at::kLong), at::zeros({1, 1}, at::kLong), at::ones({1, 1}), {}}};
+  std::vector<models::Batch> one = {
+      {at::full({1, 1}, 7, at::kLong), at::zeros({1, 1}, at::kLong), at::ones({1, 1}), {}}};
   SlicedStart start(teacher, one, one, DefaultSliced());
   proto::Architecture a = Encoder(2, 16, "expression: 'tanh(linear(gelu(linear(x,wb1)),wb2))'", "pooler: 32");
   SlicedReport report;

@@ -1,4 +1,5 @@
-// The sliced start of a real teacher on real rows. Prints explained variances and seconds; docs/sliced_start.md quotes them.
+// The sliced start of a real teacher on real rows. Prints explained variances and seconds;
+// docs/sliced_start.md quotes them.
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -55,12 +56,14 @@ template <typename Call>
 auto Timed(const char* what, Call call) {
   auto start = std::chrono::steady_clock::now();
   auto result = call();
-  std::printf("%-12s %6.2f s\n", what, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  std::printf("%-12s %6.2f s\n", what,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return result;
 }
 
 TEST(SlicedMrpcTest, ExplainsMostOfTheTeacher) {
-  if (!std::filesystem::exists(kTeacher) || !std::filesystem::exists(kData)) GTEST_SKIP() << "no teacher or no data";
+  if (!std::filesystem::exists(kTeacher) || !std::filesystem::exists(kData))
+    GTEST_SKIP() << "no teacher or no data";
   models::Model teacher = models::LoadPretrained(kTeacher).model;
   data::WordPiece tokenizer(kTeacher);
   const data::TaskEntry& task = data::FindTask("mrpc");

@@ -22,15 +22,15 @@ struct Request : Options {
 };
 
 // How much is searched: candidates trained in the first two stages, candidates scored in the third, rows of the sliced start,
-// lines of text.
+// lines of text, epochs of the exported student.
 struct Effort {
-  int joint, operators, shape, rows, lines;
+  int joint, operators, shape, rows, lines, epochs;
 };
 
 Effort EffortOf(const std::string& name) {
-  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .rows = 300, .lines = 1200};
-  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .rows = 600, .lines = 4000};
-  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .rows = 1000, .lines = 40000};
+  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .rows = 300, .lines = 1200, .epochs = 2};
+  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .rows = 600, .lines = 4000, .epochs = 3};
+  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .rows = 1000, .lines = 40000, .epochs = 5};
   throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
 }
 
@@ -71,7 +71,7 @@ void Run(const Request& request) {
       data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size();
   const auto absolute = [](const std::string& path) { return fs::absolute(path).lexically_normal().string(); };
   const std::string corpus =
-      request.corpus.empty() ? "" : "  corpus { path: \"" + absolute(request.corpus) + "\" lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 4e-4 }  # then distil on plain text\n";
+      request.corpus.empty() ? "" : "  corpus { path: \"" + absolute(request.corpus) + "\" lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
   const std::string text =
       "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
       "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
@@ -99,11 +99,11 @@ void Run(const Request& request) {
       "constraint { parameters { min: " + std::to_string(least) + " max: " + std::to_string(budget) + " counting: DEPLOYED } }\n\n"
       "# How a candidate is taught.\n"
       "recipe {\n"
-      "  epochs: 3\n"
+      "  epochs: " + std::to_string(effort.epochs) + "  # of the exported student; stages say their own\n"
       "  batching { max_length: 128 size: 32 }\n"
       "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
-      "  optimizer { came { learning_rate: 2e-4 } }\n"
-      "  schedule { linear { warmup_fraction: 0.1 } }\n"
+      "  optimizer { came { learning_rate: 2e-5 } }  # short runs: CAME's early steps are tens of rates long\n"
+      "  schedule { linear { warmup_fraction: 0.2 } }\n"
       "}\n"
       "fitness: LOSS  # on held-out rows; far less noisy than accuracy\n\n"
       "# From coarse to fine. A stage fixes what it does not vary to what the stage it comes `from` found best.\n"
