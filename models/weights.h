@@ -13,15 +13,15 @@ class Weights {
  public:
   void Add(const std::string& name, at::Tensor tensor);  // CHECK: the name is new
   bool Has(const std::string& name) const { return index_.count(name) > 0; }
-  const at::Tensor& at(const std::string& name) const;   // CHECK: the name is there
+  const at::Tensor& at(const std::string& name) const;  // CHECK: the name is there
   at::Tensor& at(const std::string& name);
 
   size_t size() const { return items_.size(); }
   auto begin() const { return items_.begin(); }  // pairs (name, tensor) in order of addition
   auto end() const { return items_.end(); }
 
-  Weights Clone() const;                    // deep copy, detached
-  int64_t Elements() const;                 // over all tensors
+  Weights Clone() const;     // deep copy, detached
+  int64_t Elements() const;  // over all tensors
   void RequireGrad(bool on);
 
  private:

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -250,16 +251,29 @@ struct Workbench::Impl {
 
   std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates) {
     Supernet();  // made before the candidates run side by side
+    untrained.clear();
+    std::mutex mutex;
     return EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
-      return EvaluateOnHoldout(Student(architecture, nullptr), nullptr);
+      Model student = Student(architecture, nullptr);
+      const auto evaluation = EvaluateOnHoldout(student, nullptr);
+      const std::lock_guard lock(mutex);
+      untrained.emplace(CanonicalText(architecture), std::move(student));
+      return evaluation;
     });
+  }
+
+  // The student that the filter made of this architecture, or a new one. Refitting takes seconds; the filter's is used up.
+  Model TakeStudent(const proto::Architecture& architecture) {
+    auto node = untrained.extract(CanonicalText(architecture));
+    return node.empty() ? Student(architecture, nullptr) : std::move(node.mapped());
   }
 
   std::vector<Score> Distilled(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
     Supernet();
     std::vector<Model> students;
     students.reserve(candidates.size());
-    for (const auto& architecture : candidates) students.push_back(Student(architecture, nullptr));
+    for (const auto& architecture : candidates) students.push_back(TakeStudent(architecture));
+    untrained.clear();
     train::Job job;
     job.what = "stage " + stage.name() + ": distilling " + std::to_string(candidates.size());
     job.recipe = Recipe(stage.evaluator().short_distillation().epochs());
@@ -306,6 +320,7 @@ struct Workbench::Impl {
   std::unique_ptr<Model> stage_supernet;  // of a stage with the supernet evaluator, trained on the task
   std::string stage_supernet_name;
   std::vector<models::Outputs> teacher_outputs;
+  std::map<std::string, Model> untrained;  // of the last filter, by canonical text: the kept ones are trained next
 };
 
 Workbench::Workbench(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
