@@ -48,8 +48,8 @@ class BadInput(Case):
         self.refuse(("search", study), "study.textproto:", "stakcs", "accepted: expression, stacks, ratio")
 
     def test_value_out_of_range(self):
-        study = self.study_with("keep: 0.25", "keep: 1.5")
-        self.refuse(("search", study), "study.textproto:", "keep", "got 1.5", "at most 1")
+        study = self.study_with("holdout: 0.15", "holdout: 1.5")
+        self.refuse(("search", study), "study.textproto:", "holdout", "got 1.5", "below 1")
 
     def test_missing_teacher(self):
         study = self.init("study-missing")
