@@ -2,7 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <cstdio>
+
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace thimble::models {
 
@@ -40,6 +43,18 @@ void Weights::RequireGrad(bool on) {
   for (auto& [name, tensor] : items_) {
     if (tensor.is_floating_point()) tensor.set_requires_grad(on);
   }
+}
+
+std::string Weights::Hash() const {
+  uint64_t hash = 0;
+  for (const auto& [name, tensor] : items_) {
+    const at::Tensor bytes = tensor.detach().contiguous();
+    hash = Hash64(name, hash);
+    hash = Hash64({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()}, hash);
+  }
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
+  return text;
 }
 
 }  // namespace thimble::models

@@ -23,6 +23,7 @@ class Weights {
   Weights Clone() const;     // deep copy, detached
   int64_t Elements() const;  // over all tensors
   void RequireGrad(bool on);
+  std::string Hash() const;  // of names, order and bytes; 16 hex digits
 
  private:
   std::vector<std::pair<std::string, at::Tensor>> items_;

@@ -112,10 +112,12 @@ void CheckSameStudy(const proto::Study& study, int index, int id, const std::str
 
 class StageRun {
  public:
-  StageRun(const proto::Study& study, int index, const std::string& study_name,
-           const proto::Architecture& base, const SpaceContext& context, Store* store, Scorer* scorer)
+  // `before`: the result of the stage that this one comes `from`; nullptr without.
+  StageRun(const proto::Study& study, int index, const std::string& study_name, const StageResult* before,
+           const SpaceContext& context, Store* store, Scorer* scorer)
       : study_(study),
         stage_(study.stage(index)),
+        before_(before),
         context_(context),
         name_(StageKey(study_name, stage_)),
         store_(store),
@@ -127,6 +129,8 @@ class StageRun {
       finished_ = true;
       return;
     }
+    const auto base = before == nullptr ? SeedArchitecture(study.space(), context)
+                                        : before->trials[before->best].trial.architecture;
     space_ = std::make_unique<StageSpace>(study, stage_, base, context);
     strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index));
   }
@@ -157,18 +161,22 @@ class StageRun {
     for (int round = 0; evaluated < stage_.trials(); ++round) {
       const bool replay = replayed < stored_.size();
       if (!replay) PrepareOnce();
-      const int wanted = std::min(stage_.round(), stage_.trials() - evaluated);
-      const auto proposals = strategy_->Suggest(ProposalsFor(wanted));
+      // A stage begins with what it starts from, so that it cannot end below it.
+      const bool opening = round == 0 && before_ != nullptr && space_->Feasible(space_->base());
+      const int wanted = opening ? 1 : std::min(stage_.round(), stage_.trials() - evaluated);
+      const auto proposals = opening ? std::vector{space_->base()} : strategy_->Suggest(ProposalsFor(wanted));
       if (proposals.empty()) {
         end_ = "no more candidates";
         Say("stage " + Quoted(name_) + " ends after " + std::to_string(evaluated) + " of " +
             std::to_string(stage_.trials()) + " trials: there is no further candidate");
         break;
       }
-      const auto trials = replay ? Replay(round, wanted, proposals, replayed)
-                                 : Evaluate(round, wanted, proposals, static_cast<int>(replayed));
+      const bool known = opening && ScoredAlike();
+      const auto trials = replay  ? Replay(round, wanted, proposals, replayed)
+                          : known ? CarryOver()
+                                  : Evaluate(round, wanted, proposals, static_cast<int>(replayed));
       replayed += trials.size();
-      evaluated += Evaluated(trials);
+      if (!known) evaluated += Evaluated(trials);
       std::vector<Trial> observed;
       for (const auto& stored : trials) observed.push_back(stored.trial);
       strategy_->Observe(observed);
@@ -180,6 +188,23 @@ class StageRun {
     }
     if (replayed < stored_.size())
       throw NotReplayed(static_cast<int>(replayed), "it is beyond the stage's end");
+  }
+
+  // The base's score is known already if the stage before scored it in the same way.
+  bool ScoredAlike() const {
+    const auto& stages = study_.stage();
+    const auto from = std::find_if(stages.begin(), stages.end(),
+                                   [&](const proto::Stage& stage) { return stage.name() == before_->name; });
+    // A supernet belongs to its stage.
+    return !stage_.evaluator().has_supernet() &&
+           CanonicalText(from->evaluator()) == CanonicalText(stage_.evaluator());
+  }
+
+  std::vector<StoredTrial> CarryOver() const {
+    auto stored = before_->trials[before_->best];
+    stored.number = stored.round = 0;
+    stored.seconds = 0;
+    return {stored};
   }
 
   // Between rounds: the place to stop, and the first time the place where expensive preparation starts.
@@ -211,7 +236,7 @@ class StageRun {
                           std::vector<StoredTrial>* trials) {
     std::vector<int> order(proposals.size());
     std::iota(order.begin(), order.end(), 0);
-    if (stage_.has_filter()) {
+    if (stage_.has_filter() && proposals.size() > static_cast<size_t>(wanted)) {
       const auto scores = scorer_->Filter(stage_, proposals);
       THIMBLE_CHECK(scores.size() == proposals.size(), std::to_string(scores.size()) + " filter scores");
       for (size_t i = 0; i < scores.size(); ++i) (*trials)[i].filter_score = scores[i];
@@ -283,6 +308,7 @@ class StageRun {
 
   const proto::Study& study_;
   const proto::Stage& stage_;
+  const StageResult* before_;
   SpaceContext context_;
   std::string name_;
   Store* store_;
@@ -295,13 +321,12 @@ class StageRun {
   std::unique_ptr<Strategy> strategy_;
 };
 
-proto::Architecture BaseOf(const proto::Study& study, const proto::Stage& stage,
-                           const std::vector<StageResult>& results, const SpaceContext& context) {
-  if (!stage.has_from()) return SeedArchitecture(study.space(), context);
+const StageResult* Before(const proto::Stage& stage, const std::vector<StageResult>& results) {
+  if (!stage.has_from()) return nullptr;
   for (const auto& result : results)
-    if (result.name == stage.from()) return result.trials[result.best].trial.architecture;
+    if (result.name == stage.from()) return &result;
   THIMBLE_CHECK(false, "stage " + stage.from() + " has no result");
-  return {};
+  return nullptr;
 }
 
 }  // namespace
@@ -311,8 +336,8 @@ std::vector<StageResult> RunStudy(const proto::Study& study, const std::string& 
   ValidateStudy(study, context, study_name);
   std::vector<StageResult> results;
   for (int i = 0; i < study.stage_size(); ++i) {
-    const auto base = BaseOf(study, study.stage(i), results, context);
-    results.push_back(StageRun(study, i, study_name, base, context, store, scorer).Run());
+    const auto* before = Before(study.stage(i), results);
+    results.push_back(StageRun(study, i, study_name, before, context, store, scorer).Run());
   }
   return results;
 }

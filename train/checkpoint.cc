@@ -3,13 +3,11 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "models/safetensors.h"
 #include "optim/optimizer.h"
 
@@ -20,22 +18,6 @@ using Json = nlohmann::json;
 
 constexpr char kMetadata[] = "thimble.checkpoint";
 constexpr int kVersion = 1;
-
-std::string Hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
-std::string HashWeights(const models::Weights& weights) {
-  uint64_t hash = 0;
-  for (const auto& [name, tensor] : weights) {
-    const at::Tensor bytes = tensor.detach().contiguous();
-    hash = Hash64(name, hash);
-    hash = Hash64({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()}, hash);
-  }
-  return Hex(hash);
-}
 
 // JSON has no NaN and no infinity, and a loss can be both.
 Json Number(double value) {
@@ -155,7 +137,8 @@ Identity IdentityOf(const Job& job) {
   identity["training data"] = job.train->hash;
   identity["validation data"] = job.validate != nullptr ? job.validate->hash : "none";
   identity["task"] = job.task != nullptr ? job.task->name : "none";
-  identity["teacher"] = job.teacher != nullptr ? HashWeights(job.teacher->weights) : "none";
+  identity["teacher"] = job.teacher != nullptr ? job.teacher->weights.Hash() : "none";
+  if (job.teacher_cache != nullptr) identity["teacher"] += ", outputs rounded to float16";
   for (size_t i = 0; i < job.members.size(); ++i) {
     const auto& [name, model, seed, view] = job.members[i];
     identity["member " + std::to_string(i)] =

@@ -52,7 +52,8 @@ class Cohort {
   void Step(size_t i, const models::Batch& batch, const models::Outputs* teacher,
             const models::Shape* candidate);
   void FinishEpoch();
-  std::optional<models::Outputs> TeacherPass(const models::Batch& batch) const;
+  std::optional<models::Outputs> TeacherOutputs(const std::vector<int>& rows,
+                                                const models::Batch& batch) const;
   std::vector<size_t> Alive() const;
   double MeanLoss() const;
   void Save();
@@ -192,8 +193,9 @@ void Cohort::FinishEpoch() {
     std::vector<Subject> subjects;
     for (const size_t i : alive)
       subjects.push_back({.model = students_[i].member->model, .objective = &students_[i].objective});
-    evaluations = EvaluateTogether(subjects, *job_.validate, job_.task,
-                                   {.teacher = job_.teacher, .bfloat16 = bfloat16_}, &workers_);
+    evaluations = EvaluateTogether(
+        subjects, *job_.validate, job_.task,
+        {.teacher = job_.teacher, .teacher_cache = job_.validate_cache, .bfloat16 = bfloat16_}, &workers_);
   }
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
@@ -206,9 +208,11 @@ void Cohort::FinishEpoch() {
   Save();
 }
 
-std::optional<models::Outputs> Cohort::TeacherPass(const models::Batch& batch) const {
+std::optional<models::Outputs> Cohort::TeacherOutputs(const std::vector<int>& rows,
+                                                      const models::Batch& batch) const {
   const auto& objective = students_.front().objective;  // all members have the recipe's
   if (!objective.needs_teacher()) return std::nullopt;
+  if (job_.teacher_cache != nullptr) return job_.teacher_cache->Get(rows);
   // Not inference mode: the losses' backward keeps what comes from here.
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16_);
@@ -218,7 +222,7 @@ std::optional<models::Outputs> Cohort::TeacherPass(const models::Batch& batch) c
 
 void Cohort::StepAll(const std::vector<int>& rows) {
   const models::Batch batch = MakeBatch(*job_.train, rows);
-  const auto teacher = TeacherPass(batch);
+  const auto teacher = TeacherOutputs(rows, batch);
   const auto alive = Alive();
   std::vector<std::optional<models::Shape>> views(alive.size());
   for (size_t k = 0; k < alive.size(); ++k) {

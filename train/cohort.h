@@ -13,6 +13,7 @@
 #include "proto/recipe.pb.h"
 #include "train/evaluate.h"
 #include "train/precision.h"
+#include "train/teacher_cache.h"
 #include "train/threads.h"
 
 namespace thimble::train {
@@ -33,6 +34,8 @@ struct Job {
   const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
+  // Of `train` and of `validate`; nullptr: the teacher runs.
+  const TeacherCache *teacher_cache = nullptr, *validate_cache = nullptr;
   std::vector<Member> members;
   // Members that step at the same time, each with 1/members_threads of the threads however many members there
   // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that

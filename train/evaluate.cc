@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
 #include "train/precision.h"
+#include "train/teacher_cache.h"
 #include "train/threads.h"
 
 namespace thimble::train {
@@ -103,11 +105,10 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     AddNeeds(*subject.objective, &wanted);
   }
   const auto plan = data::PlanEvaluation(data, options.batch_size);
-  const auto* ready = options.teacher_outputs;
+  const auto* cache = options.teacher_cache;
   if (use_teacher) {
-    THIMBLE_CHECK(options.teacher != nullptr || ready != nullptr, "the objective needs a teacher");
-    THIMBLE_CHECK(ready == nullptr || ready->size() == plan.size(), "teacher outputs of other batches");
-    if (ready == nullptr) CheckFits(*options.teacher, data, "the teacher");
+    THIMBLE_CHECK(options.teacher != nullptr || cache != nullptr, "the objective needs a teacher");
+    if (cache == nullptr) CheckFits(*options.teacher, data, "the teacher");
   }
 
   Workers here(1, 1);
@@ -116,13 +117,11 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     const auto& rows = plan[b];
     const models::Batch batch = MakeBatch(data, rows);
     batch_rows.push_back(static_cast<double>(rows.size()));
-    models::Outputs made;
-    const models::Outputs* teacher = nullptr;
-    if (use_teacher && ready != nullptr) teacher = &(*ready)[b];
-    if (use_teacher && ready == nullptr) {
-      made = TeacherPass(*options.teacher, batch, wanted, options.bfloat16);
-      teacher = &made;
-    }
+    std::optional<models::Outputs> made;
+    if (use_teacher)
+      made = cache != nullptr ? cache->Get(rows)
+                              : TeacherPass(*options.teacher, batch, wanted, options.bfloat16);
+    const models::Outputs* teacher = made ? &*made : nullptr;
     (workers != nullptr ? *workers : here).Run(subjects.size(), [&](size_t i) {
       const c10::InferenceMode inference;  // a mode of the thread
       const Autocast autocast(options.bfloat16);
@@ -147,18 +146,6 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
 Evaluation Evaluate(const models::Model& model, const data::Dataset& data, const data::TaskEntry* task,
                     const EvaluateOptions& options) {
   return EvaluateTogether({{&model, options.candidate, options.objective}}, data, task, options)[0];
-}
-
-std::vector<models::Outputs> TeacherOutputs(const models::Model& teacher, const data::Dataset& data,
-                                            const distill::Objective& objective, int batch_size,
-                                            bool bfloat16) {
-  CheckFits(teacher, data, "the teacher");
-  models::ForwardOptions wanted;
-  AddNeeds(objective, &wanted);
-  std::vector<models::Outputs> outputs;
-  for (const auto& rows : data::PlanEvaluation(data, batch_size))
-    outputs.push_back(TeacherPass(teacher, MakeBatch(data, rows), wanted, bfloat16));
-  return outputs;
 }
 
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,

@@ -11,6 +11,7 @@
 
 namespace thimble::train {
 
+class TeacherCache;
 class Workers;
 
 struct Evaluation {
@@ -26,9 +27,7 @@ struct Evaluation {
 struct EvaluateOptions {
   const models::Shape* candidate = nullptr;  // view of a supernet
   const models::Model* teacher = nullptr;    // with `objective`
-  // What TeacherOutputs made of the same data, objective, batch size and precision; saves the passes of
-  // `teacher`.
-  const std::vector<models::Outputs>* teacher_outputs = nullptr;
+  const TeacherCache* teacher_cache = nullptr;  // of the same data; saves the passes of `teacher`
   const distill::Objective* objective = nullptr;
   bool bfloat16 = false;
   int batch_size = 64;
@@ -50,13 +49,6 @@ struct Subject {
 std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, const data::Dataset& data,
                                          const data::TaskEntry* task, const EvaluateOptions& options,
                                          Workers* workers = nullptr);
-
-// What `objective` looks at in the teacher, one entry a batch in evaluation order. All of it is held in
-// memory: for attention scores and hidden states of a 6 x 384 teacher with 12 heads about 1.7 MB a row of 60
-// tokens; EvaluateTogether needs none.
-std::vector<models::Outputs> TeacherOutputs(const models::Model& teacher, const data::Dataset& data,
-                                            const distill::Objective& objective, int batch_size,
-                                            bool bfloat16);
 
 // Outputs of the task head, [rows][classes] in dataset order, in float32.
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,

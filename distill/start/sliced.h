@@ -25,6 +25,8 @@ struct BlockFit {
   double before = 0;  // explained variance (R2) on held-out rows of the projected teacher state, sliced only
   double after = 0;   // with the refit; equal to `before` if the refit was refused
   bool refitted = false;
+  std::string goal;  // what was taken: "sliced", "norm" (LayerNorm alone), or the goal of the linear's fit,
+                     // "sum", "state", "lift"
 };
 
 struct SlicedReport {

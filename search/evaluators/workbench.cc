@@ -188,6 +188,7 @@ struct Workbench::Impl {
     job.train = &data;
     job.task = labels;
     job.teacher = &teacher.model;
+    if (&data == &train) job.teacher_cache = TeacherOnTrain();
     job.members = {{.name = name, .model = model, .seed = study.seed(), .view = std::move(view)}};
     job.checkpoint = work + "/" + name + ".checkpoint";
     const auto results = train::Train(job);
@@ -202,16 +203,23 @@ struct Workbench::Impl {
                                        : models::CopyCandidate(from, architecture);
   }
 
-  // Teacher outputs on the rows that rank, in evaluation order: computed once for all candidates.
-  const std::vector<models::Outputs>& TeacherOnHoldout() {
-    if (teacher_outputs.empty()) {
-      const distill::Objective objective(study.recipe().objective(),
-                                         models::Resolve(LargestArchitecture(study.space(), Context())),
-                                         &teacher.model, true);
-      teacher_outputs = train::TeacherOutputs(teacher.model, holdout, objective, kEvaluationBatch, choices.bfloat16);
+  // The teacher's outputs on one of the two sets of rows, made once for all candidates; nullptr: too large.
+  struct Cached {
+    bool decided = false;
+    std::unique_ptr<train::TeacherCache> cache;
+  };
+  const train::TeacherCache* TeacherOn(const data::Dataset& rows, Cached* cached) {
+    if (!cached->decided) {
+      const int passes = study.stage_size() + 1;  // at least one a stage, and the exported student's
+      cached->cache = train::TeacherCache::Open(Recipe(1), teacher.model,
+                                                models::Resolve(LargestArchitecture(study.space(), Context())),
+                                                rows, passes, work);
+      cached->decided = true;
     }
-    return teacher_outputs;
+    return cached->cache.get();
   }
+  const train::TeacherCache* TeacherOnTrain() { return TeacherOn(train, &train_cache); }
+  const train::TeacherCache* TeacherOnHoldout() { return TeacherOn(holdout, &holdout_cache); }
 
   train::Evaluation EvaluateOnHoldout(const Model& model, const models::Shape* candidate) {
     const distill::Objective objective(study.recipe().objective(), candidate ? *candidate : model.shape,
@@ -219,7 +227,7 @@ struct Workbench::Impl {
     train::EvaluateOptions options;
     options.candidate = candidate;
     options.teacher = &teacher.model;
-    options.teacher_outputs = &TeacherOnHoldout();
+    options.teacher_cache = TeacherOnHoldout();
     options.objective = &objective;
     options.bfloat16 = choices.bfloat16;
     options.batch_size = kEvaluationBatch;
@@ -281,6 +289,7 @@ struct Workbench::Impl {
     job.train = &train;
     job.task = &task;
     job.teacher = &teacher.model;
+    job.teacher_cache = TeacherOnTrain();
     job.members_threads = choices.members_threads;
     for (size_t i = 0; i < students.size(); ++i)
       job.members.push_back({.name = models::ArchitectureHash(candidates[i]), .model = &students[i], .seed = study.seed()});
@@ -319,7 +328,7 @@ struct Workbench::Impl {
   std::unique_ptr<Model> supernet;        // of the study, warmed up
   std::unique_ptr<Model> stage_supernet;  // of a stage with the supernet evaluator, trained on the task
   std::string stage_supernet_name;
-  std::vector<models::Outputs> teacher_outputs;
+  Cached train_cache, holdout_cache;
   std::map<std::string, Model> untrained;  // of the last filter, by canonical text: the kept ones are trained next
 };
 
@@ -390,6 +399,10 @@ std::vector<Score> Workbench::Evaluate(const proto::Stage& stage,
   });
 }
 
+std::vector<Score> Workbench::Untrained(const std::vector<proto::Architecture>& candidates) {
+  return impl_->Untrained("untrained scores", candidates);
+}
+
 void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint) {
   train::Job job;
   job.what = "distilling the student";
@@ -399,6 +412,8 @@ void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint
   job.validate = &impl_->holdout;
   job.task = &impl_->task;
   job.teacher = &impl_->teacher.model;
+  job.teacher_cache = impl_->TeacherOnTrain();
+  job.validate_cache = impl_->TeacherOnHoldout();
   job.members = {{.name = "student", .model = student, .seed = impl_->study.seed()}};
   job.checkpoint = checkpoint;
   const auto results = train::Train(job);

@@ -54,6 +54,8 @@ class Workbench final : public Scorer {
 
   // A candidate as the study starts it: cropped from the warmed-up supernet and refitted. It has fit_dense.
   models::Model Student(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);
+  // The candidates' untrained scores on the held-out rows.
+  std::vector<Score> Untrained(const std::vector<proto::Architecture>& candidates);
   // Distils `student` on the task with the study's recipe for `epochs`, resuming from `checkpoint` if it is there.
   void Distil(models::Model* student, int epochs, const std::string& checkpoint);
 

@@ -189,7 +189,10 @@ TEST_F(ControllerTest, StagesRunInOrderAndBuildOnTheBest) {
     EXPECT_EQ(trials.size() - CountState(trials, TrialState::kPruned),
               static_cast<size_t>(MakeStudy().stage(static_cast<int>(i)).trials()));
   }
-  EXPECT_THAT(scorer.sizes, ElementsAre(4, 4, 2, 4, 2, 2, 2, 1));
+  EXPECT_THAT(scorer.sizes, ElementsAre(4, 4, 2, 1, 4, 1, 1, 2, 2));  // a later stage begins with its base
+  for (size_t i = 1; i < 3; ++i)
+    EXPECT_EQ(models::ArchitectureHash(results[i].trials[0].trial.architecture),
+              models::ArchitectureHash(results[i - 1].trials[results[i - 1].best].trial.architecture));
 
   const auto joint = results[0].trials[results[0].best].trial.architecture;
   EXPECT_EQ(models::ArchitectureHash(scorer.bases[0]),
@@ -205,6 +208,24 @@ TEST_F(ControllerTest, StagesRunInOrderAndBuildOnTheBest) {
     for (int layer = 0; layer < 2; ++layer)
       EXPECT_EQ(stored.trial.architecture.layer(layer).ffn().expression(),
                 operators.layer(layer).ffn().expression());
+}
+
+TEST_F(ControllerTest, ABaseThatWasScoredAlikeBringsItsScore) {
+  auto study = MakeStudy();
+  *study.mutable_stage(1)->mutable_evaluator() = study.stage(0).evaluator();
+  ToyScorer scorer;
+  const auto results = Run(study, &scorer);
+  const auto& base = results[0].trials[results[0].best];
+  const auto& carried = results[1].trials[0];
+  EXPECT_EQ(carried.trial.value, base.trial.value);
+  EXPECT_EQ(carried.metrics, base.metrics);
+  EXPECT_GE(results[1].trials[results[1].best].trial.value, base.trial.value);
+  EXPECT_THAT(scorer.sizes, ElementsAre(4, 4, 2, 4, 2, 1, 2, 2));  // six more in the second stage
+  EXPECT_EQ(results[1].trials.size(), 7u);
+
+  ToyScorer again;  // read back, replayed
+  EXPECT_EQ(Run(study, &again)[1].trials.size(), 7u);
+  EXPECT_TRUE(again.sizes.empty());
 }
 
 TEST_F(ControllerTest, TheFilterKeepsTheBestOfEachRound) {

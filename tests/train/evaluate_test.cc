@@ -117,14 +117,6 @@ TEST_F(EvaluateTest, TogetherEqualsOneByOne) {
   EXPECT_EQ(both[0].loss, one.loss);
   EXPECT_EQ(both[1].loss, two.loss);
   EXPECT_EQ(both[1].predicted, two.predicted);
-
-  const auto outputs = TeacherOutputs(teacher_, data_, objective, 16, false);
-  EvaluateOptions with_outputs = options;
-  with_outputs.teacher = nullptr;
-  with_outputs.teacher_outputs = &outputs;
-  EXPECT_EQ(Evaluate(student_, data_, &task_, with_outputs).loss, one.loss);
-  with_outputs.batch_size = 8;
-  EXPECT_THROW(Evaluate(student_, data_, &task_, with_outputs), std::logic_error);
 }
 
 TEST_F(EvaluateTest, LeavesTheModelAlone) {

@@ -76,6 +76,12 @@ void Run(const Request& request) {
   job.teacher = &teacher.model;
   job.members = {{.name = "student", .model = &student, .seed = recipe.seed()}};
   job.checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
+  const std::string cache_directory = job.checkpoint + ".teacher";
+  std::unique_ptr<train::TeacherCache> cache;
+  if (job.teacher != nullptr)
+    cache = train::TeacherCache::Open(recipe, *job.teacher, job.members[0].model->shape, train_data,
+                                      recipe.epochs(), cache_directory);
+  job.teacher_cache = cache.get();
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed("distilling", results[0].failure);
   const auto evaluation = train::Evaluate(student, dev_data, &task, {});
@@ -88,6 +94,7 @@ void Run(const Request& request) {
               out.working());
   out.Commit();
   std::filesystem::remove(job.checkpoint);
+  std::filesystem::remove_all(cache_directory);
   for (const auto& metric : evaluation.metrics)
     std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
   std::printf("written to %s\n", request.out.c_str());

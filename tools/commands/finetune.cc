@@ -70,6 +70,12 @@ void Run(const Request& request) {
   job.teacher = teacher ? &teacher->model : nullptr;
   job.members = {{.name = "model", .model = &loaded.model, .seed = recipe.seed()}};
   job.checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
+  const std::string cache_directory = job.checkpoint + ".teacher";
+  std::unique_ptr<train::TeacherCache> cache;
+  if (job.teacher != nullptr)
+    cache = train::TeacherCache::Open(recipe, *job.teacher, job.members[0].model->shape, train_data,
+                                      recipe.epochs(), cache_directory);
+  job.teacher_cache = cache.get();
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed("fine-tuning", results[0].failure);
   const auto evaluation = train::Evaluate(loaded.model, dev_data, &task, {});
@@ -82,6 +88,7 @@ void Run(const Request& request) {
               out.working());
   out.Commit();
   std::filesystem::remove(job.checkpoint);
+  std::filesystem::remove_all(cache_directory);
   for (const auto& metric : evaluation.metrics)
     std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
   std::printf("written to %s\n", request.out.c_str());

@@ -24,14 +24,14 @@ struct Request : Options {
 // How much is searched: candidates trained in the first two stages, candidates scored in the third, rows of the sliced start,
 // lines of text, epochs of the exported student, share that the filter keeps.
 struct Effort {
-  int joint, operators, shape, rows, lines, epochs;
+  int joint, operators, shape, population, rows, lines, epochs;
   double keep;
 };
 
 Effort EffortOf(const std::string& name) {
-  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
-  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .rows = 600, .lines = 4000, .epochs = 3, .keep = 0.25};
-  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
+  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
+  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
+  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
   throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
 }
 
@@ -111,20 +111,20 @@ void Run(const Request& request) {
       "stage {\n"
       "  name: \"joint\"  vary: [EXPRESSION, STACKS, RATIO]\n"
       "  filter { sliced_score {} keep: " + Decimal(effort.keep, 2) + " }  # of the proposals, by their untrained score\n"
-      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
       "  evaluator { short_distillation { epochs: 1 } }\n"
       "  trials: " + std::to_string(effort.joint) + "  round: 2\n"
       "}\n"
       "stage {\n"
       "  name: \"operators\"  vary: [EXPRESSION]  from: \"joint\"\n"
       "  filter { sliced_score {} keep: " + Decimal(effort.keep, 2) + " }\n"
-      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
       "  evaluator { short_distillation { epochs: 1 } }\n"
       "  trials: " + std::to_string(effort.operators) + "  round: 2\n"
       "}\n"
       "stage {\n"
       "  name: \"shape\"  vary: [STACKS, RATIO]  from: \"operators\"\n"
-      "  strategy { evolution { population: 8 tournament: 3 } }\n"
+      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
       "  evaluator { supernet { epochs: 1 } }  # one training run, then every candidate with its weights\n"
       "  trials: " + std::to_string(effort.shape) + "  round: 8\n"
       "}\n"

@@ -1,0 +1,113 @@
+#include "train/teacher_cache.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "tests/train/toy.h"
+#include "train/batch.h"
+
+namespace thimble::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TeacherCacheTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    SetTorchThreads(1);
+    directory_ = (fs::temp_directory_path() / ("thimble_teacher_cache_" + std::to_string(getpid()))).string();
+    fs::remove_all(directory_);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, int passes = 2) {
+    return TeacherCache::Open(recipe, teacher_, student_.shape, data_, passes, directory_);
+  }
+
+  std::string directory_;
+  const data::Dataset data_ = ToyData(40, 3);
+  const models::Model teacher_ = ToyTeacher(1);
+  const models::Model student_ = ToyModel(ToyArchitecture(), 2, 32);
+  const proto::Recipe recipe_ = ToyRecipe(kDistillation, 2);
+};
+
+TEST_F(TeacherCacheTest, GivesWhatTheTeacherGives) {
+  const auto cache = Open(recipe_);
+  ASSERT_NE(cache, nullptr);
+  const std::vector<int> rows = {7, 0, 39, 12, 12};
+  const auto batch = MakeBatch(data_, rows);
+  const at::NoGradGuard no_grad;
+  const auto wanted = Forward(teacher_, batch, {.hidden = true, .scores = true});
+  const auto got = cache->Get(rows);
+  ASSERT_EQ(got.hidden.size(), wanted.hidden.size());
+  ASSERT_EQ(got.scores.size(), wanted.scores.size());
+  const at::Tensor real = batch.mask.unsqueeze(-1), pairs = (real * batch.mask.unsqueeze(1)).unsqueeze(1);
+  const auto near = [](const at::Tensor& a, const at::Tensor& b) {
+    EXPECT_TRUE(at::allclose(a, b, 1e-3, 1e-5)) << (a - b).abs().max();
+  };
+  for (size_t i = 0; i < wanted.hidden.size(); ++i) near(got.hidden[i], wanted.hidden[i] * real);
+  for (size_t i = 0; i < wanted.scores.size(); ++i) near(got.scores[i], wanted.scores[i] * pairs);
+  EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
+}
+
+TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
+  const auto cache = Open(recipe_);
+  const auto written = fs::last_write_time(cache->path());
+  const auto again = Open(recipe_);
+  EXPECT_EQ(again->path(), cache->path());
+  EXPECT_EQ(fs::last_write_time(cache->path()), written);
+  EXPECT_TRUE(at::equal(again->Get({3}).hidden[1], cache->Get({3}).hidden[1]));
+  EXPECT_FALSE(fs::exists(cache->path() + ".partial"));
+
+  // Other layers, other teacher: another file.
+  const auto fewer = Open(ToyRecipe("loss { hidden_states {} } layer_map: [1, 1]", 2));
+  EXPECT_NE(fewer->path(), cache->path());
+  EXPECT_FALSE(fewer->Get({3}).hidden[2].defined());
+  EXPECT_TRUE(fewer->Get({3}).scores.empty());
+  const auto other = TeacherCache::Open(recipe_, ToyTeacher(5), student_.shape, data_, 2, directory_);
+  EXPECT_NE(other->path(), cache->path());
+
+  fs::resize_file(cache->path(), fs::file_size(cache->path()) - 2);
+  EXPECT_THROW(Open(recipe_), Error);
+}
+
+TEST_F(TeacherCacheTest, IsLeftOutWhereItDoesNotPay) {
+  EXPECT_EQ(Open(recipe_, 1), nullptr);
+  EXPECT_EQ(Open(ToyRecipe(kLabels, 2)), nullptr);
+  EXPECT_EQ(Open(ToyRecipe(kDistillation, 2, "teacher_cache_gib: 1e-6")), nullptr);
+  EXPECT_EQ(Open(ToyRecipe(kDistillation, 2, "teacher_cache_gib: 0")), nullptr);
+  EXPECT_FALSE(fs::exists(directory_));
+}
+
+TEST_F(TeacherCacheTest, TrainsAsTheTeacherDoesAndWhateverTheCompany) {
+  const auto cache = Open(recipe_);
+  const auto train = [&](int members, const TeacherCache* with, models::Model* first) {
+    std::vector<models::Model> models;
+    for (int i = 0; i < members; ++i) models.push_back(ToyModel(ToyArchitecture(), 2 + i, 32));
+    Job job;
+    job.what = "toy";
+    job.recipe = recipe_;
+    job.deployment.set_threads(1);
+    job.train = &data_;
+    job.teacher = &teacher_;
+    job.teacher_cache = with;
+    for (int i = 0; i < members; ++i)
+      job.members.push_back({.name = std::to_string(i), .model = &models[i], .seed = 1});
+    const auto results = Train(job);
+    *first = models[0];
+    return results[0].epochs.back().train_loss;
+  };
+  models::Model run, alone, together;
+  const double loss = train(1, nullptr, &run), cached = train(1, cache.get(), &alone);
+  train(3, cache.get(), &together);
+  EXPECT_NE(Bytes(run), Bytes(alone));
+  EXPECT_NEAR(cached, loss, 2e-3 * loss);
+  EXPECT_EQ(Bytes(alone), Bytes(together));
+}
+
+}  // namespace
+}  // namespace thimble::train

@@ -1,0 +1,165 @@
+#include "train/teacher_cache.h"
+
+#include <fcntl.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "train/batch.h"
+#include "train/precision.h"
+
+namespace thimble::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kBatch = 32;
+constexpr double kGiB = 1 << 30;
+constexpr char kFormat[] = "teacher cache 1";
+
+// A full disk is found here, not by a fault while writing to the mapped file.
+void Reserve(const std::string& path, int64_t bytes) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const int error = fd < 0 ? errno : ::posix_fallocate(fd, 0, bytes);
+  if (fd >= 0) ::close(fd);
+  if (error == 0) return;
+  if (fd >= 0) ::unlink(path.c_str());
+  throw WorkFailed(path, "no room for the teacher's outputs, " + std::to_string(bytes >> 20) + " MiB: " +
+                             std::strerror(error) + "; recipe.teacher_cache_gib: 0 works without them");
+}
+
+}  // namespace
+
+int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
+  const auto states = static_cast<int64_t>(hidden.size()), maps = static_cast<int64_t>(scores.size());
+  return states * tokens * width + maps * heads * tokens * tokens + 2 * classes;
+}
+
+TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objective& objective,
+                           const data::Dataset& data)
+    : layout_{.width = teacher.shape.hidden,
+              .heads = teacher.shape.heads,
+              .classes = teacher.classes,
+              .layers = static_cast<int64_t>(teacher.shape.layers.size())} {
+  const std::set<int> layers(objective.layer_map().begin(), objective.layer_map().end());  // from 1
+  if (objective.needs_hidden()) {
+    layout_.hidden.push_back(0);
+    layout_.hidden.insert(layout_.hidden.end(), layers.begin(), layers.end());
+  }
+  if (objective.needs_scores())
+    for (const int layer : layers) layout_.scores.push_back(layer - 1);
+  starts_.push_back(0);
+  for (const auto& example : data.examples) {
+    tokens_.push_back(static_cast<int64_t>(example.ids.size()));
+    starts_.push_back(starts_.back() + layout_.Numbers(tokens_.back()));
+  }
+}
+
+std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, const models::Model& teacher,
+                                                 const models::Shape& student, const data::Dataset& data,
+                                                 int passes, const std::string& directory) {
+  const distill::Objective objective(recipe.objective(), student, &teacher, data.classes > 0);
+  if (!objective.needs_teacher() || passes < 2) return nullptr;
+  std::unique_ptr<TeacherCache> cache(new TeacherCache(teacher, objective, data));
+  const int64_t bytes = 2 * cache->starts_.back();
+  if (static_cast<double>(bytes) > recipe.teacher_cache_gib() * kGiB) return nullptr;
+
+  const bool bfloat16 = recipe.precision() == proto::BFLOAT16;
+  std::string key = std::string(kFormat) + (bfloat16 ? " bfloat16 " : " float32 ") + data.hash + " " +
+                    teacher.weights.Hash();
+  for (const int layer : cache->layout_.hidden) key += " h" + std::to_string(layer);
+  for (const int layer : cache->layout_.scores) key += " s" + std::to_string(layer);
+  for (const int64_t tokens : cache->tokens_) key += " " + std::to_string(tokens);
+  cache->path_ = directory + "/teacher-" + HashHex(key).substr(0, 16) + ".cache";
+  if (!fs::exists(cache->path_)) cache->Make(teacher, data, bfloat16);
+  const auto found = static_cast<int64_t>(fs::file_size(cache->path_));
+  if (found != bytes)
+    throw BadRequest(cache->path_, "a damaged cache of teacher outputs; remove it",
+                     std::to_string(found) + " bytes", std::to_string(bytes));
+  cache->Map(cache->path_, false);
+  return cache;
+}
+
+void TeacherCache::Map(const std::string& path, bool writable) {
+  numbers_ = at::from_file(path, /*shared=*/writable, starts_.back(), at::TensorOptions(at::kHalf));
+}
+
+void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16) {
+  CheckFits(teacher, data, "the teacher");
+  fs::create_directories(fs::path(path_).parent_path());
+  const std::string partial = path_ + ".partial";
+  Reserve(partial, 2 * starts_.back());
+  Map(partial, true);
+  const at::NoGradGuard no_grad;
+  const Autocast autocast(bfloat16);
+  {
+    Progress progress("the teacher's outputs (examples)", static_cast<int64_t>(tokens_.size()));
+    int64_t done = 0;
+    for (const auto& rows : data::PlanEvaluation(data, kBatch)) {
+      if (InterruptRequested()) throw Interrupted();
+      const auto outputs = Forward(teacher, MakeBatch(data, rows),
+                                   {.hidden = !layout_.hidden.empty(), .scores = !layout_.scores.empty()});
+      for (size_t b = 0; b < rows.size(); ++b) {
+        const auto row = static_cast<int64_t>(b), t = tokens_[rows[b]];
+        int64_t at = starts_[rows[b]];
+        const auto put = [&](const at::Tensor& value) {
+          numbers_.narrow(0, at, value.numel()).view(value.sizes()).copy_(value);
+          at += value.numel();
+        };
+        for (const int layer : layout_.hidden) put(outputs.hidden[layer][row].narrow(0, 0, t));
+        for (const int layer : layout_.scores)
+          put(outputs.scores[layer][row].narrow(1, 0, t).narrow(2, 0, t));
+        if (layout_.classes == 0) continue;
+        const at::Tensor logits = outputs.logits[row].to(at::kFloat), rounded = logits.to(at::kHalf);
+        put(rounded);
+        put(logits - rounded.to(at::kFloat));  // what rounding lost
+      }
+      progress.Update(done += static_cast<int64_t>(rows.size()));
+    }
+  }
+  numbers_.reset();
+  fs::rename(partial, path_);
+}
+
+models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
+  const at::NoGradGuard no_grad;
+  const auto size = static_cast<int64_t>(rows.size());
+  int64_t longest = 0;
+  for (const int row : rows) longest = std::max(longest, tokens_[row]);
+  models::Outputs outputs;
+  const auto layers = static_cast<size_t>(layout_.layers);
+  if (!layout_.hidden.empty()) outputs.hidden.resize(layers + 1);
+  if (!layout_.scores.empty()) outputs.scores.resize(layers);
+  for (const int layer : layout_.hidden) outputs.hidden[layer] = at::zeros({size, longest, layout_.width});
+  for (const int layer : layout_.scores)
+    outputs.scores[layer] = at::zeros({size, layout_.heads, longest, longest});
+  if (layout_.classes > 0) outputs.logits = at::empty({size, layout_.classes});
+  for (int64_t b = 0; b < size; ++b) {
+    const int64_t t = tokens_[rows[b]];
+    int64_t at = starts_[rows[b]];
+    const auto take = [&](at::IntArrayRef sizes) {
+      const int64_t count = c10::multiply_integers(sizes);
+      at += count;
+      return numbers_.narrow(0, at - count, count).view(sizes);
+    };
+    for (const int layer : layout_.hidden)
+      outputs.hidden[layer][b].narrow(0, 0, t).copy_(take({t, layout_.width}));
+    for (const int layer : layout_.scores)
+      outputs.scores[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
+    if (layout_.classes == 0) continue;
+    outputs.logits[b].copy_(take({layout_.classes}));
+    outputs.logits[b] += take({layout_.classes}).to(at::kFloat);
+  }
+  return outputs;
+}
+
+}  // namespace thimble::train

@@ -1,0 +1,53 @@
+// A teacher's outputs over a dataset, made in one pass and kept on disk: every epoch, every cohort and every
+// evaluation on the same rows reads them instead of running the teacher again.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "distill/objective.h"
+#include "models/model.h"
+#include "proto/recipe.pb.h"
+
+namespace thimble::train {
+
+// The file holds float16, without padding, only what the objective looks at: hidden states and scores are
+// rounded to 11 significant bits, logits to 22. A training run that reads from it is therefore not equal bit
+// for bit to one that runs the teacher; which of the two a run does follows from recipe and data alone
+// (Open), so that a resumed run does the same. Immutable; may be used from several threads.
+class TeacherCache {
+ public:
+  // Opens the file in `directory`, or makes it (a kill leaves none). Its name is a hash of everything that
+  // its content follows from: files of other teachers, data or objectives are left alone. nullptr if the
+  // recipe's objective needs no teacher, `passes` over the rows are less than two, or the file would be
+  // larger than recipe.teacher_cache_gib. `student`: any of those that are taught. Error (exit 1) if the disk
+  // is full.
+  static std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, const models::Model& teacher,
+                                            const models::Shape& student, const data::Dataset& data,
+                                            int passes, const std::string& directory);
+
+  // As Forward(teacher, MakeBatch(data, rows)) with what the objective needs, float32; padding is 0. Layers
+  // that the objective does not look at are undefined tensors.
+  models::Outputs Get(const std::vector<int>& rows) const;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, logits twice.
+  struct Layout {
+    std::vector<int> hidden, scores;  // which of Outputs::hidden and Outputs::scores
+    int64_t width = 0, heads = 0, classes = 0, layers = 0;
+    int64_t Numbers(int64_t tokens) const;
+  };
+  TeacherCache(const models::Model& teacher, const distill::Objective& objective, const data::Dataset& data);
+  void Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16);
+  void Map(const std::string& path, bool writable);
+
+  Layout layout_;
+  std::string path_;
+  std::vector<int64_t> tokens_, starts_;  // of each row; starts in numbers, one more than rows
+  at::Tensor numbers_;                    // [all] float16, the mapped file
+};
+
+}  // namespace thimble::train
