@@ -77,8 +77,9 @@ class Cutter {
         random_(random) {}
 
   void Embedding();
-  void Attention(int layer, int teacher_layer);
-  void FeedForward(int layer, int teacher_layer);
+  void Attention(int layer, int teacher_layer, bool repeats);
+  // `taken`: blocks of this teacher layer's neurons that earlier student layers hold.
+  void FeedForward(int layer, int teacher_layer, bool repeats, int taken);
   void Ends();
   void WakeUnusedDirections();
 
@@ -134,11 +135,12 @@ void Cutter::Embedding() {
   SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
 }
 
-void Cutter::Attention(int layer, int teacher_layer) {
+void Cutter::Attention(int layer, int teacher_layer, bool repeats) {
   int from = teacher_layer - 1;
   std::string t = "layer." + std::to_string(from) + ".attention.",
               s = "layer." + std::to_string(layer) + ".attention.";
-  Reader reader = MakeReader(record_.states[from == 0 ? 0 : BlockNorm(from - 1)], basis_.directions);
+  int reads = repeats ? BlockNorm(from) : from == 0 ? 0 : BlockNorm(from - 1);
+  Reader reader = MakeReader(record_.states[reads], basis_.directions);
   // Rows act on [1 b].
   auto with_bias = [&](const std::string& name) {
     at::Tensor w = Teacher(t + name + ".weight");
@@ -151,51 +153,85 @@ void Cutter::Attention(int layer, int teacher_layer) {
   at::Tensor out = p_.matmul(Teacher(t + "out.weight"));
   at::Tensor out_bias = p_.mv(Teacher(t + "out.bias"));
 
-  int64_t wide = teacher_.shape.head_width(), rank = student_.shape.head_width();
-  double scale = std::pow(static_cast<double>(rank) / wide, 0.25);
+  const int64_t wide = teacher_.shape.head_width(), rank = student_.shape.head_width();
+  const int64_t theirs = teacher_.shape.heads, ours = student_.shape.heads;
+  auto part = [&](const at::Tensor& x, int64_t dim, int64_t head) {
+    return x.slice(dim, head * wide, (head + 1) * wide);
+  };
+  // Attention rows sum to one: what a value adds to every token goes to the output bias, with what truncation
+  // loses at the mean state.
+  for (int64_t head = 0; head < theirs; ++head)
+    out_bias += part(out, 1, head).mv(part(value_level, 0, head) + part(value, 0, head).mv(reader.mean));
+
+  // Student heads that split one teacher head share its scores and are dealt the components of what it moves.
+  const int64_t splits = ours % theirs == 0 ? ours / theirs : 1;
+  Factors dealt;
+  const double scale = std::pow(static_cast<double>(rank) / wide, 0.25);
+  const auto shares = ShareHeads(theirs, ours);
   std::vector<at::Tensor> queries, keys, values, outs;
-  for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
-    auto part = [&](const at::Tensor& x, int64_t dim) {
-      return x.slice(dim, head * wide, (head + 1) * wide);
-    };
-    Factors scores = Truncate(part(query, 0), part(key, 0), reader.spread_one, reader.spread_one, rank);
-    Factors moved = Truncate(part(out, 1).t(), part(value, 0), {}, reader.spread, rank);
+  std::vector<int64_t> scored, moving;  // rows of each head that come from the teacher
+  for (int64_t head = 0; head < ours; ++head) {
+    double total = 0;
+    for (const HeadShare& share : shares[head]) total += share.share;
+    std::vector<at::Tensor> q, k, v, o;
+    for (const HeadShare& share : shares[head]) {
+      const double of_scores = std::sqrt(share.share / total), of_values = std::sqrt(share.share);
+      q.push_back(part(query, 0, share.head) * of_scores);
+      k.push_back(part(key, 0, share.head) * of_scores);
+      v.push_back(part(value, 0, share.head) * of_values);
+      o.push_back(part(out, 1, share.head).t() * of_values);
+    }
+    Factors scores = Truncate(at::cat(q), at::cat(k), reader.spread_one, reader.spread_one, rank);
+    Factors moved;
+    const auto known = static_cast<int64_t>(q.size()) * wide;
+    scored.push_back(known);
+    if (splits == 1) {
+      moved = Truncate(at::cat(o), at::cat(v), {}, reader.spread, rank);
+      moving.push_back(known);
+    } else {
+      const int64_t of = shares[head][0].head, slot = head % splits;
+      if (slot == 0)
+        dealt = Truncate(part(out, 1, of).t(), part(value, 0, of), {}, reader.spread, splits * rank);
+      moved = {dealt.left.slice(0, slot, splits * rank, splits),
+               dealt.right.slice(0, slot, splits * rank, splits)};
+      moving.push_back((wide - slot + splits - 1) / splits);
+    }
     queries.push_back(scores.left * scale);
     keys.push_back(scores.right * scale);
     values.push_back(moved.right);
     outs.push_back(moved.left.t());
-    // Attention rows sum to one: what the value adds to every token goes to the output bias, with what
-    // truncation loses at the mean state.
-    at::Tensor level = part(value_level, 0) + part(value, 0).mv(reader.mean);
-    out_bias += part(out, 1).mv(level) - moved.left.t().mv(moved.right.mv(reader.mean));
+    out_bias -= moved.left.t().mv(moved.right.mv(reader.mean));
   }
   query = at::cat(queries);
   key = at::cat(keys);
   at::Tensor embed = basis_.embed.t();  // [K, d]
   at::Tensor key_weight = key.slice(1, 1).matmul(embed), value_weight = at::cat(values).matmul(embed);
-  // Where the student's heads are wider, query and output are zero: the function is the teacher's, and noise
-  // on the other factor lets gradients in.
-  if (rank > wide) {
-    for (int64_t head = 0; head < teacher_.shape.heads; ++head) {
-      auto unused = [&](at::Tensor& x) { return x.slice(0, head * rank + wide, (head + 1) * rank); };
-      unused(key_weight).copy_(Noise(s + "key" + std::to_string(head), rank - wide, p_.size(0), 0.02));
-      unused(value_weight).copy_(Noise(s + "value" + std::to_string(head), rank - wide, p_.size(0), 0.02));
-    }
+  // Rows beyond what the teacher gives a head: query and output are zero there, so the function is the same,
+  // and noise on the other factor lets gradients in.
+  for (int64_t head = 0; head < ours; ++head) {
+    auto wake = [&](at::Tensor& x, const std::string& name, int64_t used) {
+      if (used >= rank) return;
+      x.slice(0, head * rank + used, (head + 1) * rank)
+          .copy_(Noise(s + name + std::to_string(head), rank - used, p_.size(0), 0.02));
+    };
+    wake(key_weight, "key", scored[head]);
+    wake(value_weight, "value", moving[head]);
   }
   Set(s + "query.weight", query.slice(1, 1).matmul(embed));
   Set(s + "query.bias", query.select(1, 0));
   Set(s + "key.weight", key_weight);
   Set(s + "key.bias", key.select(1, 0));
   Set(s + "value.weight", value_weight);
-  Set(s + "value.bias", at::zeros({rank * teacher_.shape.heads}));
-  Set(s + "out.weight", at::cat(outs, 1));
-  Set(s + "out.bias", out_bias);
+  Set(s + "value.bias", at::zeros({rank * ours}));
+  Set(s + "out.weight", repeats ? at::zeros({p_.size(0), rank * ours}) : at::cat(outs, 1));
+  Set(s + "out.bias", repeats ? at::zeros({p_.size(0)}) : out_bias);
 }
 
-void Cutter::FeedForward(int layer, int teacher_layer) {
+void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) {
   int from = teacher_layer - 1;
   std::string t = "layer." + std::to_string(from) + ".ffn.0.";
-  Reader reader = MakeReader(record_.states[AttentionNorm(from)], basis_.directions);
+  Reader reader =
+      MakeReader(record_.states[repeats ? BlockNorm(from) : AttentionNorm(from)], basis_.directions);
   const models::LayerShape& shape = student_.shape.layers[layer];
   const at::Tensor& order = record_.neurons[from];
   at::Tensor up = Teacher(t + "up.weight"), up_bias = Teacher(t + "up.bias") + up.mv(reader.offset);
@@ -203,7 +239,7 @@ void Cutter::FeedForward(int layer, int teacher_layer) {
   at::Tensor down = p_.matmul(Teacher(t + "down.weight"));
   for (int stack = 0; stack < shape.stacks; ++stack) {
     std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
-    int64_t begin = std::min<int64_t>(int64_t{stack} * shape.width, order.size(0));
+    int64_t begin = std::min<int64_t>(int64_t{taken + stack} * shape.width, order.size(0));
     int64_t end = std::min<int64_t>(begin + shape.width, order.size(0));
     at::Tensor chosen = order.slice(0, begin, end);
     SetFirstRows(s + "up.weight", up.index_select(0, chosen));
@@ -212,7 +248,7 @@ void Cutter::FeedForward(int layer, int teacher_layer) {
     // the wrong place there. With zero columns the block is the identity until it is fitted.
     student_.weights.at(s + "down.weight").zero_();
     student_.weights.at(s + "down.bias").zero_();
-    if (stack > 0) continue;
+    if (stack > 0 || repeats) continue;
     student_.weights.at(s + "down.weight").slice(1, 0, end - begin).copy_(down.index_select(1, chosen));
     Set(s + "down.bias", p_.mv(Teacher(t + "down.bias")));
   }
@@ -249,13 +285,31 @@ void Cutter::WakeUnusedDirections() {
 
 }  // namespace
 
+std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads) {
+  std::vector<std::vector<HeadShare>> shares(student_heads);
+  for (int64_t ours = 0; ours < student_heads; ++ours) {
+    for (int64_t theirs = 0; theirs < teacher_heads; ++theirs) {
+      // Both in units of 1 / (teacher_heads * student_heads).
+      const int64_t begin = std::max(ours * teacher_heads, theirs * student_heads);
+      const int64_t end = std::min((ours + 1) * teacher_heads, (theirs + 1) * student_heads);
+      if (end > begin)
+        shares[ours].push_back(
+            {theirs, static_cast<double>(end - begin) / static_cast<double>(student_heads)});
+    }
+  }
+  return shares;
+}
+
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
                 const std::vector<int>& layer_map, models::Model* student, Random random) {
   Cutter cutter(teacher, record, basis, student, random);
   cutter.Embedding();
+  int taken = 0;
   for (size_t layer = 0; layer < layer_map.size(); ++layer) {
-    cutter.Attention(layer, layer_map[layer]);
-    cutter.FeedForward(layer, layer_map[layer]);
+    const bool repeats = Repeats(layer_map, layer);
+    cutter.Attention(layer, layer_map[layer], repeats);
+    taken = repeats ? taken + student->shape.layers[layer - 1].stacks : 0;
+    cutter.FeedForward(layer, layer_map[layer], repeats, taken);
   }
   cutter.Ends();
   cutter.WakeUnusedDirections();

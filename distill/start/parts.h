@@ -75,6 +75,20 @@ std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<
 
 // --- cut.cc ---
 
+// A student layer that takes the same teacher layer as the one before it. It starts as the identity: its
+// output linears are zero, its feed-forward blocks take the teacher's next neurons.
+inline bool Repeats(const std::vector<int>& layer_map, size_t layer) {
+  return layer > 0 && layer_map[layer] == layer_map[layer - 1];
+}
+
+// The teacher's heads in a student with another number of them: laid out side by side over the same range,
+// those that a student head overlaps, each with the share of it that lies there.
+struct HeadShare {
+  int64_t head;
+  double share;  // a teacher head's shares add up to 1
+};
+std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads);
+
 // Overwrites the weights of `student` with steps 2 to 6; LayerNorms stay as they are.
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
                 const std::vector<int>& layer_map, models::Model* student, Random random);

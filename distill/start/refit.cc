@@ -76,7 +76,7 @@ class Walker {
   void Judge(const View& held_out, const at::Tensor& n, Trial* trial) const;
   const Target& Goal(const std::vector<Target>& targets, int layer, bool attention) const {
     int from = input_.layer_map[layer] - 1;
-    return targets[attention ? AttentionNorm(from) : BlockNorm(from)];
+    return targets[attention && !Repeats(input_.layer_map, layer) ? AttentionNorm(from) : BlockNorm(from)];
   }
 
   const RefitInput& input_;
@@ -206,7 +206,8 @@ void Walker::AttentionBlock(int layer) {
                 {},
                 &Goal(input_.held_out, layer, true)};
   }
-  Fit({name, name + ".out", name + ".norm"}, fit, held_out);
+  const bool repeats = Repeats(input_.layer_map, layer);
+  Fit({name, name + ".out", name + ".norm", !repeats, repeats}, fit, held_out);
 }
 
 void Walker::FeedForwardBlock(int layer, int stack) {
@@ -218,7 +219,8 @@ void Walker::FeedForwardBlock(int layer, int stack) {
   };
   View held_out;
   if (input_.what == Refit::kAll) held_out = view(held_out_, input_.held_out);
-  Fit({name, name + ".down", name + ".norm", stack == 0, true}, view(fit_, input_.fit), held_out);
+  const bool sum = stack == 0 && !Repeats(input_.layer_map, layer);
+  Fit({name, name + ".down", name + ".norm", sum, true}, view(fit_, input_.fit), held_out);
 }
 
 std::vector<BlockFit> Walker::Walk() {

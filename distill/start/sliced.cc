@@ -47,9 +47,17 @@ void CheckStudent(const models::Shape& student, const models::Model& teacher) {
     throw BadRequest(kWhere, what + " of student and teacher differ", "student " + std::to_string(of_student),
                      "the teacher's, " + std::to_string(of_teacher));
   };
-  same("attention heads", student.heads, teacher.shape.heads);
   same("vocabularies", student.vocabulary, teacher.shape.vocabulary);
   if (teacher.classes > 0) same("pooler widths", student.pooler, teacher.shape.pooler);
+}
+
+// Rows that the teacher gives the student head with the fewest.
+int HeadRows(const models::Shape& student, const models::Shape& teacher) {
+  if (student.heads % teacher.heads == 0) return teacher.head_width() / (student.heads / teacher.heads);
+  size_t fewest = teacher.heads;
+  for (const auto& shares : ShareHeads(teacher.heads, student.heads))
+    fewest = std::min(fewest, shares.size());
+  return static_cast<int>(fewest) * teacher.head_width();
 }
 
 // Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher
@@ -60,15 +68,17 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
   if (student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
   if (student.trigram > std::min(student.hidden, teacher.hidden)) names.push_back("embedding.token");
+  int taken = 0;
   for (size_t l = 0; l < student.layers.size(); ++l) {
     std::string layer = "layer." + std::to_string(l);
-    if (student.head_width() > teacher.head_width()) {
+    if (student.head_width() > HeadRows(student, teacher)) {
       names.push_back(layer + ".attention.key.weight");
       names.push_back(layer + ".attention.value.weight");
     }
     int neurons = teacher.layers[layer_map[l] - 1].width;
+    taken = Repeats(layer_map, l) ? taken + supernet.layers[l - 1].stacks : 0;
     for (int stack = 0; stack < student.layers[l].stacks; ++stack) {
-      if (stack * supernet.layers[l].width + student.layers[l].width <= neurons) continue;
+      if ((taken + stack) * supernet.layers[l].width + student.layers[l].width <= neurons) continue;
       names.push_back(layer + ".ffn." + std::to_string(stack) + ".up.weight");
     }
   }
@@ -87,6 +97,7 @@ struct SlicedStart::Impl {
   models::Model teacher;  // shares the caller's tensors
   TeacherRecord record;
   double ridge = 0;
+  std::vector<int> chosen_layers;
   mutable std::mutex mutex;
   mutable std::map<int, std::unique_ptr<const Projection>> projections;  // by width; entries stay
 
@@ -103,19 +114,30 @@ struct SlicedStart::Impl {
 
   std::vector<BlockFit> Refit(models::Model* student, distill::Refit what) const {
     const Projection& projection = Project(student->shape.hidden);
-    std::vector<int> layer_map = LayerMap(student->shape.layers.size(), teacher.shape.layers.size(), {});
+    std::vector<int> layer_map = TeacherLayers(student->shape);
     return RefitBlocks({record, projection.fit, projection.held_out, layer_map, ridge, what}, student);
+  }
+
+  std::vector<int> TeacherLayers(const models::Shape& student) const {
+    const auto ours = static_cast<int>(student.layers.size()),
+               theirs = static_cast<int>(teacher.shape.layers.size());
+    if (!chosen_layers.empty() || theirs % ours == 0) return LayerMap(ours, theirs, chosen_layers);
+    std::vector<int> nearest;
+    for (int i = 1; i <= ours; ++i) nearest.push_back(std::max(1, (2 * i * theirs + ours) / (2 * ours)));
+    return nearest;
   }
 };
 
 SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models::Batch>& fit,
-                         const std::vector<models::Batch>& held_out, const proto::Sliced& options)
+                         const std::vector<models::Batch>& held_out, const proto::Sliced& options,
+                         std::vector<int> layer_map)
     : impl_(std::make_unique<Impl>()) {
   THIMBLE_CHECK(!fit.empty() && !held_out.empty(), "the sliced start needs rows to fit and rows to judge by");
   CheckTeacher(teacher.shape);
   PlainMode mode;
   impl_->teacher = teacher;
   impl_->ridge = options.ridge();
+  impl_->chosen_layers = std::move(layer_map);
   impl_->record = Record(teacher, fit, held_out);
 }
 
@@ -126,7 +148,7 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
   const models::Model& teacher = impl_->teacher;
   models::Shape shape = models::Resolve(largest);
   CheckStudent(shape, teacher);
-  std::vector<int> layer_map = LayerMap(shape.layers.size(), teacher.shape.layers.size(), {});
+  std::vector<int> layer_map = impl_->TeacherLayers(shape);
   Random random(seed);
   models::Model student = models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random);
   CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map, &student,
@@ -142,10 +164,8 @@ models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const pr
   CheckStudent(student.shape, impl_->teacher);
   std::vector<BlockFit> blocks = impl_->Refit(&student, Refit::kAll);
   if (report) {
-    std::vector<int> layer_map =
-        LayerMap(student.shape.layers.size(), impl_->teacher.shape.layers.size(), {});
-    *report = {std::move(blocks),
-               Initialised(student.shape, supernet.shape, impl_->teacher.shape, layer_map)};
+    *report = {std::move(blocks), Initialised(student.shape, supernet.shape, impl_->teacher.shape,
+                                              impl_->TeacherLayers(student.shape))};
   }
   return student;
 }

@@ -38,13 +38,14 @@ struct SlicedReport {
 class SlicedStart {
  public:
   // Runs the teacher over the sample (real tokens only are used). CHECK: at least one batch in each list.
+  // `layer_map`: teacher layer (from 1) of each student layer; empty: evenly spread, whatever the two depths.
   SlicedStart(const models::Model& teacher, const std::vector<models::Batch>& fit,
-              const std::vector<models::Batch>& held_out, const proto::Sliced& options);
+              const std::vector<models::Batch>& held_out, const proto::Sliced& options,
+              std::vector<int> layer_map = {});
   ~SlicedStart();
 
-  // Steps 1 to 6. Error if the student's head count differs from the teacher's, or its depth does not divide
-  // the teacher's (layer i takes teacher layer i * L_teacher / L). The result has the teacher's pooler units,
-  // its head, and fit_dense.
+  // Steps 1 to 6. Error if vocabulary or pooler width is not the teacher's, or `layer_map` does not fit the
+  // depths. The result has the teacher's pooler units, its head, and fit_dense.
   models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed) const;
 
   // The crop of `supernet` to `candidate`, refitted block by block (step 7). A refit that does not raise the

@@ -129,6 +129,11 @@ struct Workbench::Impl {
     return recipe;
   }
 
+  std::vector<int> ObjectiveLayers() const {
+    const auto& chosen = study.recipe().objective().layer_map();
+    return {chosen.begin(), chosen.end()};
+  }
+
   const distill::SlicedStart& Start() {
     if (!start) {
       const auto& options = study.warmup().sliced();
@@ -137,7 +142,8 @@ struct Workbench::Impl {
       Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) + " held out");
       start = std::make_unique<distill::SlicedStart>(teacher.model,
                                                      train::MakeBatches(train.Slice(0, rows), 32),
-                                                     train::MakeBatches(holdout.Slice(0, held), 32), options);
+                                                     train::MakeBatches(holdout.Slice(0, held), 32), options,
+                                                     ObjectiveLayers());
     }
     return *start;
   }

@@ -24,7 +24,8 @@ struct Request : Options {
 };
 
 models::Model Start(const Request& request, const models::Pretrained& teacher, const proto::Architecture& architecture,
-                    const data::Dataset& data, uint64_t seed) {
+                    const data::Dataset& data, const proto::Recipe& recipe) {
+  const uint64_t seed = recipe.seed();
   if (request.random_start)
     return models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden, Random(seed).Fork("student"));
   proto::Sliced options;
@@ -33,7 +34,8 @@ models::Model Start(const Request& request, const models::Pretrained& teacher, c
   const size_t fit = std::min<size_t>(options.rows(), rows - held);
   if (fit == 0) throw BadRequest(request.data, "the sliced start needs at least two training rows", std::to_string(rows));
   const distill::SlicedStart start(teacher.model, train::MakeBatches(data.Slice(0, fit), 32),
-                                   train::MakeBatches(data.Slice(rows - held, rows), 32), options);
+                                   train::MakeBatches(data.Slice(rows - held, rows), 32), options,
+                                   {recipe.objective().layer_map().begin(), recipe.objective().layer_map().end()});
   distill::SlicedReport report;
   auto student = start.MakeCandidate(start.MakeSupernet(architecture, seed), architecture, &report);
   for (const auto& name : report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
@@ -65,7 +67,7 @@ void Run(const Request& request) {
     Say("all is well: " + Millions(models::DeployedParameters(shape, classes)) + " parameters");
     return;
   }
-  auto student = Start(request, teacher, architecture, train_data, recipe.seed());
+  auto student = Start(request, teacher, architecture, train_data, recipe);
   train::Job job;
   job.what = "distilling " + task.name;
   job.recipe = recipe;

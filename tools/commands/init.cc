@@ -30,7 +30,7 @@ struct Effort {
 
 Effort EffortOf(const std::string& name) {
   if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
-  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 32, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
+  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 24, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
   if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
   throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
 }
