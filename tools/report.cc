@@ -133,7 +133,7 @@ void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workb
 
 std::string Grouped(double count) {
   std::string digits = Decimal(count, 0);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(digits.begin() + at, ',');
   return digits;
 }
 

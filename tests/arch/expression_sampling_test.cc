@@ -22,9 +22,12 @@ void ExpectWithin(const Expression& expression, const ExpressionRules& rules) {
   for (const auto& [hidden, inner] : rules.widths)
     EXPECT_EQ(expression.WhyWidthsFail(hidden, inner), "") << text;
   for (const Node& node : expression.nodes()) {
-    if (IsUnary(node.op)) EXPECT_EQ(std::count(rules.unary.begin(), rules.unary.end(), node.op), 1) << text;
-    if (IsBinary(node.op))
+    if (IsUnary(node.op)) {
+      EXPECT_EQ(std::count(rules.unary.begin(), rules.unary.end(), node.op), 1) << text;
+    }
+    if (IsBinary(node.op)) {
       EXPECT_EQ(std::count(rules.binary.begin(), rules.binary.end(), node.op), 1) << text;
+    }
   }
   EXPECT_EQ(Expression::Parse(text).ToString(), text);
 }
