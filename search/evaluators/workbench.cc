@@ -399,6 +399,12 @@ std::vector<Score> Workbench::Evaluate(const proto::Stage& stage,
   if (stage.evaluator().has_short_distillation()) return impl_->Distilled(stage, candidates);
   const std::string what = "stage " + stage.name() + ": scoring";
   if (stage.evaluator().has_untrained()) return impl_->Untrained(what, candidates);
+  if (stage.evaluator().supernet().refit() && impl_->study.warmup().has_sliced()) {
+    const auto& start = impl_->Start();
+    return impl_->EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+      return impl_->EvaluateOnHoldout(start.MakeCandidate(*impl_->stage_supernet, architecture), nullptr);
+    });
+  }
   return impl_->EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
     const auto shape = models::Resolve(architecture);
     return impl_->EvaluateOnHoldout(*impl_->stage_supernet, &shape);
