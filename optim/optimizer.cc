@@ -38,6 +38,14 @@ const google::protobuf::FieldDescriptor* KindField(const Message& message) {
   return message.GetReflection()->GetOneofFieldDescriptor(message, kind);
 }
 
+// Field learning_rate of the rule in oneof field `kind`.
+const google::protobuf::FieldDescriptor* RateField(const google::protobuf::FieldDescriptor* kind) {
+  THIMBLE_CHECK(kind != nullptr, "an optimizer without a kind was not validated");
+  const auto* rate = kind->message_type()->FindFieldByName("learning_rate");
+  THIMBLE_CHECK(rate != nullptr, kind->name() + " has no learning_rate");
+  return rate;
+}
+
 const OptimizerEntry& EntryOf(const proto::Optimizer& spec) {
   const auto* field = KindField(spec);
   THIMBLE_CHECK(field != nullptr, "an optimizer without a kind was not validated");
@@ -211,12 +219,17 @@ std::unique_ptr<Optimizer> MakeOptimizer(const proto::Optimizer& spec, Parameter
 }
 
 double BaseLearningRate(const proto::Optimizer& spec) {
-  const auto* field = KindField(spec);
-  THIMBLE_CHECK(field != nullptr, "an optimizer without a kind was not validated");
-  const Message& rule = spec.GetReflection()->GetMessage(spec, field);
-  const auto* rate = rule.GetDescriptor()->FindFieldByName("learning_rate");
-  THIMBLE_CHECK(rate != nullptr, field->name() + " has no learning_rate");
+  const auto* kind = KindField(spec);
+  const auto* rate = RateField(kind);
+  const Message& rule = spec.GetReflection()->GetMessage(spec, kind);
   return rule.GetReflection()->GetDouble(rule, rate);
+}
+
+void SetBaseLearningRate(double rate, proto::Optimizer* spec) {
+  const auto* kind = KindField(*spec);
+  const auto* field = RateField(kind);
+  Message* rule = spec->GetReflection()->MutableMessage(spec, kind);
+  rule->GetReflection()->SetDouble(rule, field, rate);
 }
 
 void CheckWarmup(const proto::Optimizer& optimizer, const proto::Schedule& schedule) {

@@ -118,6 +118,7 @@ class Optimizer {
 // Validates `spec`. An Error if a group's pattern matches no parameter.
 std::unique_ptr<Optimizer> MakeOptimizer(const proto::Optimizer& spec, Parameters parameters);
 double BaseLearningRate(const proto::Optimizer& spec);
+void SetBaseLearningRate(double rate, proto::Optimizer* spec);  // of the rule that is set; CHECK: one is
 
 struct OptimizerEntry {
   std::string name{};            // oneof case in proto/optimizer.proto; set by Optimizers()
