@@ -1,43 +1,46 @@
+#include <ATen/Parallel.h>
+
 #include <cmath>
 
-#include "base/clones.h"
 #include "optim/floats.h"
+#include "optim/kernels/kernels.h"
 
 namespace thimble::optim {
-namespace {
-
-// In double: squares of large float32 gradients must not overflow, and the loop waits for memory anyway.
-THIMBLE_CLONES double SquareSum(const float* x, int64_t n) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  return sum;
-}
-
-THIMBLE_CLONES void Scale(float* x, int64_t n, float scale) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) x[i] *= scale;
-}
-
-}  // namespace
 
 double ClipGradients(const Parameters& parameters, double max_norm) {
+  const int threads = at::get_num_threads();
   double squares = 0;
   for (const Parameter& parameter : parameters) {
     RefuseSparse(parameter);
     if (!parameter.value.grad().defined()) continue;
     const Floats gradient(parameter.value.grad());
-    squares += SquareSum(gradient.data(), gradient.size());
+    squares += SumPieces(gradient.size(), threads, [&](int64_t first, int64_t count) {
+      return Kernel().squares(gradient.data() + first, count);
+    });
   }
   const double norm = std::sqrt(squares);
   if (max_norm <= 0 || !std::isfinite(norm) || norm <= max_norm) return norm;
+  const auto scale = static_cast<float>(max_norm / norm);
   for (const Parameter& parameter : parameters) {
     if (!parameter.value.grad().defined()) continue;
     Floats gradient(parameter.value.grad());
-    Scale(gradient.data(), gradient.size(), static_cast<float>(max_norm / norm));
+    ForPieces(gradient.size(), threads,
+              [&](int64_t first, int64_t count) { Kernel().scale(gradient.data() + first, count, scale); });
     gradient.Store();
   }
   return norm;
+}
+
+void ClipGradientValues(const Parameters& parameters, double limit) {
+  for (const Parameter& parameter : parameters) {
+    RefuseSparse(parameter);
+    if (!parameter.value.grad().defined()) continue;
+    Floats gradient(parameter.value.grad());
+    ForPieces(gradient.size(), at::get_num_threads(), [&](int64_t first, int64_t count) {
+      Kernel().clamp(gradient.data() + first, count, static_cast<float>(limit));
+    });
+    gradient.Store();
+  }
 }
 
 }  // namespace thimble::optim

@@ -1,6 +1,8 @@
-// What the loops over every weight share: tensors as contiguous float32 memory.
+// What the loops over every weight share: tensors as contiguous float32 memory, and long arrays in pieces.
 #pragma once
 #include <ATen/core/Tensor.h>
+
+#include <functional>
 
 #include "optim/optimizer.h"
 
@@ -12,7 +14,8 @@ class Floats {
   explicit Floats(const at::Tensor& tensor);
   float* data() const { return floats_.data_ptr<float>(); }
   int64_t size() const { return floats_.numel(); }
-  void Store();
+  void
+  Store();  // also raises the tensor's version, as an in-place operator does: a stale graph is then an error
 
  private:
   at::Tensor tensor_, floats_;
@@ -20,5 +23,10 @@ class Floats {
 
 // Error that names the parameter if its gradient is sparse.
 void RefuseSparse(const Parameter& parameter);
+
+// body(first, count) over [0, n) in pieces of the same size whatever the number of threads.
+void ForPieces(int64_t n, int threads, const std::function<void(int64_t first, int64_t count)>& body);
+// The same for a body that returns a sum; pieces are added in order.
+double SumPieces(int64_t n, int threads, const std::function<double(int64_t first, int64_t count)>& body);
 
 }  // namespace thimble::optim

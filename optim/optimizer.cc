@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -13,7 +14,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
+#include "optim/arena.h"
 #include "optim/floats.h"
+#include "optim/groups.h"
+#include "optim/kernels/kernels.h"
+#include "optim/passes.h"
 #include "proto/optimizer.pb.h"
 
 namespace thimble::optim {
@@ -24,10 +29,21 @@ namespace thimble::optim {
 
 namespace {
 
+// Elements from which a parameter's own rows are shared out: below that one thread takes all of it.
+constexpr int64_t kLarge = 1 << 20;
+
 // The field of oneof `kind` that is set; nullptr if none is.
 const google::protobuf::FieldDescriptor* KindField(const Message& message) {
   const auto* kind = message.GetDescriptor()->FindOneofByName("kind");
   return message.GetReflection()->GetOneofFieldDescriptor(message, kind);
+}
+
+// Field learning_rate of the rule in oneof field `kind`.
+const google::protobuf::FieldDescriptor* RateField(const google::protobuf::FieldDescriptor* kind) {
+  THIMBLE_CHECK(kind != nullptr, "an optimizer without a kind was not validated");
+  const auto* rate = kind->message_type()->FindFieldByName("learning_rate");
+  THIMBLE_CHECK(rate != nullptr, kind->name() + " has no learning_rate");
+  return rate;
 }
 
 const OptimizerEntry& EntryOf(const proto::Optimizer& spec) {
@@ -38,53 +54,117 @@ const OptimizerEntry& EntryOf(const proto::Optimizer& spec) {
   throw std::logic_error("optim/optimizers.inc lacks " + field->name());
 }
 
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 }  // namespace
 
-bool DecayByName(const std::string& name) {
-  return !EndsWith(name, ".bias") && name.find(".norm.") == std::string::npos;
-}
-
-Floats::Floats(const at::Tensor& tensor) : tensor_(tensor), floats_(tensor) {
-  if (tensor.is_contiguous() && tensor.scalar_type() == at::kFloat && tensor.is_cpu()) return;
-  floats_ = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-}
-
-void Floats::Store() {
-  const at::NoGradGuard no_grad;
-  if (!floats_.is_same(tensor_)) tensor_.copy_(floats_);
-}
-
-void RefuseSparse(const Parameter& parameter) {
-  const at::Tensor& gradient = parameter.value.grad();
-  if (gradient.defined() && gradient.layout() != at::kStrided)
-    throw BadRequest("parameter " + parameter.name, "optimizers and gradient clipping need a dense gradient",
-                     "a sparse one", "a lookup without the sparse option");
-}
-
-Optimizer::Optimizer(Parameters parameters) : parameters_(std::move(parameters)) {
+Optimizer::Optimizer(Parameters parameters, double rate, double decay)
+    : parameters_(std::move(parameters)), rate_(rate), decay_(decay), arena_(std::make_shared<Arena>()) {
   std::set<std::string> names;
-  for (const Parameter& parameter : parameters_) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
     THIMBLE_CHECK(names.insert(parameter.name).second, "two parameters are named " + parameter.name);
     THIMBLE_CHECK(parameter.value.is_leaf(), parameter.name + " is computed from other tensors");
+    (parameter.value.numel() >= kLarge ? large_ : small_).push_back(i);
   }
+  // Large ones first, so that no thread begins one when the others are done.
+  std::stable_sort(small_.begin(), small_.end(), [this](size_t a, size_t b) {
+    return parameters_[a].value.numel() > parameters_[b].value.numel();
+  });
+}
+
+Optimizer::~Optimizer() = default;
+
+void Optimizer::Configure(const proto::Optimizer& spec) {
+  clip_value_ = spec.clip_value();
+  PassOptions passes{.difference = curvature_difference()};
+  if (spec.has_sam()) {
+    passes.rho = spec.sam().rho();
+    passes.keep = spec.sam().keep();
+    passes.refresh = spec.sam().refresh();
+    for (size_t i = 0; passes.keep < 1 && i < parameters_.size(); ++i)
+      passes.masks.push_back(AddState(i, "mask", parameters_[i].value.sizes()));
+  }
+  if (passes.rho > 0 || passes.difference > 0) {
+    passes.steps = AddNamedState("all/passes", {1});
+    passes_ = std::make_unique<Passes>(passes);
+  }
+  if (spec.has_average()) {
+    average_decay_ = spec.average().decay();
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      averages_.push_back(AddState(i, "average", parameters_[i].value.sizes()));
+      const Floats value(parameters_[i].value);
+      std::copy_n(value.data(), value.size(), averages_[i]);
+    }
+    average_steps_ = AddNamedState("all/averaged", {1});
+  }
+}
+
+bool Optimizer::NextPass() {
+  for (const Parameter& parameter : parameters_) RefuseSparse(parameter);
+  if (passes_ != nullptr && passes_->Next(parameters_)) return true;
+  if (clip_value_ > 0) ClipGradientValues(parameters_, clip_value_);
+  return false;
+}
+
+void Optimizer::GiveUpPasses() {
+  if (passes_ != nullptr) passes_->GiveUp(parameters_);
+}
+
+const at::Tensor& Optimizer::Curvature(size_t parameter) const { return passes_->curvature(parameter); }
+
+bool Optimizer::Moves(size_t parameter) const {
+  const Parameter& p = parameters_[parameter];
+  return p.value.grad().defined() && p.value.numel() > 0 && p.rate_factor > 0;
+}
+
+void Optimizer::UpdateOne(size_t parameter, double factor, int threads) {
+  if (!Moves(parameter)) return;
+  const Parameter& p = parameters_[parameter];
+  const Floats gradient(p.value.grad());
+  Floats value(p.value);
+  Update({.parameter = parameter,
+          .rate = rate_ * factor * p.rate_factor,
+          .decay = p.weight_decay >= 0 ? p.weight_decay : (p.decay ? decay_ : 0),
+          .gradient = gradient.data(),
+          .value = value.data(),
+          .threads = threads});
+  value.Store();
 }
 
 void Optimizer::Step(double factor) {
   for (const Parameter& parameter : parameters_) RefuseSparse(parameter);
-  ParallelFor(parameters_.size(), at::get_num_threads(), [&](size_t i) {
-    at::Tensor& tensor = parameters_[i].value;
-    if (!tensor.grad().defined() || tensor.numel() == 0) return;
-    const Floats gradient(tensor.grad());
-    Floats value(tensor);
-    Update(i, factor, gradient.data(), value.data());
+  const int threads = at::get_num_threads();
+  for (const size_t i : large_) UpdateOne(i, factor, threads);
+  ParallelFor(small_.size(), threads, [&](size_t k) { UpdateOne(small_[k], factor, 1); });
+  if (!averages_.empty()) UpdateAverages();
+}
+
+void Optimizer::UpdateAverages() {
+  const double steps = *average_steps_;
+  const double decay = std::min(average_decay_, (1 + steps) / (10 + steps));
+  *average_steps_ += 1;  // exact in float32 up to 16 million
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Floats value(parameters_[i].value);
+    ForPieces(value.size(), at::get_num_threads(), [&](int64_t first, int64_t count) {
+      Kernel().approach(averages_[i] + first, count, static_cast<float>(1 - decay), value.data() + first);
+    });
+  }
+}
+
+void Optimizer::ShowAverage() {
+  if (averages_.empty()) return;
+  THIMBLE_CHECK(hidden_.empty(), "the averages are shown already");
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    hidden_.push_back(parameters_[i].value.detach().clone());
+    Floats value(parameters_[i].value);
+    std::copy_n(averages_[i], value.size(), value.data());
     value.Store();
-    tensor.unsafeGetTensorImpl()
-        ->bump_version();  // as an in-place operator does: a stale graph is then an error
-  });
+  }
+}
+
+void Optimizer::HideAverage() {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < hidden_.size(); ++i) parameters_[i].value.copy_(hidden_[i]);
+  hidden_.clear();
 }
 
 void Optimizer::ZeroGradients() {
@@ -92,7 +172,11 @@ void Optimizer::ZeroGradients() {
 }
 
 float* Optimizer::AddState(size_t parameter, const std::string& name, at::IntArrayRef sizes) {
-  state_.emplace_back(parameters_[parameter].name + "/" + name, at::zeros(sizes, at::kFloat));
+  return AddNamedState(parameters_[parameter].name + "/" + name, sizes);
+}
+
+float* Optimizer::AddNamedState(const std::string& name, at::IntArrayRef sizes) {
+  state_.emplace_back(name, arena_->Zeros(sizes));
   return state_.back().second.data_ptr<float>();
 }
 
@@ -128,23 +212,29 @@ const std::vector<OptimizerEntry>& Optimizers() {
 
 std::unique_ptr<Optimizer> MakeOptimizer(const proto::Optimizer& spec, Parameters parameters) {
   Validate(spec, "optimizer");
-  return EntryOf(spec).make(spec, std::move(parameters));
+  ApplyGroups(spec, &parameters);
+  auto optimizer = EntryOf(spec).make(spec, std::move(parameters));
+  optimizer->Configure(spec);
+  return optimizer;
 }
 
 double BaseLearningRate(const proto::Optimizer& spec) {
-  const auto* field = KindField(spec);
-  THIMBLE_CHECK(field != nullptr, "an optimizer without a kind was not validated");
-  const Message& rule = spec.GetReflection()->GetMessage(spec, field);
-  const auto* rate = rule.GetDescriptor()->FindFieldByName("learning_rate");
-  THIMBLE_CHECK(rate != nullptr, field->name() + " has no learning_rate");
+  const auto* kind = KindField(spec);
+  const auto* rate = RateField(kind);
+  const Message& rule = spec.GetReflection()->GetMessage(spec, kind);
   return rule.GetReflection()->GetDouble(rule, rate);
 }
 
+void SetBaseLearningRate(double rate, proto::Optimizer* spec) {
+  const auto* kind = KindField(*spec);
+  const auto* field = RateField(kind);
+  Message* rule = spec->GetReflection()->MutableMessage(spec, kind);
+  rule->GetReflection()->SetDouble(rule, field, rate);
+}
+
 void CheckWarmup(const proto::Optimizer& optimizer, const proto::Schedule& schedule) {
-  const double fraction =
-      schedule.has_constant() ? schedule.constant().warmup_fraction() : schedule.linear().warmup_fraction();
   const OptimizerEntry& entry = EntryOf(optimizer);
-  if (fraction > 0 || entry.without_warmup.empty()) return;
+  if (WarmupFraction(schedule) > 0 || entry.without_warmup.empty()) return;
   static std::atomic_flag warned = ATOMIC_FLAG_INIT;
   if (!warned.test_and_set())
     Warn("optimizer " + entry.name + " without warm-up: " + entry.without_warmup +

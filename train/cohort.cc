@@ -113,6 +113,9 @@ void Cohort::CheckJob() const {
   if (job_.train->examples.empty()) throw BadRequest(job_.what, "there are no rows to train on");
   if (job_.recipe.objective().loss_size() == 0)
     throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
+  if (job_.recipe.optimizer().has_adahessian() && job_.recipe.precision() != proto::FLOAT32)
+    throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
+                     proto::Precision_Name(job_.recipe.precision()), "FLOAT32");
   std::set<std::string> names;
   for (const auto& member : job_.members) {
     THIMBLE_CHECK(names.insert(member.name).second, "two members named " + member.name);
@@ -157,6 +160,7 @@ std::vector<MemberResult> Cohort::Run() {
                       job_.recipe.epochs() * rows * static_cast<int64_t>(students_.size()));
     while (state_.epoch < job_.recipe.epochs() && !Alive().empty()) RunEpoch(&progress);
   }
+  for (auto& student : students_) student.optimizer->ShowAverage();  // what the caller gets
   std::vector<MemberResult> results;
   for (auto& member : state_.members) results.push_back(std::move(member.result));
   return results;
@@ -193,9 +197,11 @@ void Cohort::FinishEpoch() {
     std::vector<Subject> subjects;
     for (const size_t i : alive)
       subjects.push_back({.model = students_[i].member->model, .objective = &students_[i].objective});
+    for (const size_t i : alive) students_[i].optimizer->ShowAverage();
     evaluations = EvaluateTogether(
         subjects, *job_.validate, job_.task,
         {.teacher = job_.teacher, .teacher_cache = job_.validate_cache, .bfloat16 = bfloat16_}, &workers_);
+    for (const size_t i : alive) students_[i].optimizer->HideAverage();
   }
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
@@ -242,27 +248,35 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
   const int64_t step = state.result.steps;
   const auto fail = [&](const std::string& what) {
     state.result.failure = what + " at step " + std::to_string(step + 1);
+    student.optimizer->GiveUpPasses();
     student.optimizer->ZeroGradients();
     Warn(job_.what + ": " + student.member->name + " stops, " + state.result.failure);
   };
 
-  // A stream of its own for each step, so that a resumed run needs no saved one.
-  Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(step));
-  const at::AutoGradMode with_grad(true);  // a mode of the thread
-  at::Tensor total;
-  {
-    const Autocast autocast(bfloat16_);
-    const auto outputs = Forward(model, batch,
-                                 {.candidate = candidate,
-                                  .hidden = student.objective.needs_hidden(),
-                                  .scores = student.objective.needs_scores(),
-                                  .dropout = {.probability = job_.recipe.dropout(), .random = &random}});
-    total = student.objective.Total(student.objective.Compute(model, outputs, teacher, batch));
-  }
-  const double loss = total.item<double>();
-  if (!std::isfinite(loss)) return fail("the loss is " + Format("%g", loss));
-  total.backward();
-  total.reset();  // frees the graph before the optimizer works
+  double loss = 0;  // at the weights themselves, not where SAM or AdaHessian move them
+  bool again = false;
+  do {
+    student.optimizer->ZeroGradients();
+    // A stream of its own for each step, so that a resumed run needs no saved one.
+    Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(step));
+    const at::AutoGradMode with_grad(true);  // a mode of the thread
+    at::Tensor total;
+    {
+      const Autocast autocast(bfloat16_);
+      const auto outputs = Forward(model, batch,
+                                   {.candidate = candidate,
+                                    .hidden = student.objective.needs_hidden(),
+                                    .scores = student.objective.needs_scores(),
+                                    .dropout = {.probability = job_.recipe.dropout(), .random = &random}});
+      total = student.objective.Total(student.objective.Compute(model, outputs, teacher, batch));
+    }
+    const double value = total.item<double>();
+    if (!std::isfinite(value)) return fail("the loss is " + Format("%g", value));
+    if (!again) loss = value;
+    total.backward();
+    total.reset();  // frees the graph before the optimizer works
+    again = student.optimizer->NextPass();
+  } while (again);
   const double clip = job_.recipe.clip_norm();
   const double norm = optim::ClipGradients(student.parameters, clip);
   if (!std::isfinite(norm)) return fail("the gradient norm is " + Format("%g", norm));

@@ -23,6 +23,7 @@
 #include "distill/start/sliced.h"
 #include "models/pretrained.h"
 #include "models/safetensors.h"
+#include "optim/optimizer.h"
 #include "proto/deployment.pb.h"
 #include "train/batch.h"
 #include "train/cohort.h"
@@ -164,9 +165,7 @@ struct Workbench::Impl {
     *recipe.mutable_objective() = WithoutLabels(recipe.objective());
     if (recipe.objective().loss_size() == 0)
       throw BadRequest("warmup.corpus", "plain text has no labels: the objective needs attention_scores or hidden_states");
-    const double rate = study.warmup().corpus().learning_rate();
-    if (recipe.optimizer().has_came()) recipe.mutable_optimizer()->mutable_came()->set_learning_rate(rate);
-    else recipe.mutable_optimizer()->mutable_adamw()->set_learning_rate(rate);
+    optim::SetBaseLearningRate(study.warmup().corpus().learning_rate(), recipe.mutable_optimizer());
     TrainOnce("warm-up on text", "warmup", recipe, corpus, nullptr, &made, {});
     supernet = std::make_unique<Model>(std::move(made));
     return *supernet;

@@ -83,6 +83,26 @@ TEST(Came, StateIsMomentumPlusFourVectors) {
   EXPECT_EQ(bytes({30, 70}), 4 * (30 * 70 + 2 * 30 + 2 * 70));
   EXPECT_EQ(bytes({40}), 4 * 2 * 40);
   EXPECT_EQ(bytes({3, 4, 5}), 4 * 2 * 60);
+  EXPECT_EQ(bytes({30, 70, 1, 1}), bytes({30, 70}));
+}
+
+// LAST_DIMENSIONS: every leading index has statistics of its own, as came-pytorch; one bound for the tensor.
+TEST(Came, LeadingIndicesAreMatricesOfTheirOwnIfAsked) {
+  const std::string rule = "came {learning_rate: 1e-2 clip_threshold: 1e9 factoring: ";
+  const at::Tensor cube = StartValue(0, {3, 4, 5}).requires_grad_();
+  const auto together = MakeOptimizer(Spec(rule + "LAST_DIMENSIONS}"), {{"p", cube}});
+  EXPECT_EQ(together->StateBytes(), 4 * (60 + 2 * 3 * 4 + 2 * 3 * 5));
+  Parameters slices;
+  for (int i = 0; i < 3; ++i)
+    slices.push_back({"p" + std::to_string(i), StartValue(0, {3, 4, 5})[i].clone().requires_grad_()});
+  const auto apart = MakeOptimizer(Spec(rule + "MATRICES}"), slices);
+  for (int step = 0; step < 10; ++step) {
+    cube.mutable_grad() = GradientValue(0, step, {3, 4, 5});
+    for (int i = 0; i < 3; ++i) slices[i].value.mutable_grad() = cube.grad()[i].clone();
+    together->Step(1);
+    apart->Step(1);
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(cube.detach()[i].equal(slices[i].value.detach())) << i;
 }
 
 TEST(Came, OtherTensorsAreUpdatedLikeOneVector) {
@@ -121,6 +141,24 @@ TEST(Came, TheFirstStepIsElevenLearningRatesLong) {
   EXPECT_NEAR(value.detach().square().mean().sqrt().item<double>() / 1e-3, 11.1, 0.2);
 }
 
+// The other sizes that the warning quotes, in learning rates.
+TEST(Came, AGradientThatStaysTheSameGivesLongerSteps) {
+  const at::Tensor value = torch::zeros({64, 64}).requires_grad_();
+  const auto optimizer = MakeOptimizer(Spec("came {learning_rate: 1e-3 weight_decay: 0}"), {{"p", value}});
+  for (int step = 1; step <= 300; ++step) {
+    const at::Tensor before = value.detach().clone();
+    value.mutable_grad() = torch::ones({64, 64});
+    optimizer->Step(1);
+    const double size = (value.detach() - before).square().mean().sqrt().item<double>() / 1e-3;
+    if (step == 10) {
+      EXPECT_NEAR(size, 34, 1);
+    }
+    if (step == 300) {
+      EXPECT_NEAR(size, 49, 1);
+    }
+  }
+}
+
 TEST(Came, WarnsOnceWithoutWarmup) {
   proto::Schedule none, some;
   none.mutable_constant()->set_warmup_fraction(0);
@@ -131,7 +169,10 @@ TEST(Came, WarnsOnceWithoutWarmup) {
   };
   EXPECT_EQ(warned("came {learning_rate: 1e-3}", some), "");
   EXPECT_EQ(warned("adamw {learning_rate: 1e-3}", none), "");
-  EXPECT_THAT(warned("came {learning_rate: 1e-3}", none), testing::HasSubstr("11 learning rates"));
+  EXPECT_THAT(warned("came {learning_rate: 1e-3}", none),
+              testing::HasSubstr(
+                  "11 learning rates long (RMS), and with a gradient that stays the same step 10 is 34 "
+                  "and step 300 is 49"));
   EXPECT_EQ(warned("came {learning_rate: 1e-3}", none), "");
 }
 

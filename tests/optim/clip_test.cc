@@ -86,5 +86,17 @@ TEST(ClipGradients, IgnoresMissingGradientsAndRefusesSparseOnes) {
   EXPECT_EQ(ClipGradients({}, 1), 0);
 }
 
+TEST(ClipGradientValues, CutsEveryElementAndKeepsNaN) {
+  const Parameters parameters = WithGradients(
+      {torch::tensor({-3.0f, -0.5f, 0.25f, 7.0f, std::nanf(""), -std::numeric_limits<float>::infinity()}),
+       torch::linspace(-2, 2, 37)});
+  ClipGradientValues(parameters, 0.5);
+  const at::Tensor& cut = parameters[0].value.grad();
+  EXPECT_TRUE(cut.slice(0, 0, 4).equal(torch::tensor({-0.5f, -0.5f, 0.25f, 0.5f})));
+  EXPECT_TRUE(std::isnan(cut[4].item<float>()));
+  EXPECT_EQ(cut[5].item<float>(), -0.5f);
+  EXPECT_TRUE(parameters[1].value.grad().equal(torch::linspace(-2, 2, 37).clamp(-0.5, 0.5)));
+}
+
 }  // namespace
 }  // namespace thimble::optim

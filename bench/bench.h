@@ -1,0 +1,37 @@
+// What `thimble bench` times. One file an entry in this folder, one line in bench/benches.inc; its peer, if
+// there is one, is a file in bench/peers, and script/compare-peers runs the two in turn.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace thimble::bench {
+
+// One timed piece of work. amount / seconds is the rate, in `unit`: more is better.
+struct Timing {
+  std::string label;  // the same in every round: "ids, 1 thread"
+  double seconds = 0;
+  double amount = 0;
+  std::string unit;  // "MB/s"
+};
+
+using Round = std::function<std::vector<Timing>()>;  // does all the work once
+
+struct BenchEntry {
+  std::string name, summary;
+  // Adds its options; the function it returns is called once they are parsed, and prepares what every round
+  // uses.
+  std::function<Round()> (*add)(CLI::App& app);
+};
+#define BENCH(name) BenchEntry name##_bench();
+#include "bench/benches.inc"
+#undef BENCH
+
+// Seconds that `work` takes.
+double Time(const std::function<void()>& work);
+
+}  // namespace thimble::bench
