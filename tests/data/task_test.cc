@@ -24,7 +24,7 @@ TEST(TasksTest, EveryEntryIsWhole) {
     EXPECT_FALSE(task.directory.empty());
     EXPECT_GE(task.labels.size(), 2u);
     ASSERT_FALSE(task.metrics.empty());
-    for (const auto& metric : task.metrics) EXPECT_NO_THROW(ComputeMetric(metric, {0, 1}, {0, 1}));
+    for (const auto& metric : task.metrics) EXPECT_NO_THROW(CheckMetric("", metric, MetricKind::kClasses));
     std::vector<int> columns = {task.first_column, task.label_column};
     if (task.pair) columns.push_back(task.second_column);
     for (size_t i = 0; i < columns.size(); ++i) {
