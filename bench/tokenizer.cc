@@ -40,20 +40,25 @@ class Bench {
     std::vector<Timing> timings;
     for (const int threads : threads_) {
       const std::string suffix = threads == 1 ? ", 1 thread" : ", " + std::to_string(threads) + " threads";
-      timings.push_back({"ids" + suffix, Time([&] { Encode(threads); }), bytes_ / 1e6, "MB/s"});
+      for (const bool offsets : {false, true}) {
+        timings.push_back({(offsets ? "offsets" : "ids") + suffix, Time([&] { Encode(threads, offsets); }),
+                           bytes_ / 1e6, "MB/s"});
+      }
     }
     return timings;
   }
 
  private:
-  void Encode(int threads) const {
+  void Encode(int threads, bool offsets) const {
     constexpr size_t kBlock = 256;
     std::atomic<size_t> tokens = 0;
     ParallelFor((lines_.size() + kBlock - 1) / kBlock, threads, [&](size_t block) {
       const size_t end = std::min(lines_.size(), (block + 1) * kBlock);
       size_t sum = 0;
-      for (size_t i = block * kBlock; i < end; ++i)
-        sum += tokenizer_.Encode(lines_[i], {}, false, 1 << 20).ids.size();
+      for (size_t i = block * kBlock; i < end; ++i) {
+        sum += tokenizer_.EncodeAll(lines_[i], {}, false, {.max_length = 1 << 20, .offsets = offsets})[0]
+                   .ids.size();
+      }
       tokens += sum;
     });
     THIMBLE_CHECK(tokens > 0, "no tokens");

@@ -70,50 +70,104 @@ const icu::Normalizer2& Nfd() {
   return *nfd;
 }
 
-// Each character by itself, so a final capital sigma becomes U+03C3.
-void AppendLower(UChar32 c, icu::UnicodeString* text) {
-  text->append(u_tolower(c));
-  if (c == 0x130) text->append(UChar32{0x307});  // the one character whose lower case is two
+// A character of the text as it is being cleaned, and the bytes of the text that it stands for.
+struct Mark {
+  UChar32 c;
+  uint32_t begin, end;
+};
+
+// Canonical decomposition. Marks are sorted by class, and what stands where keeps its bytes of the text as
+// `tokenizers` has it: each first character of a decomposition takes the next source character, each further
+// one that of its predecessor, both counted after sorting.
+std::vector<Mark> Decompose(const std::vector<Mark>& text) {
+  struct Part {
+    UChar32 c;
+    uint8_t combining;
+    bool first;
+  };
+  std::vector<Part> parts;
+  icu::UnicodeString decomposed;
+  auto add = [&](UChar32 c, bool first) { parts.push_back({c, u_getCombiningClass(c), first}); };
+  for (const Mark& mark : text) {
+    if (!Nfd().getDecomposition(mark.c, decomposed)) {
+      add(mark.c, true);
+      continue;
+    }
+    for (int i = 0; i < decomposed.length(); i = decomposed.moveIndex32(i, 1))
+      add(decomposed.char32At(i), i == 0);
+  }
+  for (size_t begin = 0; begin < parts.size();) {
+    size_t end = begin + 1;
+    if (parts[begin].combining != 0) {
+      while (end < parts.size() && parts[end].combining != 0) ++end;
+      std::stable_sort(parts.begin() + static_cast<std::ptrdiff_t>(begin),
+                       parts.begin() + static_cast<std::ptrdiff_t>(end),
+                       [](const Part& a, const Part& b) { return a.combining < b.combining; });
+    }
+    begin = end;
+  }
+  std::vector<Mark> result;
+  result.reserve(parts.size());
+  size_t taken = 0;
+  for (const Part& part : parts) {
+    if (part.first) ++taken;
+    result.push_back(taken == 0 ? Mark{part.c, 0, 0}
+                                : Mark{part.c, text[taken - 1].begin, text[taken - 1].end});
+  }
+  return result;
 }
 
 // Accents and case, of a text already cleaned.
-icu::UnicodeString Fold(icu::UnicodeString text, const BasicOptions& options) {
+std::vector<Mark> Fold(std::vector<Mark> text, const BasicOptions& options) {
   if (options.strip_accents) {
-    UErrorCode status = U_ZERO_ERROR;
-    text = Nfd().normalize(text, status);
-    THIMBLE_CHECK(U_SUCCESS(status), u_errorName(status));
+    text = Decompose(text);
+    std::erase_if(text, [](const Mark& mark) { return IsNonspacingMark(mark.c); });
   }
-  icu::UnicodeString folded;
-  for (int i = 0; i < text.length(); i = text.moveIndex32(i, 1)) {
-    const UChar32 c = text.char32At(i);
-    if (options.strip_accents && IsNonspacingMark(c)) continue;
-    if (options.lower_case) {
-      AppendLower(c, &folded);
-    } else {
-      folded.append(c);
-    }
+  if (!options.lower_case) return text;
+  // Each character by itself, so a final capital sigma becomes U+03C3.
+  std::vector<Mark> lower;
+  lower.reserve(text.size());
+  for (const Mark& mark : text) {
+    lower.push_back({u_tolower(mark.c), mark.begin, mark.end});
+    if (mark.c == 0x130) lower.push_back({0x307, mark.begin, mark.end});  // the one whose lower case is two
   }
-  return folded;
+  return lower;
 }
 
 // Grows the last word or begins one; bytes between words do not occur.
+template <bool kOffsets>
 class Writer {
  public:
   explicit Writer(Words* words) : words_(words) {
     words->bytes.clear();
     words->words.clear();
+    words->begins.clear();
+    words->ends.clear();
   }
-  void Append(const char* text, size_t bytes, uint32_t characters) {
+  // All of it comes from the bytes [begin, end) of the text.
+  void Append(const char* text, size_t bytes, uint32_t characters, uint32_t begin, uint32_t end) {
     words_->bytes.append(text, bytes);
     characters_ += characters;
+    if constexpr (kOffsets) {
+      words_->begins.insert(words_->begins.end(), bytes, begin);
+      words_->ends.insert(words_->ends.end(), bytes, end);
+    }
   }
-  void AppendLetters(std::string_view text, const std::array<char, 256>& letters) {
+  void AppendLetters(std::string_view text, const std::array<char, 256>& letters, uint32_t at) {
     const size_t begin = words_->bytes.size();
     words_->bytes.append(text);
     for (size_t i = begin; i < words_->bytes.size(); ++i) {
       words_->bytes[i] = letters[static_cast<uint8_t>(words_->bytes[i])];
     }
     characters_ += static_cast<uint32_t>(text.size());
+    if constexpr (kOffsets) {
+      words_->begins.resize(words_->bytes.size());
+      words_->ends.resize(words_->bytes.size());
+      for (size_t i = begin; i < words_->bytes.size(); ++i) {
+        words_->begins[i] = at++;
+        words_->ends[i] = at;
+      }
+    }
   }
   void EndWord() {
     if (characters_ == 0) return;
@@ -152,21 +206,22 @@ BasicTokenizer::~BasicTokenizer() {
 BasicTokenizer::Character BasicTokenizer::Describe(UChar32 c) const {
   if (IsDropped(c)) return {.kind = kDrop};
   if (IsSpace(c)) return {.kind = kSpace};
-  const icu::UnicodeString folded = Fold(icu::UnicodeString(c), options_);
+  const std::vector<Mark> folded = Fold({{c, 0, 1}}, options_);
   Character character{.kind = options_.space_chinese && IsChinese(c) ? kAlone : kPart};
-  for (int i = 0; i < folded.length(); i = folded.moveIndex32(i, 1)) {
-    const UChar32 part = folded.char32At(i);
-    if (IsPunctuation(part)) character.kind = folded.countChar32() == 1 ? kAlone : kSlow;
+  icu::UnicodeString wide;
+  for (const Mark& part : folded) {
+    if (IsPunctuation(part.c)) character.kind = folded.size() == 1 ? kAlone : kSlow;
     // NFD sorts runs of combining marks. That shows only where one of them outlives the stripping.
-    if (options_.strip_accents && u_getCombiningClass(part) != 0) return {.kind = kSlow};
+    if (options_.strip_accents && u_getCombiningClass(part.c) != 0) return {.kind = kSlow};
+    wide.append(part.c);
   }
   std::string text;
-  folded.toUTF8String(text);
+  wide.toUTF8String(text);
   if (text.empty()) return {.kind = kDrop};
   if (text.size() > character.text.size()) return {.kind = kSlow};
   std::copy(text.begin(), text.end(), character.text.begin());
   character.bytes = static_cast<uint8_t>(text.size());
-  character.characters = static_cast<uint8_t>(folded.countChar32());
+  character.characters = static_cast<uint8_t>(folded.size());
   return character;
 }
 
@@ -186,29 +241,35 @@ const BasicTokenizer::Character& BasicTokenizer::Find(UChar32 c) const {
   return (*page)[c & 0xFF];
 }
 
-void BasicTokenizer::Split(std::string_view text, Words* words) const {
+void BasicTokenizer::Split(std::string_view text, bool offsets, Words* words) const {
   THIMBLE_CHECK(text.size() < INT32_MAX, std::to_string(text.size()) + " bytes");
-  Writer writer(words);
+  offsets ? SplitText<true>(text, words) : SplitText<false>(text, words);
+}
+
+template <bool kOffsets>
+void BasicTokenizer::SplitText(std::string_view text, Words* words) const {
+  Writer<kOffsets> writer(words);
   const auto size = static_cast<int32_t>(text.size());
   for (int32_t i = 0; i < size;) {
     int32_t end = i;
     while (end < size && letters_[static_cast<uint8_t>(text[end])] != 0) ++end;
     if (end > i) {
-      writer.AppendLetters(text.substr(i, end - i), letters_);
+      writer.AppendLetters(text.substr(i, end - i), letters_, i);
       i = end;
       continue;
     }
+    const int32_t begin = i;
     UChar32 c;
     U8_NEXT(text.data(), i, size, c);
     if (c < 0) continue;
     const Character& character = Find(c);
     switch (character.kind) {
       case kPart:
-        writer.Append(character.text.data(), character.bytes, character.characters);
+        writer.Append(character.text.data(), character.bytes, character.characters, begin, i);
         break;
       case kAlone:
         writer.EndWord();
-        writer.Append(character.text.data(), character.bytes, character.characters);
+        writer.Append(character.text.data(), character.bytes, character.characters, begin, i);
         writer.EndWord();
         break;
       case kSpace:
@@ -217,37 +278,37 @@ void BasicTokenizer::Split(std::string_view text, Words* words) const {
       case kDrop:
         break;
       case kSlow:
-        return SplitSlow(text, words);
+        return SplitSlow<kOffsets>(text, words);
     }
   }
   writer.EndWord();
 }
 
 // The definition, of which the table of characters is a shortcut: clean the whole text, fold it, cut it.
+template <bool kOffsets>
 void BasicTokenizer::SplitSlow(std::string_view text, Words* words) const {
-  icu::UnicodeString clean;
+  std::vector<Mark> clean;
   const auto size = static_cast<int32_t>(text.size());
   for (int32_t i = 0; i < size;) {
+    const auto begin = static_cast<uint32_t>(i);
     UChar32 c;
     U8_NEXT(text.data(), i, size, c);
     if (c < 0 || IsDropped(c)) continue;
-    if (IsSpace(c)) c = ' ';
+    const auto end = static_cast<uint32_t>(i);
     const bool spaced = options_.space_chinese && IsChinese(c);
-    if (spaced) clean.append(u' ');
-    clean.append(c);
-    if (spaced) clean.append(u' ');
+    if (spaced) clean.push_back({' ', begin, end});
+    clean.push_back({IsSpace(c) ? ' ' : c, begin, end});
+    if (spaced) clean.push_back({' ', begin, end});
   }
-  const icu::UnicodeString folded = Fold(std::move(clean), options_);
-  Writer writer(words);
-  for (int i = 0; i < folded.length(); i = folded.moveIndex32(i, 1)) {
-    const UChar32 c = folded.char32At(i);
-    const bool alone = IsPunctuation(c);
-    if (alone || c == ' ') writer.EndWord();
-    if (c == ' ') continue;
+  Writer<kOffsets> writer(words);
+  for (const Mark& mark : Fold(std::move(clean), options_)) {
+    const bool alone = IsPunctuation(mark.c);
+    if (alone || mark.c == ' ') writer.EndWord();
+    if (mark.c == ' ') continue;
     char bytes[U8_MAX_LENGTH];
     int32_t length = 0;
-    U8_APPEND_UNSAFE(bytes, length, c);
-    writer.Append(bytes, length, 1);
+    U8_APPEND_UNSAFE(bytes, length, mark.c);
+    writer.Append(bytes, length, 1, mark.begin, mark.end);
     if (alone) writer.EndWord();
   }
   writer.EndWord();

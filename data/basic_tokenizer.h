@@ -30,6 +30,9 @@ struct Words {
   };
   std::string bytes;
   std::vector<Word> words;
+  // For each byte of `bytes`, where in the text the character stands that it comes from; only where asked
+  // for.
+  std::vector<uint32_t> begins, ends;
 };
 
 // Thread-safe: what it knows of a character is computed when the character is first met, 256 at a time.
@@ -39,7 +42,7 @@ class BasicTokenizer {
   ~BasicTokenizer();
 
   // Replaces the contents of `words`. Bytes that are not UTF-8 are dropped, like U+FFFD.
-  void Split(std::string_view text, Words* words) const;
+  void Split(std::string_view text, bool offsets, Words* words) const;
 
  private:
   enum Kind : uint8_t { kPart, kAlone, kSpace, kDrop, kSlow };
@@ -52,6 +55,9 @@ class BasicTokenizer {
 
   const Character& Find(UChar32 c) const;
   Character Describe(UChar32 c) const;
+  template <bool kOffsets>
+  void SplitText(std::string_view text, Words* words) const;
+  template <bool kOffsets>
   void SplitSlow(std::string_view text, Words* words) const;
 
   BasicOptions options_;

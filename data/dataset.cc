@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <numeric>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/parallel.h"
+#include "data/spans.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {
@@ -26,15 +28,6 @@ void ForEachRow(size_t rows, int threads, const Body& body) {
 
 uint64_t Hash(const std::vector<int32_t>& values, uint64_t seed) {
   return Hash64({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int32_t)}, seed);
-}
-
-std::string Identity(const std::vector<Example>& examples) {
-  std::vector<uint64_t> rows;
-  rows.reserve(examples.size());
-  for (const auto& example : examples) {
-    rows.push_back(Hash(example.segments, Hash(example.ids, static_cast<uint64_t>(example.label))));
-  }
-  return HashHex({reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(uint64_t)});
 }
 
 std::string_view Trim(std::string_view line) {
@@ -71,6 +64,18 @@ void SortByLength(const Dataset& data, size_t bucket_width, std::vector<int>* ro
 
 }  // namespace
 
+std::string Identity(const Dataset& data) {
+  std::vector<uint64_t> rows;
+  rows.reserve(data.examples.size());
+  for (const auto& example : data.examples) {
+    uint64_t row = Hash(example.segments, Hash(example.ids, static_cast<uint64_t>(example.label)));
+    if (data.kind == TaskKind::kRegression) row = Hash({std::bit_cast<int32_t>(example.score)}, row);
+    if (data.kind == TaskKind::kSpan) row = Hash({example.start, example.end}, row);
+    rows.push_back(row);
+  }
+  return HashHex({reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(uint64_t)});
+}
+
 int64_t Dataset::Tokens() const {
   int64_t tokens = 0;
   for (const auto& example : examples) tokens += static_cast<int64_t>(example.ids.size());
@@ -82,20 +87,29 @@ Dataset Dataset::Slice(size_t begin, size_t end) const {
                                                             " of " + std::to_string(examples.size()));
   Dataset slice{.examples = {examples.begin() + static_cast<std::ptrdiff_t>(begin),
                              examples.begin() + static_cast<std::ptrdiff_t>(end)},
-                .classes = classes};
-  slice.hash = Identity(slice.examples);
+                .classes = classes,
+                .kind = kind};
+  if (!windows.empty())
+    slice.windows.assign(windows.begin() + static_cast<std::ptrdiff_t>(begin),
+                         windows.begin() + static_cast<std::ptrdiff_t>(end));
+  slice.hash = Identity(slice);
   return slice;
 }
 
 Dataset Tokenize(const std::vector<Row>& rows, const TaskEntry& task, const WordPiece& tokenizer,
                  int max_length, int threads) {
+  if (task.kind == TaskKind::kSpan) return TokenizeSpans(rows, task, tokenizer, max_length, threads);
   Dataset data{.examples = std::vector<Example>(rows.size()),
-               .classes = static_cast<int>(task.labels.size())};
+               .classes = static_cast<int>(task.labels.size()),
+               .kind = task.kind};
   ForEachRow(rows.size(), threads, [&](size_t i) {
     Encoding encoding = tokenizer.Encode(rows[i].first, rows[i].second, task.pair, max_length);
-    data.examples[i] = {std::move(encoding.ids), std::move(encoding.segments), rows[i].label};
+    data.examples[i] = {std::move(encoding.ids), std::move(encoding.segments), rows[i].label,
+                        static_cast<float>(rows[i].label < 0                    ? 0
+                                           : task.kind == TaskKind::kRegression ? rows[i].score
+                                                                                : 0)};
   });
-  data.hash = Identity(data.examples);
+  data.hash = Identity(data);
   return data;
 }
 
@@ -123,7 +137,7 @@ Dataset TokenizeText(const std::vector<std::string>& files, int lines, const Wor
     Encoding encoding = tokenizer.Encode(texts[i], {}, /*pair=*/false, max_length);
     data.examples[i] = {std::move(encoding.ids), std::move(encoding.segments)};
   });
-  data.hash = Identity(data.examples);
+  data.hash = Identity(data);
   return data;
 }
 

@@ -16,18 +16,33 @@ namespace thimble::data {
 
 struct Example {
   std::vector<int32_t> ids, segments;
-  int label = -1;
+  int label = -1;            // class; regression and spans: 0 where the row is labelled
+  float score = 0;           // regression
+  int start = -1, end = -1;  // spans: first and last token of the answer; 0, 0: none in this window
+};
+
+// Spans: what part of a row an example is.
+struct SpanWindow {
+  int row = 0;
+  int passage = 0;              // tokens before the passage's first
+  std::vector<Offset> offsets;  // of the passage's tokens in this window, in the row's second text
+  std::vector<bool> widest;     // no other window shows more around the token
 };
 
 struct Dataset {
   std::vector<Example> examples;
-  int classes = 0;   // 0: unlabelled text
+  int classes = 0;   // width of the task head; 0: unlabelled text
   std::string hash;  // of ids, segments and labels: the identity of the tokenized data
+  TaskKind kind = TaskKind::kClassification;
+  std::vector<SpanWindow> windows;  // spans: one an example
 
   int64_t Tokens() const;
   Dataset Slice(size_t begin, size_t end) const;
 };
 
+std::string Identity(const Dataset& data);
+
+// Spans become windows (data/spans.h): more examples than rows.
 Dataset Tokenize(const std::vector<Row>& rows, const TaskEntry& task, const WordPiece& tokenizer,
                  int max_length, int threads);
 // Plain text, one example a line, the first `lines` of all files (0: all); empty lines and

@@ -38,7 +38,9 @@ struct Confusion {
     for (size_t c = 0; c < classes; ++c) sum += At(c, c);
     return sum;
   }
-  double All() const { return static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})); }
+  double All() const {
+    return static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0}));
+  }
 };
 
 double Accuracy(const Confusion& confusion) { return confusion.Right() / confusion.All(); }
@@ -119,8 +121,8 @@ double Spearman(const std::vector<double>& a, const std::vector<double>& b) {
   return Pearson(Ranks(a), Ranks(b));
 }
 
-// Bootstrap over rows (Efron, 1979): `value` of each of 200 resamples, which know the standard error to 5%. Resamples that leave
-// the metric undefined are passed over.
+// Bootstrap over rows (Efron, 1979): `value` of each of 200 resamples, which know the standard error to 5%.
+// Resamples that leave the metric undefined are passed over.
 double BootstrapError(const std::function<double(Random*)>& value) {
   constexpr int kResamples = 200;
   Random random(1);

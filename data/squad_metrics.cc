@@ -45,7 +45,8 @@ double F1(const std::string& predicted, const std::string& gold, SquadVersion ve
   double same = 0;
   for (const auto& token : a) same += counts[token]-- > 0;
   if (same == 0) return 0;
-  const double precision = same / static_cast<double>(a.size()), recall = same / static_cast<double>(b.size());
+  const double precision = same / static_cast<double>(a.size()),
+               recall = same / static_cast<double>(b.size());
   return 2 * precision * recall / (precision + recall);
 }
 

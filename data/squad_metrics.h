@@ -8,7 +8,8 @@
 
 namespace thimble::data {
 
-// Lower case, without ASCII punctuation and English articles, white space made single: what answers are compared in.
+// Lower case, without ASCII punctuation and English articles, white space made single: what answers are
+// compared in.
 std::string NormalizeAnswer(std::string_view text);
 
 enum class SquadVersion {

@@ -5,21 +5,19 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <filesystem>
-#include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/hash.h"
 #include "data/basic_tokenizer.h"
+#include "data/tokenizer_files.h"
 
 namespace thimble::data {
 namespace {
 
 constexpr uint32_t kMaxCharacters = 100;  // of a word; a longer one is [UNK], as in the published tokenizer
 constexpr std::string_view kContinues = "##";
-constexpr std::array<std::string_view, 5> kSpecial = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
 
 // Piece to id, open addressing. Most lookups while a word is being cut are misses; they end in the slots
 // themselves, where std::unordered_map follows pointers.
@@ -65,49 +63,6 @@ class PieceTable {
   size_t longest_ = 0;
 };
 
-std::vector<std::string> ReadVocabulary(const std::string& path) {
-  constexpr size_t kMaxBytes = size_t{1} << 28;
-  const MappedFile file(path);
-  std::string_view bytes = file.bytes();
-  if (bytes.size() > kMaxBytes)
-    throw BadRequest(path, "too large for a vocabulary", std::to_string(bytes.size()) + " bytes");
-  std::vector<std::string> tokens;
-  while (!bytes.empty()) {
-    const size_t end = std::min(bytes.find('\n'), bytes.size());
-    std::string_view line = bytes.substr(0, end);
-    bytes.remove_prefix(std::min(end + 1, bytes.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    tokens.emplace_back(line);
-    if (!IsUtf8(line)) throw BadRequest(path + ":" + std::to_string(tokens.size()), "invalid UTF-8");
-  }
-  if (tokens.empty()) throw BadRequest(path, "empty vocabulary", "", "one token a line");
-  return tokens;
-}
-
-BasicOptions ReadOptions(const std::string& path) {
-  BasicOptions options;
-  if (!std::filesystem::exists(path)) return options;
-  const auto json = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw BadRequest(path, "not a JSON object");
-  auto read = [&](const char* key, bool fallback) {
-    const auto found = json.find(key);
-    if (found == json.end() || found->is_null()) return fallback;
-    if (!found->is_boolean()) {
-      throw BadRequest(path, key, found->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace),
-                       "true, false");
-    }
-    return found->get<bool>();
-  };
-  options.lower_case = read("do_lower_case", true);
-  options.strip_accents = read("strip_accents", options.lower_case);
-  options.space_chinese = read("tokenize_chinese_chars", true);
-  return options;
-}
-
-std::string VocabularyPath(const std::string& path) {
-  return std::filesystem::is_directory(path) ? (std::filesystem::path(path) / "vocab.txt").string() : path;
-}
-
 // How many tokens of each text stay when together they may have `room`: LongestFirst of `tokenizers`.
 std::pair<size_t, size_t> Truncate(size_t first, size_t second, size_t room) {
   if (first + second <= room) return {first, second};
@@ -117,28 +72,49 @@ std::pair<size_t, size_t> Truncate(size_t first, size_t second, size_t room) {
   return first > second ? std::pair{room - low, low} : std::pair{low, room - low};
 }
 
+// The windows [begin, end) of `size` tokens when `keep` fit, each repeating `stride` tokens of the one
+// before. Nothing fits: an empty window, then one with everything, as `tokenizers` has it.
+std::vector<std::pair<size_t, size_t>> Windows(size_t size, size_t keep, size_t stride) {
+  if (keep >= size) return {{0, size}};
+  if (keep == 0) return {{0, 0}, {0, size}};
+  if (stride >= keep)
+    throw BadRequest("stride", "not below the tokens that fit into a window", std::to_string(stride),
+                     "below " + std::to_string(keep));
+  std::vector<std::pair<size_t, size_t>> windows;
+  for (size_t begin = 0;; begin += keep - stride) {
+    windows.emplace_back(begin, std::min(size, begin + keep));
+    if (begin + keep >= size) return windows;
+  }
+}
+
 }  // namespace
 
 struct WordPiece::Impl {
-  Impl(const std::string& path, const BasicOptions& options) : tokens(ReadVocabulary(path)), basic(options) {
+  explicit Impl(TokenizerFiles files) : tokens(std::move(files.tokens)), basic(files.options) {
     starts.Reserve(tokens.size());
     continues.Reserve(tokens.size());
     for (size_t id = 0; id < tokens.size(); ++id) {
       const std::string_view token = tokens[id];
       if (const int32_t old = starts.Find(token); old != PieceTable::kNone) {
-        throw BadRequest(path + ":" + std::to_string(id + 1), "duplicate token",
+        throw BadRequest(files.path + ":" + std::to_string(id + 1), "duplicate token",
                          "\"" + tokens[id] + "\", already on line " + std::to_string(old + 1));
       }
       starts.Insert(token, static_cast<int32_t>(id));
       if (token.starts_with(kContinues))
         continues.Insert(token.substr(kContinues.size()), static_cast<int32_t>(id));
     }
-    pad = Special(path, "[PAD]");
-    unknown = Special(path, "[UNK]");
-    begin = Special(path, "[CLS]");
-    separator = Special(path, "[SEP]");
-    for (const std::string_view text : kSpecial) {
-      if (const int32_t id = starts.Find(text); id != PieceTable::kNone) special.emplace_back(text, id);
+    pad = Special(files.path, "[PAD]");
+    unknown = Special(files.path, "[UNK]");
+    begin = Special(files.path, "[CLS]");
+    separator = Special(files.path, "[SEP]");
+    mask = starts.Find("[MASK]");
+    for (const auto& text : files.special) special.emplace_back(tokens[starts.Find(text)], starts.Find(text));
+    // Of two that begin alike the longer one is meant.
+    std::sort(special.begin(), special.end(),
+              [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+    for (const auto& [text, id] : special) {
+      special_starts[static_cast<uint8_t>(text[0])] = true;
+      only_brackets = only_brackets && text[0] == '[';
     }
   }
 
@@ -148,13 +124,19 @@ struct WordPiece::Impl {
     return id;
   }
 
-  // Longest match first; a word that cannot be covered is one [UNK].
-  void AppendWord(std::string_view word, uint32_t characters, std::vector<int32_t>* ids) const {
-    if (characters > kMaxCharacters) {
-      ids->push_back(unknown);
-      return;
-    }
-    const size_t kept = ids->size();
+  // Longest match first; a word that cannot be covered is one [UNK]. `at` of the words' bytes: where the word
+  // begins.
+  void AppendWord(const Words& words, const Words::Word& place, uint32_t base, bool offsets,
+                  PieceList* out) const {
+    const std::string_view word = std::string_view(words.bytes).substr(place.begin, place.end - place.begin);
+    const auto add = [&](int32_t id, size_t begin, size_t end) {
+      out->ids.push_back(id);
+      if (offsets)
+        out->offsets.push_back(
+            {base + words.begins[place.begin + begin], base + words.ends[place.begin + end - 1]});
+    };
+    if (place.characters > kMaxCharacters) return add(unknown, 0, word.size());
+    const size_t kept = out->ids.size();
     for (size_t at = 0; at < word.size();) {
       const PieceTable& pieces = at == 0 ? starts : continues;
       size_t length = word.size() - at;
@@ -169,27 +151,25 @@ struct WordPiece::Impl {
         } while (length > 0 && U8_IS_TRAIL(word[at + length]));
       }
       if (length == 0) {
-        ids->resize(kept);
-        ids->push_back(unknown);
-        return;
+        out->ids.resize(kept);
+        if (offsets) out->offsets.resize(kept);
+        return add(unknown, 0, word.size());
       }
-      ids->push_back(id);
+      add(id, at, at + length);
       at += length;
     }
   }
 
-  void AppendPlain(std::string_view text, std::vector<int32_t>* ids) const {
+  // `base`: bytes of the whole text before this part of it.
+  void AppendPlain(std::string_view text, size_t base, bool offsets, PieceList* out) const {
     static thread_local Words words;
-    basic.Split(text, &words);
-    const std::string_view bytes = words.bytes;
-    for (const auto& word : words.words) {
-      AppendWord(bytes.substr(word.begin, word.end - word.begin), word.characters, ids);
-    }
+    basic.Split(text, offsets, &words);
+    for (const auto& word : words.words) AppendWord(words, word, static_cast<uint32_t>(base), offsets, out);
   }
 
-  void Append(std::string_view text, std::vector<int32_t>* ids) const {
+  void Append(std::string_view text, bool offsets, PieceList* out) const {
     size_t plain = 0;
-    for (size_t at = text.find('['); at != std::string_view::npos; at = text.find('[', at)) {
+    for (size_t at = NextSpecialStart(text, 0); at < text.size(); at = NextSpecialStart(text, at)) {
       const auto match = std::find_if(special.begin(), special.end(), [&](const auto& token) {
         return text.substr(at).starts_with(token.first);
       });
@@ -197,63 +177,139 @@ struct WordPiece::Impl {
         ++at;
         continue;
       }
-      AppendPlain(text.substr(plain, at - plain), ids);
-      ids->push_back(match->second);
-      plain = at += match->first.size();
+      AppendPlain(text.substr(plain, at - plain), plain, offsets, out);
+      out->ids.push_back(match->second);
+      plain = at + match->first.size();
+      if (offsets) out->offsets.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(plain)});
+      at = plain;
     }
-    AppendPlain(text.substr(plain), ids);
+    AppendPlain(text.substr(plain), plain, offsets, out);
+  }
+
+  // Where the next special token may begin; the text's size if there is none.
+  size_t NextSpecialStart(std::string_view text, size_t at) const {
+    if (only_brackets) return std::min(text.find('[', at), text.size());
+    while (at < text.size() && !special_starts[static_cast<uint8_t>(text[at])]) ++at;
+    return at;
+  }
+
+  // [CLS] a [SEP] b [SEP] of the pieces [begin, end) of each text.
+  Encoding Join(const PieceList& first, std::pair<size_t, size_t> a, const PieceList& second,
+                std::pair<size_t, size_t> b, bool pair, bool offsets) const {
+    Encoding encoding;
+    const auto text = [&](const PieceList& pieces, std::pair<size_t, size_t> range, int32_t segment) {
+      const auto begin = static_cast<std::ptrdiff_t>(range.first),
+                 end = static_cast<std::ptrdiff_t>(range.second);
+      encoding.ids.insert(encoding.ids.end(), pieces.ids.begin() + begin, pieces.ids.begin() + end);
+      encoding.ids.push_back(separator);
+      encoding.segments.resize(encoding.ids.size(), segment);
+      if (!offsets) return;
+      encoding.offsets.insert(encoding.offsets.end(), pieces.offsets.begin() + begin,
+                              pieces.offsets.begin() + end);
+      encoding.offsets.emplace_back();
+    };
+    encoding.ids.push_back(begin);
+    if (offsets) encoding.offsets.emplace_back();
+    text(first, a, 0);
+    if (pair) text(second, b, 1);
+    return encoding;
   }
 
   std::vector<std::string> tokens;
   BasicTokenizer basic;
   PieceTable starts, continues;  // pieces point into `tokens`; those of `continues` lack the "##"
   std::vector<std::pair<std::string_view, int32_t>> special;
-  int32_t pad = 0, unknown = 0, begin = 0, separator = 0;
+  std::array<bool, 256> special_starts{};
+  bool only_brackets = true;
+  int32_t pad = 0, unknown = 0, begin = 0, separator = 0, mask = -1;
 };
 
-WordPiece::WordPiece(const std::string& path) {
-  const std::string file = VocabularyPath(path);
-  const auto config = std::filesystem::path(file).replace_filename("tokenizer_config.json");
-  impl_ = std::make_unique<Impl>(file, ReadOptions(config.string()));
-}
+WordPiece::WordPiece(const std::string& path) : impl_(std::make_unique<Impl>(ReadTokenizerFiles(path))) {}
 
 WordPiece::~WordPiece() = default;
 WordPiece::WordPiece(WordPiece&&) noexcept = default;
 WordPiece& WordPiece::operator=(WordPiece&&) noexcept = default;
 
 std::vector<int32_t> WordPiece::Pieces(std::string_view text) const {
-  std::vector<int32_t> ids;
-  impl_->Append(text, &ids);
-  return ids;
+  PieceList pieces;
+  impl_->Append(text, false, &pieces);
+  return std::move(pieces.ids);
+}
+
+PieceList WordPiece::PiecesWithOffsets(std::string_view text) const {
+  PieceList pieces;
+  impl_->Append(text, true, &pieces);
+  return pieces;
 }
 
 Encoding WordPiece::Encode(std::string_view first, std::string_view second, bool pair, int max_length) const {
-  THIMBLE_CHECK(max_length >= 3, std::to_string(max_length));
-  const size_t room = max_length - (pair ? 3 : 2);
-  Encoding encoding;
-  auto& ids = encoding.ids;
-  ids.push_back(impl_->begin);
-  impl_->Append(first, &ids);
-  std::vector<int32_t> rest;
-  if (pair) impl_->Append(second, &rest);
-  const auto [first_size, rest_size] = Truncate(ids.size() - 1, rest.size(), room);
-  ids.resize(1 + first_size);
-  ids.push_back(impl_->separator);
-  encoding.segments.assign(ids.size(), 0);
-  if (pair) {
-    ids.insert(ids.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(rest_size));
-    ids.push_back(impl_->separator);
-    encoding.segments.resize(ids.size(), 1);
+  return std::move(EncodeAll(first, second, pair, {.max_length = max_length})[0]);
+}
+
+std::vector<Encoding> WordPiece::EncodeAll(std::string_view first, std::string_view second, bool pair,
+                                           const EncodeOptions& options) const {
+  THIMBLE_CHECK(options.max_length >= 3, std::to_string(options.max_length));
+  const size_t room = options.max_length - (pair ? 3 : 2);
+  PieceList a, b;
+  impl_->Append(first, options.offsets, &a);
+  if (pair) impl_->Append(second, options.offsets, &b);
+  size_t keep_a = a.ids.size(), keep_b = b.ids.size();
+  if (keep_a + keep_b > room && options.truncation == Truncation::kLongestFirst) {
+    std::tie(keep_a, keep_b) = Truncate(keep_a, keep_b, room);
+  } else if (keep_a + keep_b > room) {
+    const bool only_first = options.truncation == Truncation::kOnlyFirst;
+    size_t& cut = only_first ? keep_a : keep_b;
+    const size_t excess = keep_a + keep_b - room;
+    if (cut <= excess) {
+      throw BadRequest(only_first ? "the first text" : "the second text",
+                       "too short to be the only one that is cut", std::to_string(cut) + " tokens",
+                       "more than " + std::to_string(excess));
+    }
+    cut -= excess;
   }
-  return encoding;
+  if (!options.overflow) return {impl_->Join(a, {0, keep_a}, b, {0, keep_b}, pair, options.offsets)};
+  const auto stride = static_cast<size_t>(options.stride);
+  const auto of_a = Windows(a.ids.size(), keep_a, stride), of_b = Windows(b.ids.size(), keep_b, stride);
+  std::vector<Encoding> result;
+  const auto add = [&](size_t i, size_t j) {
+    result.push_back(impl_->Join(a, of_a[i], b, of_b[j], pair, options.offsets));
+  };
+  add(0, 0);
+  for (size_t i = 1; i < of_a.size(); ++i) {
+    for (size_t j = 0; j < of_b.size(); ++j) add(i, j);
+  }
+  for (size_t j = 1; j < of_b.size(); ++j) add(0, j);
+  return result;
 }
 
 int WordPiece::size() const { return static_cast<int>(impl_->tokens.size()); }
 int WordPiece::pad() const { return impl_->pad; }
+int WordPiece::begin() const { return impl_->begin; }
+int WordPiece::separator() const { return impl_->separator; }
+int WordPiece::mask() const { return impl_->mask; }
+
+bool WordPiece::Continues(int32_t id) const { return Token(id).starts_with(kContinues); }
+
+bool WordPiece::IsSpecial(int32_t id) const {
+  return std::any_of(impl_->special.begin(), impl_->special.end(),
+                     [&](const auto& token) { return token.second == id; });
+}
 
 const std::string& WordPiece::Token(int32_t id) const {
   THIMBLE_CHECK(id >= 0 && id < size(), std::to_string(id));
   return impl_->tokens[id];
+}
+
+std::vector<Offset> InCharacters(std::string_view text, std::vector<Offset> offsets) {
+  std::vector<uint32_t> characters(text.size() + 1);  // before each byte
+  uint32_t count = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    characters[i] = count;
+    count += i + 1 == text.size() || !U8_IS_TRAIL(text[i + 1]);
+  }
+  characters[text.size()] = count;
+  for (Offset& offset : offsets) offset = {characters[offset.begin], characters[offset.end]};
+  return offsets;
 }
 
 }  // namespace thimble::data

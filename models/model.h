@@ -50,7 +50,7 @@ struct Batch {
   at::Tensor ids;       // [B, T] int64
   at::Tensor segments;  // [B, T] int64
   at::Tensor mask;      // [B, T] float32: 1 real, 0 padding
-  at::Tensor labels;    // [B] int64; undefined for unlabelled text
+  at::Tensor labels;    // [B] int64, of regression [B] float; undefined for unlabelled text
   int64_t rows() const { return ids.size(0); }
 };
 

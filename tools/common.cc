@@ -170,7 +170,7 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
     const auto evaluation = train::Evaluate(loaded.model, data, &task, {});
     std::vector<int> gold;
     for (const auto& example : data.examples) gold.push_back(example.label);
-    majority = data::MajorityShare(gold);
+    if (task.kind == data::TaskKind::kClassification) majority = data::MajorityShare(gold);
     std::vector<std::string> cells = {
         row.name, Millions(models::DeployedParameters(loaded.model.shape, loaded.model.classes))};
     for (const auto& metric : evaluation.metrics)
@@ -179,8 +179,9 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
     if (latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
     table.push_back(cells);
   }
-  std::string text = Table(table) + "\n" + task.name + ", " + file + ", whole set; +- one standard error; answering the commonest class: accuracy " +
-                     Decimal(100 * majority, 1) + "\n";
+  std::string text = Table(table) + "\n" + task.name + ", " + file + ", whole set; +- one standard error";
+  if (majority > 0) text += "; answering the commonest class: accuracy " + Decimal(100 * majority, 1);
+  text += "\n";
   if (latency) text += "latency: median, batch 1, 128 tokens, 1 thread, float32, on this machine\n";
   return text;
 }

@@ -31,7 +31,12 @@ models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows)
     std::copy(example.segments.begin(), example.segments.end(), segments + b * length);
     std::fill_n(mask + b * length, example.ids.size(), 1.0f);
   }
-  if (labelled) {
+  if (labelled && data.kind == data::TaskKind::kRegression) {
+    batch.labels = at::empty({size}, at::kFloat);
+    auto* labels = batch.labels.mutable_data_ptr<float>();
+    for (int64_t b = 0; b < size; ++b) labels[b] = data.examples[rows[b]].score;
+  } else if (labelled) {
+    THIMBLE_CHECK(data.kind == data::TaskKind::kClassification, "spans need labels of their own");
     batch.labels = at::empty({size}, at::kLong);
     auto* labels = batch.labels.mutable_data_ptr<int64_t>();
     for (int64_t b = 0; b < size; ++b) labels[b] = data.examples[rows[b]].label;

@@ -36,10 +36,15 @@ void AddLosses(const Subject& subject, const models::Outputs& outputs, const mod
   tally->evaluation.row_losses.push_back(total);
 }
 
-void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, std::vector<int>* predicted) {
+void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, Evaluation* evaluation) {
+  if (!evaluation->scores.empty()) {
+    const at::Tensor values = logits.squeeze(-1).to(torch::kFloat).contiguous();
+    for (size_t b = 0; b < rows.size(); ++b) evaluation->scores[rows[b]] = values.const_data_ptr<float>()[b];
+    return;
+  }
   const at::Tensor classes = logits.argmax(-1).contiguous();
   for (size_t b = 0; b < rows.size(); ++b)
-    (*predicted)[rows[b]] = static_cast<int>(classes.const_data_ptr<int64_t>()[b]);
+    evaluation->predicted[rows[b]] = static_cast<int>(classes.const_data_ptr<int64_t>()[b]);
 }
 
 // Of a mean over batches of `rows` rows, as the ratio estimator has it; the usual s / sqrt(n) when all are
@@ -78,11 +83,17 @@ void Finish(const Subject& subject, const data::Dataset& data, const data::TaskE
     evaluation.loss_standard_error = StandardError(evaluation.row_losses, batch_rows, evaluation.loss);
   }
   std::vector<int> gold;
-  for (const auto& example : data.examples)
-    if (example.label >= 0) gold.push_back(example.label);
+  std::vector<double> numbers;
+  for (const auto& example : data.examples) {
+    if (example.label < 0) continue;
+    gold.push_back(example.label);
+    numbers.push_back(example.score);
+  }
   const bool labelled = data.classes > 0 && gold.size() == data.examples.size();
   if (task != nullptr && labelled && !evaluation.predicted.empty())
     evaluation.metrics = data::ComputeMetrics(task->metrics, evaluation.predicted, gold);
+  if (task != nullptr && labelled && !evaluation.scores.empty())
+    evaluation.metrics = data::ComputeMetrics(task->metrics, evaluation.scores, numbers);
 }
 
 }  // namespace
@@ -97,7 +108,9 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
   for (size_t i = 0; i < subjects.size(); ++i) {
     const Subject& subject = subjects[i];
     CheckFits(*subject.model, data, "the model");
-    if (subject.model->classes > 0) tallies[i].evaluation.predicted.resize(data.examples.size());
+    const bool regression = data.kind == data::TaskKind::kRegression;
+    if (subject.model->classes > 0 && regression) tallies[i].evaluation.scores.resize(data.examples.size());
+    if (subject.model->classes > 0 && !regression) tallies[i].evaluation.predicted.resize(data.examples.size());
     if (subject.objective == nullptr) continue;
     tallies[i].sums.resize(subject.objective->names().size());
     tallies[i].counts.resize(subject.objective->names().size());
@@ -132,7 +145,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
                                     .hidden = objective && subject.objective->needs_hidden(),
                                     .scores = objective && subject.objective->needs_scores()});
       if (objective) AddLosses(subject, outputs, teacher, batch, &tallies[i]);
-      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i].evaluation.predicted);
+      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i].evaluation);
     });
   }
   std::vector<Evaluation> evaluations;

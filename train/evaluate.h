@@ -17,6 +17,7 @@ class Workers;
 struct Evaluation {
   std::vector<data::Metric> metrics;  // empty for unlabelled data
   std::vector<int> predicted;         // class of each row, in dataset order; empty without a head
+  std::vector<double> scores;         // regression: number of each row instead
   std::vector<std::string> loss_names;
   std::vector<double> losses;      // mean of each loss of the objective over the set
   double loss = 0;                 // their weighted sum

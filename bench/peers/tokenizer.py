@@ -35,5 +35,7 @@ def prepare(options):
     return arguments, [
         Pair("tokenizer ids, 1 thread", "tokenizers encode_batch_fast", "ids, 1 thread",
              encode(word_piece._tokenizer.encode_batch_fast)),
+        Pair("tokenizer ids and offsets, 1 thread", "tokenizers encode_batch", "offsets, 1 thread",
+             encode(word_piece.encode_batch)),
         Pair("tokenizer ids, 2 threads", "thimble, 1 thread", "ids, 2 threads", theirs="ids, 1 thread"),
     ]

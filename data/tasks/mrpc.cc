@@ -12,7 +12,11 @@ TaskEntry mrpc() {
           .first_column = 3,
           .second_column = 4,
           .label_column = 0,
-          .columns = 5};
+          .columns = 5,
+          .test_columns = 5,
+          .test_first_column = 3,
+          .test_second_column = 4,
+          .submission = "MRPC.tsv"};
 }
 
 }  // namespace thimble::data

@@ -13,7 +13,9 @@ TaskEntry rte() {
           .first_column = 1,
           .second_column = 2,
           .label_column = 3,
-          .columns = 4};
+          .columns = 4,
+          .test_columns = 3,
+          .submission = "RTE.tsv"};
 }
 
 }  // namespace thimble::data

@@ -13,7 +13,8 @@ TaskEntry sample() {
           .first_column = 0,
           .second_column = 1,
           .label_column = 2,
-          .columns = 3};
+          .columns = 3,
+          .test = ""};
 }
 
 }  // namespace thimble::data

@@ -10,7 +10,9 @@ TaskEntry sst2() {
           .metrics = {"accuracy"},
           .first_column = 0,
           .label_column = 1,
-          .columns = 2};
+          .columns = 2,
+          .test_columns = 2,
+          .submission = "SST-2.tsv"};
 }
 
 }  // namespace thimble::data

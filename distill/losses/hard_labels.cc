@@ -1,4 +1,4 @@
-// Cross-entropy with the labels of the data.
+// Cross-entropy with the labels of the data; of a regression head, the squared difference to them.
 #include <torch/torch.h>
 
 #include "distill/objective.h"
@@ -10,6 +10,10 @@ namespace {
 class HardLabels final : public Loss {
  public:
   LossSum Compute(const LossInput& input) const override {
+    if (input.batch.labels.is_floating_point()) {
+      const at::Tensor difference = input.student_outputs.logits.to(torch::kFloat).squeeze(1) - input.batch.labels;
+      return {difference.square().sum(), static_cast<double>(difference.size(0))};
+    }
     const at::Tensor q = torch::log_softmax(input.student_outputs.logits.to(torch::kFloat), 1);
     const at::Tensor of_label = q.gather(1, input.batch.labels.unsqueeze(1));
     return {-of_label.sum(), static_cast<double>(q.size(0))};

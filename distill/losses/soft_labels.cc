@@ -1,5 +1,6 @@
 // KL(teacher || student) of the class distributions at a temperature, times its square, so that its gradient
-// keeps the scale of the hard-label loss. Hinton et al., 2015, section 2.
+// keeps the scale of the hard-label loss. Hinton et al., 2015, section 2. A regression head, of one output, has no distribution: there
+// it is the squared difference to the teacher.
 #include <torch/torch.h>
 
 #include "base/error.h"
@@ -18,6 +19,10 @@ class SoftLabels final : public Loss {
     const at::Tensor& teacher = input.teacher_outputs->logits;
     THIMBLE_CHECK(teacher.defined() && teacher.sizes() == student.sizes(),
                   "logits of student and teacher have different shapes");
+    if (student.size(1) == 1) {
+      const at::Tensor difference = student.to(torch::kFloat) - teacher.detach().to(torch::kFloat);
+      return {difference.square().sum(), static_cast<double>(student.size(0))};
+    }
     const at::Tensor q = torch::log_softmax(student.to(torch::kFloat) / temperature_, 1);
     const at::Tensor p = torch::log_softmax(teacher.detach().to(torch::kFloat) / temperature_, 1);
     const at::Tensor divergence = (p.exp() * (p - q)).sum() * (temperature_ * temperature_);

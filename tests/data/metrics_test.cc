@@ -52,7 +52,8 @@ TEST_F(MoreMetricsTest, OfClassesAsScikitLearn) {
   ASSERT_GT(golden_["classes"].size(), 40u);
   for (const auto& item : golden_["classes"]) {
     SCOPED_TRACE(item);
-    const auto predicted = item["predicted"].get<std::vector<int>>(), gold = item["gold"].get<std::vector<int>>();
+    const auto predicted = item["predicted"].get<std::vector<int>>(),
+               gold = item["gold"].get<std::vector<int>>();
     for (const char* name : {"accuracy", "matthews", "kappa", "macro_f1"})
       ExpectSame(ComputeMetric(name, predicted, gold).value, item[name]);
   }
@@ -106,7 +107,8 @@ TEST_F(MoreMetricsTest, SpansAsTheOfficialScripts) {
   const auto metrics = SpanMetrics({"exact_match", "f1"}, scores);
   const double mean = exact / static_cast<double>(scores.size());
   EXPECT_DOUBLE_EQ(metrics[0].value, mean);
-  EXPECT_NEAR(metrics[0].standard_error, std::sqrt(mean * (1 - mean) / static_cast<double>(scores.size())), 1e-12);
+  EXPECT_NEAR(metrics[0].standard_error, std::sqrt(mean * (1 - mean) / static_cast<double>(scores.size())),
+              1e-12);
 }
 
 TEST_F(MoreMetricsTest, NullThresholdAsTheOfficialScript) {
@@ -129,7 +131,8 @@ TEST(MetricsTest, SameNumbersEveryTime) {
 TEST(MetricsTest, UnknownNameListsTheKnown) {
   EXPECT_THAT(ErrorOf([] { ComputeMetric("f2", std::vector<int>{1}, std::vector<int>{1}); }),
               HasSubstr("got \"f2\"; accepted: accuracy, f1, kappa, macro_f1, matthews"));
-  EXPECT_THAT(ErrorOf([] { ComputeMetric("f1", std::vector<double>{1}, std::vector<double>{1}); }), HasSubstr("accepted: pearson, spearman"));
+  EXPECT_THAT(ErrorOf([] { ComputeMetric("f1", std::vector<double>{1}, std::vector<double>{1}); }),
+              HasSubstr("accepted: pearson, spearman"));
 }
 
 TEST(MetricsTest, UnequalLengthsAreABrokenInvariant) {

@@ -1,9 +1,13 @@
-// thimble evaluate MODEL... --task mrpc --data glue/ [--latency]
+// thimble evaluate MODEL... --task mrpc --data glue/ [--latency] [--submission DIR]
+// thimble evaluate --predictions FILE --task squad --data .
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
 #include "base/error.h"
+#include "base/files.h"
+#include "base/parallel.h"
+#include "data/submission.h"
 #include "tools/common.h"
 
 namespace thimble::tools {
@@ -11,35 +15,97 @@ namespace {
 
 struct Request : Options {
   std::vector<std::string> models, names;
-  std::string task, data;
+  std::string task, data, predictions, submission;
   bool latency = false;
 };
 
+// Predictions for the test file, as the leaderboard takes them.
+void Submit(const Request& request, const data::TaskEntry& task, int threads) {
+  if (request.models.size() != 1)
+    throw BadRequest("--submission", "is of one model", std::to_string(request.models.size()));
+  if (task.test.empty() || task.submission.empty())
+    throw BadRequest("--submission", "task " + task.name + " has no test file");
+  const std::string& directory = request.models[0];
+  const auto loaded = models::LoadPretrained(directory);
+  models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name);
+  const auto rows = data::ReadRows(task, data::SplitPath(task, request.data, task.test),
+                                   data::ReadOptions{.labelled = false});
+  const data::WordPiece tokenizer(directory);
+  const auto data = data::Tokenize(rows, task, tokenizer, 128, threads > 0 ? threads : Cores());
+  const auto evaluation = train::Evaluate(loaded.model, data, nullptr, {});
+  const std::string path = request.submission + "/" + task.submission;
+  std::filesystem::create_directories(request.submission);
+  if (std::filesystem::exists(path) && !request.force)
+    throw BadRequest(path, "is there already", "", "--force to overwrite it");
+  WriteFileAtomically(path, task.kind == data::TaskKind::kRegression
+                                ? data::GlueSubmission(task, evaluation.scores)
+                                : data::GlueSubmission(task, evaluation.predicted));
+  std::printf("%s: predictions for %zu rows of %s\n", path.c_str(), rows.size(), task.test.c_str());
+}
+
+void ScoreFile(const Request& request, const data::TaskEntry& task) {
+  const auto rows = data::ReadRows(task, data::SplitPath(task, request.data, task.dev));
+  std::vector<std::vector<std::string>> table = {{"predictions"}, {request.predictions}};
+  for (const auto& metric : data::ScorePredictions(task, rows, request.predictions)) {
+    table[0].push_back(metric.name);
+    table[1].push_back(Decimal(100 * metric.value, 2) + " +- " + Decimal(100 * metric.standard_error, 2));
+  }
+  std::printf("%s\n%s, %s, whole set; +- one standard error\n", Table(table).c_str(), task.name.c_str(),
+              task.dev.c_str());
+}
+
 void Run(const Request& request) {
-  const auto& task = data::FindTask(request.task);
+  const auto& task = data::FindTask(request.task, request.data);
+  if (task.dev.empty() && request.submission.empty())
+    throw BadRequest("--task",
+                     "task " + task.name + " has no labelled file; --submission DIR writes predictions");
+  if (!request.predictions.empty()) return ScoreFile(request, task);
+  if (request.models.empty())
+    throw BadRequest("evaluate", "nothing to evaluate", "", "model directories, or --predictions FILE");
+  if (task.kind == data::TaskKind::kSpan) {
+    throw BadRequest(
+        "--task",
+        "models with a head for spans cannot be read; answers made elsewhere are scored with --predictions",
+        task.name);
+  }
   const auto deployment = MakeDeployment(request);
   std::vector<ModelRow> rows;
   if (!request.names.empty() && request.names.size() != request.models.size())
     throw BadRequest("--name", "one for each model, or none", std::to_string(request.names.size()),
                      std::to_string(request.models.size()));
   for (size_t i = 0; i < request.models.size(); ++i)
-    rows.push_back({.name = request.names.empty() ? request.models[i] : request.names[i], .directory = request.models[i]});
-  std::fputs(CompareModels(rows, task, request.data, task.dev, request.latency, deployment.threads()).c_str(), stdout);
+    rows.push_back({.name = request.names.empty() ? request.models[i] : request.names[i],
+                    .directory = request.models[i]});
+  if (!task.dev.empty())
+    std::fputs(
+        CompareModels(rows, task, request.data, task.dev, request.latency, deployment.threads()).c_str(),
+        stdout);
+  if (!request.submission.empty()) Submit(request, task, deployment.threads());
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("models", request->models, "one or more model directories")->required();
-  app.add_option("--name", request->names, "what to call a model in the table; once for each model")->take_all()->allow_extra_args(false);
-  app.add_option("--task", request->task, "task name")->required();
+  app.add_option("models", request->models, "model directories");
+  app.add_option("--name", request->names, "what to call a model in the table; once for each model")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--task", request->task, "task name, or a text file with a message Task")->required();
   app.add_option("--data", request->data, "directory that holds the task's folder")->required();
+  app.add_option(
+      "--predictions", request->predictions,
+      "score this file instead of a model: index and prediction, TAB-separated, or SQuAD's JSON of answers");
+  app.add_option("--submission", request->submission,
+                 "write predictions for the test file, as the leaderboard takes them, to this directory");
   app.add_flag("--latency", request->latency, "measure latency too: batch 1, 128 tokens, 1 thread");
+  AddForce(app, request.get());
   AddDeployment(app, request.get());
   return [request] { Run(*request); };
 }
 
 }  // namespace
 
-CommandEntry evaluate_command() { return {"evaluate", "Official metrics of models on a task's dev set", Add}; }
+CommandEntry evaluate_command() {
+  return {"evaluate", "Official metrics of models on a task's dev set", Add};
+}
 
 }  // namespace thimble::tools

@@ -1,0 +1,177 @@
+#include "data/custom_task.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "data/metrics.h"
+#include "data/table.h"
+#include "proto/task.pb.h"
+
+namespace thimble::data {
+namespace {
+
+SpanOptions Reading(const proto::SpanReading& reading) {
+  return {.document_stride = reading.document_stride(),
+          .max_query = reading.max_query(),
+          .n_best = reading.n_best(),
+          .max_answer = reading.max_answer()};
+}
+
+FileFormat FormatOf(const proto::Custom& custom) {
+  switch (custom.format()) {
+    case proto::Custom::TSV:
+      return FileFormat::kTsv;
+    case proto::Custom::CSV:
+      return FileFormat::kCsv;
+    case proto::Custom::JSON_LINES:
+      return FileFormat::kJsonLines;
+    case proto::Custom::BY_NAME:
+      break;
+  }
+  const std::string ending = std::filesystem::path(custom.dev()).extension().string();
+  if (ending == ".tsv") return FileFormat::kTsv;
+  if (ending == ".csv") return FileFormat::kCsv;
+  if (ending == ".json" || ending == ".jsonl") return FileFormat::kJsonLines;
+  throw BadRequest("custom.format", "cannot be told from the file name", Quoted(custom.dev()),
+                   ".tsv, .csv, .json, .jsonl, or format set to TSV, CSV or JSON_LINES");
+}
+
+// Numbers by value, before words; so "2" comes before "10".
+bool LabelBefore(const std::string& a, const std::string& b) {
+  double x = 0, y = 0;
+  const auto number = [](const std::string& text, double* value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  const bool a_number = number(a, &x), b_number = number(b, &y);
+  if (a_number && b_number && x != y) return x < y;
+  return a_number != b_number ? a_number : a < b;
+}
+
+std::vector<std::string> LearnLabels(const TaskEntry& entry, const std::string& path) {
+  constexpr size_t kMost = 10000;
+  std::set<std::string> found;
+  const TableOptions table{.format = entry.format, .header = entry.header, .columns = {entry.label_name}};
+  ReadTable(
+      path, table,
+      [&](const std::string& where, std::vector<std::string_view>& cells) {
+        if (cells[0].empty()) throw BadRequest(where, "empty label in column " + entry.label_name);
+        found.emplace(cells[0]);
+        if (found.size() > kMost)
+          throw BadRequest(where, "more than 10000 different labels in column " + entry.label_name, "",
+                           "classes; for numbers set kind: REGRESSION");
+        return true;
+      },
+      [](const std::string& message) { throw Error(message); });
+  if (found.size() < 2)
+    throw BadRequest(path, "fewer than two different labels in column " + entry.label_name,
+                     std::to_string(found.size()));
+  std::vector<std::string> labels(found.begin(), found.end());
+  std::sort(labels.begin(), labels.end(), LabelBefore);
+  return labels;
+}
+
+void Fill(const proto::Custom& custom, TaskEntry* entry) {
+  const bool span = custom.kind() == proto::Custom::SPAN;
+  entry->name = custom.name();
+  entry->format = FormatOf(custom);
+  entry->header = custom.header();
+  entry->pair = custom.has_second();
+  entry->train = custom.train();
+  entry->dev = custom.dev();
+  entry->test = custom.test();
+  entry->first_name = custom.first();
+  entry->second_name = custom.second();
+  entry->label_name = custom.label();
+  entry->start_name = custom.answer_start();
+  entry->spans = Reading(custom.reading());
+  entry->metrics.assign(custom.metrics().begin(), custom.metrics().end());
+  if (span && (!custom.has_second() || !custom.has_answer_start()))
+    throw BadRequest("custom", "kind SPAN needs second (the passage) and answer_start");
+  if (!span && custom.has_answer_start()) throw BadRequest("custom.answer_start", "is for kind SPAN");
+  if (custom.kind() != proto::Custom::CLASSIFICATION && custom.labels_size() > 0)
+    throw BadRequest("custom.labels", "are for kind CLASSIFICATION");
+  MetricKind metrics = MetricKind::kClasses;
+  switch (custom.kind()) {
+    case proto::Custom::CLASSIFICATION:
+      entry->kind = TaskKind::kClassification;
+      entry->labels.assign(custom.labels().begin(), custom.labels().end());
+      if (entry->labels.size() == 1)
+        throw BadRequest("custom.labels", "one label is no choice", entry->labels[0]);
+      if (std::set<std::string>(entry->labels.begin(), entry->labels.end()).size() != entry->labels.size())
+        throw BadRequest("custom.labels", "a label is listed twice", Joined(entry->labels));
+      if (entry->metrics.empty()) entry->metrics = {"accuracy"};
+      break;
+    case proto::Custom::REGRESSION:
+      entry->kind = TaskKind::kRegression;
+      entry->labels = {custom.label()};
+      metrics = MetricKind::kNumbers;
+      if (entry->metrics.empty()) entry->metrics = {"pearson"};
+      break;
+    case proto::Custom::SPAN:
+      entry->kind = TaskKind::kSpan;
+      entry->labels = {"start", "end"};
+      entry->unanswerable = true;
+      metrics = MetricKind::kSpans;
+      if (entry->metrics.empty()) entry->metrics = {"exact_match", "f1"};
+      break;
+  }
+  for (const auto& name : entry->metrics) CheckMetric("custom.metrics", name, metrics);
+}
+
+}  // namespace
+
+bool IsTaskFile(const std::string& name) {
+  return name.ends_with(".textproto") || name.find('/') != std::string::npos;
+}
+
+proto::Task ReadTaskFile(const std::string& path) {
+  const std::string text = ReadFile(path);
+  proto::Task task;
+  // The file may hold the message Custom alone; its header comment says so.
+  if (text.find("proto-message: thimble.proto.Custom") != std::string::npos ||
+      text.find("proto-message: Custom") != std::string::npos) {
+    ParseText(text, path, task.mutable_custom());
+  } else {
+    ParseText(text, path, &task);
+  }
+  return task;
+}
+
+const TaskEntry& Configured(const TaskEntry& base, const proto::Task& task,
+                            const std::string& data_directory) {
+  static std::mutex mutex;
+  static std::map<std::string, std::unique_ptr<const TaskEntry>> known;
+  const std::lock_guard lock(mutex);
+  auto& slot = known[data_directory + '\n' + CanonicalText(task)];
+  if (slot) return *slot;
+  TaskEntry entry = base;
+  if (task.has_squad()) entry.spans = Reading(task.squad().reading());
+  if (task.has_squad2()) {
+    entry.spans = Reading(task.squad2().reading());
+    entry.null_threshold = task.squad2().null_threshold();
+  }
+  if (task.has_custom()) {
+    Fill(task.custom(), &entry);
+    if (entry.labels.empty()) {
+      if (entry.train.empty())
+        throw BadRequest("custom.labels",
+                         "are to be listed where there is no training file to learn them from");
+      if (data_directory.empty())
+        throw BadRequest("custom.labels", "are to be listed: this command does not read the training file");
+      entry.labels = LearnLabels(entry, SplitPath(entry, data_directory, entry.train));
+    }
+  }
+  slot = std::make_unique<const TaskEntry>(std::move(entry));
+  return *slot;
+}
+
+}  // namespace thimble::data

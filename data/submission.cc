@@ -1,0 +1,102 @@
+#include "data/submission.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "data/squad_metrics.h"
+#include "data/table.h"
+
+namespace thimble::data {
+namespace {
+
+constexpr char kHeader[] = "index\tprediction\n";
+
+std::vector<Metric> ScoreAnswers(const TaskEntry& task, const std::vector<Row>& rows,
+                                 const std::string& path) {
+  const auto json = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw BadRequest(path, "not a JSON object of answers by question id");
+  std::vector<SpanScore> scores;
+  for (const Row& row : rows) {
+    std::vector<std::string> gold;
+    for (const Answer& answer : row.answers) gold.push_back(answer.text);
+    const auto found = json.find(row.id);
+    if (found != json.end() && !found->is_string())
+      throw BadRequest(path, "the answer to " + row.id + " is not a string");
+    scores.push_back(ScoreSpan(found == json.end() ? "" : found->get<std::string>(), gold,
+                               task.unanswerable ? SquadVersion::k2 : SquadVersion::k1));
+  }
+  return SpanMetrics(task.metrics, scores);
+}
+
+}  // namespace
+
+std::string GlueSubmission(const TaskEntry& task, const std::vector<int>& predicted) {
+  std::string text = kHeader;
+  for (size_t i = 0; i < predicted.size(); ++i)
+    text += std::to_string(i) + "\t" + task.labels.at(predicted[i]) + "\n";
+  return text;
+}
+
+std::string GlueSubmission(const TaskEntry& task, const std::vector<double>& predicted) {
+  std::string text = kHeader;
+  for (size_t i = 0; i < predicted.size(); ++i) {
+    char number[32];
+    const bool clip = task.highest > task.lowest;
+    std::snprintf(number, sizeof(number), "%.3f",
+                  clip ? std::clamp(predicted[i], task.lowest, task.highest) : predicted[i]);
+    text += std::to_string(i) + "\t" + number + "\n";
+  }
+  return text;
+}
+
+std::string SquadSubmission(const std::vector<Row>& rows, const std::vector<std::string>& answers) {
+  THIMBLE_CHECK(rows.size() == answers.size(), std::to_string(answers.size()));
+  nlohmann::json json = nlohmann::json::object();
+  for (size_t i = 0; i < rows.size(); ++i) json[rows[i].id] = answers[i];
+  return json.dump() + "\n";
+}
+
+std::vector<Metric> ScorePredictions(const TaskEntry& task, const std::vector<Row>& rows,
+                                     const std::string& path) {
+  if (task.kind == TaskKind::kSpan) return ScoreAnswers(task, rows, path);
+  std::vector<int> classes, gold_classes;
+  std::vector<double> numbers, gold_numbers;
+  ReadTable(
+      path, {.format = FileFormat::kTsv, .columns = {"index", "prediction"}},
+      [&](const std::string& where, std::vector<std::string_view>& cells) {
+        const size_t row = std::max(classes.size(), numbers.size());
+        if (cells[0] != std::to_string(row))
+          throw BadRequest(where, "index out of order", Quoted(cells[0]), std::to_string(row));
+        if (task.kind == TaskKind::kRegression) {
+          double value = 0;
+          const auto [end, error] =
+              std::from_chars(cells[1].data(), cells[1].data() + cells[1].size(), value);
+          if (error != std::errc() || end != cells[1].data() + cells[1].size() || !std::isfinite(value))
+            throw BadRequest(where, "not a number", Quoted(cells[1]));
+          numbers.push_back(value);
+        } else {
+          const auto label = std::find(task.labels.begin(), task.labels.end(), cells[1]);
+          if (label == task.labels.end())
+            throw BadRequest(where, "unknown label", Quoted(cells[1]), Joined(task.labels));
+          classes.push_back(static_cast<int>(label - task.labels.begin()));
+        }
+        return true;
+      },
+      [](const std::string& message) { throw Error(message); });
+  const size_t count = std::max(classes.size(), numbers.size());
+  if (count != rows.size())
+    throw BadRequest(path, "wrong number of predictions", std::to_string(count), std::to_string(rows.size()));
+  for (const Row& row : rows) {
+    gold_classes.push_back(row.label);
+    gold_numbers.push_back(row.score);
+  }
+  return task.kind == TaskKind::kRegression ? ComputeMetrics(task.metrics, numbers, gold_numbers)
+                                            : ComputeMetrics(task.metrics, classes, gold_classes);
+}
+
+}  // namespace thimble::data
