@@ -60,7 +60,7 @@ void AddLabels(const std::vector<std::string>& names, ordered_json* config) {
   }
   (*config)["id2label"] = to_label;
   (*config)["label2id"] = to_id;
-  (*config)["problem_type"] = "single_label_classification";
+  (*config)["problem_type"] = names.size() == 1 ? "regression" : "single_label_classification";
 }
 
 // "bert." heads every name but the classifier's in a model with a head, and none in a bare BertModel.

@@ -105,6 +105,14 @@ proto::Recipe DistilRecipe() {
   return recipe;
 }
 
+const data::TaskEntry& FindTrainable(const std::string& name, const std::string& data_directory) {
+  const auto& task = data::FindTask(name, data_directory);
+  if (task.kind == data::TaskKind::kSpan)
+    throw BadRequest("--task", "models have no head for spans yet", task.name, "a task of classification or regression");
+  if (task.train.empty()) throw BadRequest("--task", "task " + task.name + " has no training file");
+  return task;
+}
+
 data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
                         const std::string& model_directory, int rows, int max_length, int threads) {
   const data::WordPiece tokenizer(model_directory);

@@ -51,6 +51,10 @@ proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard,
 proto::Recipe FinetuneRecipe();  // AdamW, 3 epochs, hard labels
 proto::Recipe DistilRecipe();    // AdamW, 3 epochs, attention scores + hidden states + soft labels
 
+// FindTask for a command that trains. Error (exit 2) if the task has no training file, or answers with spans, for which there
+// is no head yet.
+const data::TaskEntry& FindTrainable(const std::string& name, const std::string& data_directory);
+
 data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
                         const std::string& model_directory, int rows, int max_length, int threads);
 

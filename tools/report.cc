@@ -110,7 +110,7 @@ search::SpaceContext ContextOf(const proto::Study& study) {
   if (hidden == 0)
     throw BadRequest("teacher.model", "there is no model here and teacher.hidden does not say its width",
                      study.teacher().model(), "a Hugging Face directory, or teacher { hidden: 768 }");
-  return {.classes = static_cast<int>(data::FindTask(study.data().task()).labels.size()), .teacher_hidden = hidden};
+  return {.classes = static_cast<int>(data::FindTask(study.data().task(), study.data().directory()).labels.size()), .teacher_hidden = hidden};
 }
 
 int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }

@@ -76,7 +76,7 @@ Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
 struct Workbench::Impl {
   Impl(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
       : study(study), work(directory + "/work"), deployment(deployment),
-        task(data::FindTask(study.data().task())),
+        task(data::FindTask(study.data().task(), study.data().directory())),
         teacher(models::LoadPretrained(study.teacher().model())) {
     models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name);
     CheckTeacher();

@@ -69,7 +69,7 @@ void DescribeStudy(const StudyFile& file) {
   const auto largest = search::LargestArchitecture(study.space(), context);
   const auto seed = search::SeedArchitecture(study.space(), context);
   std::printf("study %s: task %s, teacher %s (hidden %d)\n\n", file.path.c_str(),
-              data::FindTask(study.data().task()).name.c_str(), study.teacher().model().c_str(), context.teacher_hidden);
+              data::FindTask(study.data().task(), study.data().directory()).name.c_str(), study.teacher().model().c_str(), context.teacher_hidden);
   const bool paper = study.constraint_size() > 0 && study.constraint(0).parameters().counting() == proto::PAPER;
   std::printf("space: hidden %d, %d heads, %d layers, counting %s\n", study.space().hidden(), study.space().heads(),
               study.space().layers(), paper ? "PAPER (with the training-only projection, without pooler and head)"

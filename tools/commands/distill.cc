@@ -43,7 +43,7 @@ models::Model Start(const Request& request, const models::Pretrained& teacher, c
 }
 
 void Run(const Request& request) {
-  const auto& task = data::FindTask(request.task);
+  const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.out, request.force);
   auto standard = DistilRecipe();

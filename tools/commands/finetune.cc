@@ -32,7 +32,7 @@ proto::Recipe Standard(const Request& request) {
 }
 
 void Run(const Request& request) {
-  const auto& task = data::FindTask(request.task);
+  const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.out, request.force);
   const auto recipe = MakeRecipe(request.recipe, Standard(request), request);

@@ -57,7 +57,7 @@ int ChooseHidden(const models::Shape& teacher, int classes, int64_t budget) {
 
 void Run(const Request& request) {
   const auto effort = EffortOf(request.effort);
-  const auto& task = data::FindTask(request.task);
+  const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.directory, request.force);
   const auto teacher = models::LoadPretrained(request.teacher);
@@ -78,7 +78,7 @@ void Run(const Request& request) {
       "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
       "# Every field: thimble describe study\n\n"
       "teacher { model: \"" + absolute(request.teacher) + "\" }\n"
-      "data { directory: \"" + absolute(request.data) + "\" task { " + task.name + " {} } train_rows: " +
+      "data { directory: \"" + absolute(request.data) + "\" task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
       std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
       "# The supernet starts from the teacher's own weights.\n"
       "warmup {\n  sliced { rows: " + std::to_string(effort.rows) + " validate_rows: 100 }\n" + corpus + "}\n\n"

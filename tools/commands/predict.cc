@@ -34,6 +34,14 @@ void Run(const Request& request) {
   const c10::InferenceMode inference;
   const auto output = models::Forward(loaded.model, train::MakeBatch(data, {0})).logits[0].to(torch::kDouble);
   const std::vector<double> logits(output.const_data_ptr<double>(), output.const_data_ptr<double>() + output.size(0));
+  if (logits.size() == 1) {  // regression
+    if (request.json) {
+      std::printf("%s\n", nlohmann::json({{"score", logits[0]}, {"input_ids", encoding.ids}, {"token_type_ids", encoding.segments}}).dump().c_str());
+    } else {
+      std::printf("%.4f\n", logits[0]);
+    }
+    return;
+  }
   std::vector<double> probabilities;
   const double top = *std::max_element(logits.begin(), logits.end());
   double total = 0;
@@ -66,6 +74,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry predict_command() { return {"predict", "Label of a sentence or a pair of sentences", Add}; }
+CommandEntry predict_command() { return {"predict", "Label (or number) of a sentence or a pair of sentences", Add}; }
 
 }  // namespace thimble::tools

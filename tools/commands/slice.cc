@@ -78,7 +78,7 @@ void Run(const Request& request) {
   if (!request.architecture.empty() && !request.max_params.empty())
     throw BadRequest("--max-params", "the architecture is given already by --architecture");
   CheckOutputDirectory(request.out, request.force);
-  const auto* task = request.task.empty() ? nullptr : &data::FindTask(request.task);
+  const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto begin = std::chrono::steady_clock::now();
   const auto loaded = models::LoadPretrained(request.teacher);
