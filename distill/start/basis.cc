@@ -92,7 +92,8 @@ at::Tensor PrincipalDirections(const Statistics& statistics) {
   // Puts the mean's direction below all others, so that eigh returns it first.
   energy -= mean_direction.matmul(mean_direction.t()) * (1 + energy.diagonal().sum());
   at::Tensor vectors = std::get<1>(at::linalg_eigh(energy));  // columns, ascending
-  return at::cat({mean_direction.t(), vectors.slice(1, 1).flip({1}).t()}).contiguous();
+  vectors = vectors.slice(1, 1).flip({1}).t();
+  return at::cat({mean_direction.t(), vectors * Signs(vectors)}).contiguous();
 }
 
 }  // namespace
@@ -128,6 +129,11 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
         std::get<1>(at::sort(importance, /*stable=*/true, /*dim=*/0, /*descending=*/true)));
   }
   return record;
+}
+
+at::Tensor Signs(const at::Tensor& rows) {
+  at::Tensor largest = rows.gather(1, rows.abs().argmax(1, /*keepdim=*/true));
+  return at::ones_like(largest).copysign_(largest);
 }
 
 at::Tensor Basis::Matrix() const { return embed.matmul(directions); }

@@ -62,7 +62,10 @@ Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spr
   at::Tensor left = root * qa.matmul(u.slice(1, 0, used)).t();
   at::Tensor right = root * qb.matmul(vh.slice(0, 0, used).t()).t();
   auto pad = [&](const at::Tensor& x) { return at::constant_pad_nd(x, {0, 0, 0, rank - used}); };
-  return {pad(unweighted(left, spread_a)), pad(unweighted(right, spread_b))};
+  left = unweighted(left, spread_a);
+  right = unweighted(right, spread_b);
+  at::Tensor signs = Signs(right);
+  return {pad(left * signs), pad(right * signs)};
 }
 
 class Cutter {
@@ -117,6 +120,7 @@ at::Tensor Cutter::TrigramTable(const at::Tensor& tokens) {
   int64_t width = student_.shape.trigram, kept = std::min<int64_t>(width, tokens.size(1));
   at::Tensor gram = tokens.t().matmul(tokens * (1 + record_.token_counts).unsqueeze(1));
   at::Tensor b = std::get<1>(at::linalg_eigh(gram)).flip({1}).slice(1, 0, kept).t();  // [E, d]
+  b = b * Signs(b);
   at::Tensor table = tokens.matmul(b.t());
   double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
   at::Tensor& project = student_.weights.at("embedding.project.weight");

@@ -56,6 +56,11 @@ struct TeacherRecord {
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
                      const std::vector<models::Batch>& held_out);
 
+// [n, 1]: 1 or -1 for each row of `rows` [n, k], by which its element of largest size becomes positive.
+// LAPACK leaves the signs of eigenvectors and singular vectors open, and a student depends on them: P mixes
+// directions, and noise is added to factors.
+at::Tensor Signs(const at::Tensor& rows);
+
 // The coordinates of a student: P = E B.
 struct Basis {
   at::Tensor directions;      // B [K, D] float64, orthonormal rows
