@@ -16,15 +16,16 @@ namespace {
 constexpr int64_t kFitTokens = 12288;
 constexpr int64_t kHeldOutTokens = 4096;
 constexpr double kVarianceShare = 1e-4;  // of the mean variance, added to covariances
-constexpr double kRounding = 1e-6;       // of the mean second moment, added too: products are float32
+constexpr double kRounding = 1e-6;       // of the mean second moment, added too: states are float32
 
-// Second moments of [x 1], summed in float64 over chunks multiplied in float32.
+// Second moments of [x 1], in float64: rounding of float32 products grows a thousandfold through readings and
+// LayerNorms.
 struct Sums {
   at::Tensor product;  // [D, D]
   at::Tensor total;    // [D]
   double count = 0;
   void Add(const at::Tensor& x) {
-    at::Tensor p = x.t().matmul(x).to(at::kDouble), t = x.sum(0, false, at::kDouble);
+    at::Tensor wide = x.to(at::kDouble), p = wide.t().matmul(wide), t = wide.sum(0);
     product = product.defined() ? product + p : p;
     total = total.defined() ? total + t : t;
     count += x.size(0);
@@ -47,7 +48,7 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
       if (statistics->states.size() <= static_cast<size_t>(norm)) statistics->states.emplace_back();
       statistics->states[norm].Add(x);
     }
-    if (sums) sums->push_back(z.to(at::kHalf));
+    if (sums) sums->push_back(z);
     ++norm;
     return x;
   };
@@ -158,7 +159,7 @@ std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<
     std::string prefix = "embedding.norm";
     if (norm > 0)
       prefix = "layer." + std::to_string((norm - 1) / 2) + (norm % 2 ? ".attention.norm" : ".ffn.0.norm");
-    at::Tensor z = sums[norm].to(at::kFloat);
+    const at::Tensor& z = sums[norm];
     Target target;
     target.sum = (z - z.mean(1, true)).matmul(p);
     target.state = models::LayerNorm(teacher, prefix, z).matmul(p);

@@ -47,7 +47,7 @@ struct Moments {
 // What one pass of the teacher over the sample leaves.
 struct TeacherRecord {
   Rows fit, held_out;
-  std::vector<at::Tensor> fit_sums, held_out_sums;  // what each LayerNorm receives, [N, D] float16
+  std::vector<at::Tensor> fit_sums, held_out_sums;  // what each LayerNorm receives, [N, D] float32
   std::vector<Moments> states;                      // what each LayerNorm returns
   at::Tensor directions;            // [D, D] float64: orthonormal rows, the mean's direction first
   std::vector<at::Tensor> neurons;  // of each layer: neurons in order of importance, [m] int64
