@@ -94,7 +94,7 @@ struct HeadShare {
 };
 std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads);
 
-// Overwrites the weights of `student` with steps 2 to 6; LayerNorms stay as they are.
+// Overwrites the weights of `student` with steps 2 to 7; LayerNorms stay as they are.
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
                 const std::vector<int>& layer_map, models::Model* student, Random random);
 
@@ -102,7 +102,7 @@ void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const
 
 enum class Refit { kNormsOnly, kAll };
 
-// Walks through the student block by block (step 7) and changes its output linears and LayerNorms. With
+// Walks through the student block by block (the refit) and changes its output linears and LayerNorms. With
 // kNormsOnly it sets the LayerNorms of a supernet and the output biases of its further blocks; the held-out
 // rows have no say.
 struct RefitInput {

@@ -1,4 +1,4 @@
-// Step 7: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting a
+// The refit: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting a
 // compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
 #include <torch/torch.h>
 

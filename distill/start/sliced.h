@@ -3,8 +3,8 @@
 // docs/sliced_start.md.
 //
 //   SlicedStart start(teacher, fit_batches, held_out_batches, options);   // one teacher pass over the sample
-//   Model supernet = start.MakeSupernet(largest);                         // steps 1 to 6, once
-//   Model student = start.MakeCandidate(supernet, architecture, &report); // crop, then step 7; seconds
+//   Model supernet = start.MakeSupernet(largest);                         // steps 1 to 8, once
+//   Model student = start.MakeCandidate(supernet, architecture, &report); // crop, then refit; seconds
 //
 // After construction the methods are const and may run in several threads.
 #pragma once
@@ -44,11 +44,11 @@ class SlicedStart {
               std::vector<int> layer_map = {});
   ~SlicedStart();
 
-  // Steps 1 to 6. Error if vocabulary or pooler width is not the teacher's, or `layer_map` does not fit the
+  // Steps 1 to 8. Error if vocabulary or pooler width is not the teacher's, or `layer_map` does not fit the
   // depths. The result has the teacher's pooler units, its head, and fit_dense.
   models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed) const;
 
-  // The crop of `supernet` to `candidate`, refitted block by block (step 7). A refit that does not raise the
+  // The crop of `supernet` to `candidate`, refitted block by block. A refit that does not raise the
   // held-out R2 of its block is refused.
   models::Model MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                               SlicedReport* report = nullptr) const;
