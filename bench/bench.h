@@ -2,6 +2,7 @@
 // there is one, is a file in bench/peers, and script/compare-peers runs the two in turn.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,15 @@ struct BenchEntry {
 #define BENCH(name) BenchEntry name##_bench();
 #include "bench/benches.inc"
 #undef BENCH
+
+// What most entries return: a Bench made of the parsed options, whose Round() is the round.
+template <typename Bench, typename Request>
+std::function<Round()> Prepare(std::shared_ptr<Request> request) {
+  return [request]() -> Round {
+    auto bench = std::make_shared<Bench>(*request);
+    return [bench] { return bench->Round(); };
+  };
+}
 
 // Seconds that `work` takes.
 double Time(const std::function<void()>& work);

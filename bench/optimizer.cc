@@ -105,10 +105,7 @@ std::function<Round()> Add(CLI::App& app) {
   app.add_option("--optimizer", request->optimizers, "rules to time, e.g. came adamw");
   app.add_option("--threads", request->threads, "numbers of threads to time: 1 2")
       ->check(CLI::Range(1, 1024));
-  return [request]() -> Round {
-    auto bench = std::make_shared<Bench>(*request);
-    return [bench] { return bench->Round(); };
-  };
+  return Prepare<Bench>(request);
 }
 
 }  // namespace

@@ -73,10 +73,7 @@ std::function<Round()> Add(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   tools::AddDeployment(app, request.get());
   app.add_option("--set", request->set, "override a field of the study: path=value");
-  return [request] {
-    auto bench = std::make_shared<Bench>(*request);
-    return [bench] { return bench->Round(); };
-  };
+  return Prepare<Bench>(request);
 }
 
 }  // namespace

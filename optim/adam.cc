@@ -8,17 +8,10 @@
 namespace thimble::optim {
 namespace {
 
-class AdamRule final : public Optimizer {
+class AdamRule final : public TwoMoments {
  public:
   AdamRule(const AdamOptions& options, Parameters parameters)
-      : Optimizer(std::move(parameters), options.learning_rate, options.weight_decay), options_(options) {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      const at::IntArrayRef sizes = parameters_[i].value.sizes();
-      float* first = AddState(i, "first_moment", sizes);
-      float* second = AddState(i, "second_moment", sizes);
-      slots_.push_back({first, second, AddState(i, "steps", {1})});
-    }
-  }
+      : TwoMoments(std::move(parameters), options.learning_rate, options.weight_decay), options_(options) {}
 
  protected:
   void Update(const Work& work) override {
@@ -41,14 +34,20 @@ class AdamRule final : public Optimizer {
   }
 
  private:
-  struct Slot {
-    float *first, *second, *steps;
-  };
   const AdamOptions options_;
-  std::vector<Slot> slots_;
 };
 
 }  // namespace
+
+TwoMoments::TwoMoments(Parameters parameters, double rate, double decay)
+    : Optimizer(std::move(parameters), rate, decay) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const at::IntArrayRef sizes = parameters_[i].value.sizes();
+    float* first = AddState(i, "first_moment", sizes);
+    float* second = AddState(i, "second_moment", sizes);
+    slots_.push_back({first, second, AddState(i, "steps", {1})});
+  }
+}
 
 std::unique_ptr<Optimizer> MakeAdam(const AdamOptions& options, Parameters parameters) {
   return std::make_unique<AdamRule>(options, std::move(parameters));

@@ -1,10 +1,24 @@
-// Adam's two forms, which differ in where the decay enters. optimizers/adam.cc and optimizers/adamw.cc.
+// What Adam and LAMB share: two moments and a step count for each parameter; and Adam's two forms, which
+// differ in where the decay enters (optimizers/adam.cc, optimizers/adamw.cc).
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "optim/optimizer.h"
 
 namespace thimble::optim {
+
+inline constexpr char kTwoMomentsBytes[] =
+    "4 (2 n + 1) bytes for a tensor of n elements: two moments and the step count";
+
+class TwoMoments : public Optimizer {
+ protected:
+  struct Slot {
+    float *first, *second, *steps;
+  };
+  TwoMoments(Parameters parameters, double rate, double decay);
+  std::vector<Slot> slots_;  // by parameter
+};
 
 struct AdamOptions {
   double learning_rate, beta1, beta2, epsilon, weight_decay;

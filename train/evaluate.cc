@@ -110,7 +110,8 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     CheckFits(*subject.model, data, "the model");
     const bool regression = data.kind == data::TaskKind::kRegression;
     if (subject.model->classes > 0 && regression) tallies[i].evaluation.scores.resize(data.examples.size());
-    if (subject.model->classes > 0 && !regression) tallies[i].evaluation.predicted.resize(data.examples.size());
+    if (subject.model->classes > 0 && !regression)
+      tallies[i].evaluation.predicted.resize(data.examples.size());
     if (subject.objective == nullptr) continue;
     tallies[i].sums.resize(subject.objective->names().size());
     tallies[i].counts.resize(subject.objective->names().size());
@@ -177,15 +178,18 @@ std::vector<std::vector<double>> Logits(const models::Model& model, const data::
   return result;
 }
 
+std::vector<double> Softmax(std::vector<double> logits) {
+  const double top = *std::max_element(logits.begin(), logits.end());
+  double total = 0;
+  for (double& value : logits) total += value = std::exp(value - top);
+  for (double& value : logits) value /= total;
+  return logits;
+}
+
 std::vector<std::vector<double>> Predict(const models::Model& model, const data::Dataset& data,
                                          int batch_size) {
   auto result = Logits(model, data, batch_size);
-  for (auto& row : result) {
-    const double top = *std::max_element(row.begin(), row.end());
-    double total = 0;
-    for (double& value : row) total += value = std::exp(value - top);
-    for (double& value : row) value /= total;
-  }
+  for (auto& row : result) row = Softmax(std::move(row));
   return result;
 }
 

@@ -26,8 +26,8 @@ struct Evaluation {
 };
 
 struct EvaluateOptions {
-  const models::Shape* candidate = nullptr;  // view of a supernet
-  const models::Model* teacher = nullptr;    // with `objective`
+  const models::Shape* candidate = nullptr;     // view of a supernet
+  const models::Model* teacher = nullptr;       // with `objective`
   const TeacherCache* teacher_cache = nullptr;  // of the same data; saves the passes of `teacher`
   const distill::Objective* objective = nullptr;
   bool bfloat16 = false;
@@ -54,7 +54,8 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
 // Outputs of the task head, [rows][classes] in dataset order, in float32.
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,
                                         int batch_size = 32);
-// Their softmax: class probabilities.
+std::vector<double> Softmax(std::vector<double> logits);
+// The softmax of the logits: class probabilities.
 std::vector<std::vector<double>> Predict(const models::Model& model, const data::Dataset& data,
                                          int batch_size = 32);
 

@@ -5,7 +5,7 @@
 namespace thimble::optim {
 
 OptimizerEntry adam() {
-  return {.state_bytes = "4 (2 n + 1) bytes for a tensor of n elements: two moments and the step count",
+  return {.state_bytes = kTwoMomentsBytes,
           .make = [](const proto::Optimizer& spec, Parameters parameters) -> std::unique_ptr<Optimizer> {
             const proto::Adam& rule = spec.adam();
             return MakeAdam({.learning_rate = rule.learning_rate(),

@@ -3,6 +3,7 @@
 // 1. Parameters that BERT's rule does not decay are not scaled either, as in the authors' code.
 #include <cmath>
 
+#include "optim/adam.h"
 #include "optim/floats.h"
 #include "optim/kernels/kernels.h"
 #include "proto/optimizer.pb.h"
@@ -10,17 +11,10 @@
 namespace thimble::optim {
 namespace {
 
-class Lamb final : public Optimizer {
+class Lamb final : public TwoMoments {
  public:
   Lamb(const proto::Lamb& spec, Parameters parameters)
-      : Optimizer(std::move(parameters), spec.learning_rate(), spec.weight_decay()), spec_(spec) {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      const at::IntArrayRef sizes = parameters_[i].value.sizes();
-      float* first = AddState(i, "first_moment", sizes);
-      float* second = AddState(i, "second_moment", sizes);
-      slots_.push_back({first, second, AddState(i, "steps", {1})});
-    }
-  }
+      : TwoMoments(std::move(parameters), spec.learning_rate(), spec.weight_decay()), spec_(spec) {}
 
  protected:
   void Update(const Work& work) override {
@@ -51,17 +45,13 @@ class Lamb final : public Optimizer {
   }
 
  private:
-  struct Slot {
-    float *first, *second, *steps;
-  };
   const proto::Lamb spec_;
-  std::vector<Slot> slots_;
 };
 
 }  // namespace
 
 OptimizerEntry lamb() {
-  return {.state_bytes = "4 (2 n + 1) bytes for a tensor of n elements: two moments and the step count",
+  return {.state_bytes = kTwoMomentsBytes,
           .make = [](const proto::Optimizer& spec, Parameters parameters) -> std::unique_ptr<Optimizer> {
             return std::make_unique<Lamb>(spec.lamb(), std::move(parameters));
           }};

@@ -1,6 +1,5 @@
 // thimble distill TEACHER --architecture FILE --task mrpc --data glue/ --out DIR
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "base/config.h"
@@ -9,9 +8,8 @@
 #include "base/log.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
-#include "tools/common.h"
+#include "tools/training.h"
 #include "train/batch.h"
-#include "train/cohort.h"
 
 namespace thimble::tools {
 namespace {
@@ -68,38 +66,21 @@ void Run(const Request& request) {
     return;
   }
   auto student = Start(request, teacher, architecture, train_data, recipe);
-  train::Job job;
-  job.what = "distilling " + task.name;
-  job.recipe = recipe;
-  job.deployment = deployment;
-  job.train = &train_data;
-  job.validate = &dev_data;
-  job.task = &task;
-  job.teacher = &teacher.model;
-  job.members = {{.name = "student", .model = &student, .seed = recipe.seed()}};
-  job.checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
-  const std::string cache_directory = job.checkpoint + ".teacher";
-  std::unique_ptr<train::TeacherCache> cache;
-  if (job.teacher != nullptr)
-    cache = train::TeacherCache::Open(recipe, *job.teacher, job.members[0].model->shape, train_data,
-                                      recipe.epochs(), cache_directory);
-  job.teacher_cache = cache.get();
-  const auto results = train::Train(job);
-  if (!results[0].failure.empty()) throw WorkFailed("distilling", results[0].failure);
-  const auto evaluation = train::Evaluate(student, dev_data, &task, {});
-  PendingDirectory out(request.out);
-  WriteExport(student, task.labels, request.teacher,
-              {.teacher = request.teacher, .task = task.name,
-               .how = "Distilled for " + std::to_string(recipe.epochs()) + " epochs from " +
-                      (request.random_start ? "random weights." : "the teacher's own weights, rotated, cut and refitted."),
-               .metrics = evaluation.metrics},
-              out.working());
-  out.Commit();
-  std::filesystem::remove(job.checkpoint);
-  std::filesystem::remove_all(cache_directory);
-  for (const auto& metric : evaluation.metrics)
-    std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
-  std::printf("written to %s\n", request.out.c_str());
+  TrainAndExport({.what = "distilling",
+                  .member = "student",
+                  .task = task,
+                  .recipe = recipe,
+                  .deployment = deployment,
+                  .train = train_data,
+                  .dev = dev_data,
+                  .teacher = &teacher.model,
+                  .model = &student,
+                  .tokenizer_directory = request.teacher,
+                  .out = request.out,
+                  .lineage = {.teacher = request.teacher, .task = task.name,
+                              .how = "Distilled for " + std::to_string(recipe.epochs()) + " epochs from " +
+                                     (request.random_start ? "random weights."
+                                                           : "the teacher's own weights, rotated, cut and refitted.")}});
 }
 
 std::function<void()> Add(CLI::App& app) {

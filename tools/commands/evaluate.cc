@@ -25,6 +25,9 @@ void Submit(const Request& request, const data::TaskEntry& task, int threads) {
     throw BadRequest("--submission", "is of one model", std::to_string(request.models.size()));
   if (task.test.empty() || task.submission.empty())
     throw BadRequest("--submission", "task " + task.name + " has no test file");
+  const std::string path = request.submission + "/" + task.submission;
+  if (std::filesystem::exists(path) && !request.force)
+    throw BadRequest(path, "is there already", "", "--force to overwrite it");
   const std::string& directory = request.models[0];
   const auto loaded = models::LoadPretrained(directory);
   models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name);
@@ -33,10 +36,7 @@ void Submit(const Request& request, const data::TaskEntry& task, int threads) {
   const data::WordPiece tokenizer(directory);
   const auto data = data::Tokenize(rows, task, tokenizer, 128, threads > 0 ? threads : Cores());
   const auto evaluation = train::Evaluate(loaded.model, data, nullptr, {});
-  const std::string path = request.submission + "/" + task.submission;
   std::filesystem::create_directories(request.submission);
-  if (std::filesystem::exists(path) && !request.force)
-    throw BadRequest(path, "is there already", "", "--force to overwrite it");
   WriteFileAtomically(path, task.kind == data::TaskKind::kRegression
                                 ? data::GlueSubmission(task, evaluation.scores)
                                 : data::GlueSubmission(task, evaluation.predicted));

@@ -13,6 +13,7 @@
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
+#include "tools/training.h"
 
 namespace thimble::tools {
 namespace {
@@ -116,7 +117,7 @@ void Run(const Request& request) {
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes)) +
       " parameters");
   auto student = bench.Student(architecture);
-  const std::string checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
+  const std::string checkpoint = CheckpointPath(request.out);
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
   const auto& study = file.study;
   const auto dev = LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
@@ -132,9 +133,7 @@ void Run(const Request& request) {
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
   out.Commit();
   std::filesystem::remove(checkpoint);
-  for (const auto& metric : evaluation.metrics)
-    std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
-  std::printf("written to %s\n", request.out.c_str());
+  PrintWritten(evaluation.metrics, request.out);
 }
 
 std::function<void()> Add(CLI::App& app) {

@@ -1,13 +1,11 @@
 // thimble finetune MODEL --task mrpc --data glue/ --out DIR [--teacher DIR]
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "tools/common.h"
-#include "train/cohort.h"
+#include "tools/training.h"
 
 namespace thimble::tools {
 namespace {
@@ -60,38 +58,20 @@ void Run(const Request& request) {
         std::to_string(dev_data.examples.size()) + " dev rows");
     return;
   }
-  train::Job job;
-  job.what = "fine-tuning " + task.name;
-  job.recipe = recipe;
-  job.deployment = deployment;
-  job.train = &train_data;
-  job.validate = &dev_data;
-  job.task = &task;
-  job.teacher = teacher ? &teacher->model : nullptr;
-  job.members = {{.name = "model", .model = &loaded.model, .seed = recipe.seed()}};
-  job.checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
-  const std::string cache_directory = job.checkpoint + ".teacher";
-  std::unique_ptr<train::TeacherCache> cache;
-  if (job.teacher != nullptr)
-    cache = train::TeacherCache::Open(recipe, *job.teacher, job.members[0].model->shape, train_data,
-                                      recipe.epochs(), cache_directory);
-  job.teacher_cache = cache.get();
-  const auto results = train::Train(job);
-  if (!results[0].failure.empty()) throw WorkFailed("fine-tuning", results[0].failure);
-  const auto evaluation = train::Evaluate(loaded.model, dev_data, &task, {});
-  PendingDirectory out(request.out);
-  WriteExport(loaded.model, task.labels, request.model,
-              {.teacher = request.teacher, .task = task.name,
-               .how = "Fine-tuned from " + request.model + " on " + task.name + " for " + std::to_string(recipe.epochs()) +
-                      " epochs.",
-               .metrics = evaluation.metrics},
-              out.working());
-  out.Commit();
-  std::filesystem::remove(job.checkpoint);
-  std::filesystem::remove_all(cache_directory);
-  for (const auto& metric : evaluation.metrics)
-    std::printf("%s %.2f +- %.2f\n", metric.name.c_str(), 100 * metric.value, 100 * metric.standard_error);
-  std::printf("written to %s\n", request.out.c_str());
+  TrainAndExport({.what = "fine-tuning",
+                  .member = "model",
+                  .task = task,
+                  .recipe = recipe,
+                  .deployment = deployment,
+                  .train = train_data,
+                  .dev = dev_data,
+                  .teacher = teacher ? &teacher->model : nullptr,
+                  .model = &loaded.model,
+                  .tokenizer_directory = request.model,
+                  .out = request.out,
+                  .lineage = {.teacher = request.teacher, .task = task.name,
+                              .how = "Fine-tuned from " + request.model + " on " + task.name + " for " +
+                                     std::to_string(recipe.epochs()) + " epochs."}});
 }
 
 std::function<void()> Add(CLI::App& app) {

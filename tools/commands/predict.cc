@@ -1,15 +1,11 @@
 // thimble predict MODEL "first sentence" ["second sentence"] [--json]
-#include <torch/torch.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "tools/common.h"
-#include "train/batch.h"
 
 namespace thimble::tools {
 namespace {
@@ -31,9 +27,7 @@ void Run(const Request& request) {
                                          std::min(512, loaded.model.shape.positions));
   data::Dataset data;
   data.examples.push_back({.ids = encoding.ids, .segments = encoding.segments});
-  const c10::InferenceMode inference;
-  const auto output = models::Forward(loaded.model, train::MakeBatch(data, {0})).logits[0].to(torch::kDouble);
-  const std::vector<double> logits(output.const_data_ptr<double>(), output.const_data_ptr<double>() + output.size(0));
+  const std::vector<double> logits = train::Logits(loaded.model, data)[0];
   if (logits.size() == 1) {  // regression
     if (request.json) {
       std::printf("%s\n", nlohmann::json({{"score", logits[0]}, {"input_ids", encoding.ids}, {"token_type_ids", encoding.segments}}).dump().c_str());
@@ -42,11 +36,7 @@ void Run(const Request& request) {
     }
     return;
   }
-  std::vector<double> probabilities;
-  const double top = *std::max_element(logits.begin(), logits.end());
-  double total = 0;
-  for (const double logit : logits) total += std::exp(logit - top);
-  for (const double logit : logits) probabilities.push_back(std::exp(logit - top) / total);
+  const std::vector<double> probabilities = train::Softmax(logits);
   const auto label = [&](size_t i) { return i < loaded.label_names.size() ? loaded.label_names[i] : std::to_string(i); };
   const size_t best = std::max_element(logits.begin(), logits.end()) - logits.begin();
   if (request.json) {
