@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/error.h"
 #include "distill/objective.h"
 
@@ -11,6 +13,13 @@ std::string ListText(const std::vector<int>& values) {
 }
 
 }  // namespace
+
+std::vector<int> NearestLayers(int student_layers, int teacher_layers) {
+  std::vector<int> nearest;
+  for (int i = 1; i <= student_layers; ++i)
+    nearest.push_back(std::max(1, (2 * i * teacher_layers + student_layers) / (2 * student_layers)));
+  return nearest;
+}
 
 std::vector<int> LayerMap(int student_layers, int teacher_layers, const std::vector<int>& chosen) {
   THIMBLE_CHECK(student_layers > 0 && teacher_layers > 0, "a model without layers");

@@ -50,6 +50,9 @@ const std::vector<LossEntry>& Losses();
 // list), or a listed layer does not exist.
 std::vector<int> LayerMap(int student_layers, int teacher_layers, const std::vector<int>& chosen);
 
+// The same for any two depths: i * teacher / student rounded to the nearest, at least 1. Layers may repeat.
+std::vector<int> NearestLayers(int student_layers, int teacher_layers);
+
 class Objective {
  public:
   // Checks what can be known before work: a loss that needs a teacher, equal head counts for attention

@@ -131,7 +131,7 @@ Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch
 }
 
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
-                            const at::Tensor& x, at::Tensor* second_input) {
+                            const at::Tensor& x, at::Tensor* second_input, at::Tensor* first_output) {
   const std::string block = BlockName(layer, stack);
   const Weights& weights = model.weights;
   std::vector<at::Tensor> values;
@@ -144,6 +144,7 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
         values.push_back(at::linear(values[node.left],
                                     First(weights.at(block + ".up.weight"), 0, shape.width),
                                     First(weights.at(block + ".up.bias"), 0, shape.width)));
+        if (first_output) *first_output = values.back();
         break;
       case Operator::kLinear2:
         if (second_input) *second_input = values[node.left];

@@ -94,10 +94,11 @@ struct Attention {
 };
 Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
                  const ForwardOptions& options);
-// f(x) of one stacked block, [B, T, h], before residual and LayerNorm. If `second_input` is given it receives
-// what enters the linear of wb2, [B, T, m].
+// f(x) of one stacked block, [B, T, h], before residual and LayerNorm. If given, `second_input` receives what
+// enters the linear of wb2, `first_output` what the linear of wb1 returns, both [B, T, m] at most.
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
-                            const at::Tensor& x, at::Tensor* second_input = nullptr);
+                            const at::Tensor& x, at::Tensor* second_input = nullptr,
+                            at::Tensor* first_output = nullptr);
 // With prefix.weight and prefix.bias; LayerNorm over the last dimension.
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);
 at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);

@@ -21,16 +21,6 @@ T Another(const std::vector<T>& values, const T& current, Random* random) {
   return others[random->Below(others.size())];
 }
 
-std::string DrawExpression(const models::ExpressionSampler& sampler, const std::string& base,
-                           Random* random) {
-  if (random->Chance(0.5)) return sampler.Draw(random).ToString();
-  auto expression = sampler.Mutate(models::Expression::Parse(base), random);
-  if (!expression) return sampler.Draw(random).ToString();
-  for (uint64_t more = random->Below(kMostChanges); more > 0; --more)
-    if (auto next = sampler.Mutate(*expression, random)) expression = std::move(next);
-  return expression->ToString();
-}
-
 }  // namespace
 
 proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& options) const {
@@ -50,8 +40,8 @@ std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
     const auto& expressions = plan_->layers[i].expressions;
     if (!expressions) continue;
     auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
-    ffn->set_expression(
-        DrawExpression(*expressions, plan_->base.layer(static_cast<int>(i)).ffn().expression(), random));
+    const auto base = models::Expression::Parse(plan_->base.layer(static_cast<int>(i)).ffn().expression());
+    ffn->set_expression(expressions->Propose(base, random).ToString());
   }
   return result;
 }

@@ -1,5 +1,9 @@
 #include "tools/common.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -137,6 +141,14 @@ StudyFile LoadStudy(const std::string& where, const Options& options) {
   Validate(file.study, file.path);
   return file;
 }
+
+DirectoryLock::DirectoryLock(const std::string& directory, const std::string& command)
+    : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  if (fd_ >= 0) ::close(fd_);
+  throw BadRequest(directory, "another `" + command + "` is running here");
+}
+DirectoryLock::~DirectoryLock() { ::close(fd_); }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;

@@ -65,6 +65,18 @@ struct StudyFile {
 };
 StudyFile LoadStudy(const std::string& where, const Options& options);
 
+// Holds a directory for one command: two in it would write the same checkpoints. Error (exit 2) if one has it.
+class DirectoryLock {
+ public:
+  DirectoryLock(const std::string& directory, const std::string& command);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 // Rows of text in aligned columns, numbers to the right; the first row is the heading.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kMetadata[] = "thimble.checkpoint";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 // JSON has no NaN and no infinity, and a loss can be both.
 Json Number(double value) {
@@ -56,6 +56,7 @@ Json ToJson(const Evaluation& evaluation) {
           {"losses", Numbers(evaluation.losses)},
           {"loss", Number(evaluation.loss)},
           {"row_losses", Numbers(evaluation.row_losses)},
+          {"loss_standard_errors", Numbers(evaluation.loss_standard_errors)},
           {"loss_standard_error", Number(evaluation.loss_standard_error)}};
 }
 
@@ -69,6 +70,7 @@ Evaluation ToEvaluation(const Json& json) {
   evaluation.losses = ReadNumbers(json.at("losses"));
   evaluation.loss = ReadNumber(json.at("loss"));
   evaluation.row_losses = ReadNumbers(json.at("row_losses"));
+  evaluation.loss_standard_errors = ReadNumbers(json.at("loss_standard_errors"));
   evaluation.loss_standard_error = ReadNumber(json.at("loss_standard_error"));
   return evaluation;
 }

@@ -18,6 +18,7 @@ namespace {
 struct Tally {
   Evaluation evaluation;
   std::vector<double> sums, counts;  // one a loss
+  std::vector<std::vector<double>> means;  // of each loss: one a batch
 };
 
 double Ratio(double sum, double count) { return count > 0 ? sum / count : 0; }
@@ -31,6 +32,7 @@ void AddLosses(const Subject& subject, const models::Outputs& outputs, const mod
     const double sum = losses[l].sum.item<double>();
     tally->sums[l] += sum;
     tally->counts[l] += losses[l].count;
+    tally->means[l].push_back(Ratio(sum, losses[l].count));
     total += weights[l] * Ratio(sum, losses[l].count);
   }
   tally->evaluation.row_losses.push_back(total);
@@ -78,6 +80,8 @@ void Finish(const Subject& subject, const data::Dataset& data, const data::TaskE
     evaluation.loss_names = subject.objective->names();
     for (size_t l = 0; l < tally->sums.size(); ++l) {
       evaluation.losses.push_back(Ratio(tally->sums[l], tally->counts[l]));
+      evaluation.loss_standard_errors.push_back(
+          StandardError(tally->means[l], batch_rows, evaluation.losses[l]));
       evaluation.loss += subject.objective->weights()[l] * evaluation.losses[l];
     }
     evaluation.loss_standard_error = StandardError(evaluation.row_losses, batch_rows, evaluation.loss);
@@ -115,6 +119,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     if (subject.objective == nullptr) continue;
     tallies[i].sums.resize(subject.objective->names().size());
     tallies[i].counts.resize(subject.objective->names().size());
+    tallies[i].means.resize(subject.objective->names().size());
     use_teacher = use_teacher || subject.objective->needs_teacher();
     AddNeeds(*subject.objective, &wanted);
   }

@@ -20,6 +20,7 @@ struct Evaluation {
   std::vector<double> scores;         // regression: number of each row instead
   std::vector<std::string> loss_names;
   std::vector<double> losses;      // mean of each loss of the objective over the set
+  std::vector<double> loss_standard_errors;  // of each, as loss_standard_error
   double loss = 0;                 // their weighted sum
   std::vector<double> row_losses;  // objective per evaluation batch, for the standard error of `loss`
   double loss_standard_error = 0;  // over batches, each weighted by its rows

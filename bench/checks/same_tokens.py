@@ -1,3 +1,4 @@
+# packages: tokenizers==0.23.3
 """Differences in ids or offsets between thimble and `tokenizers`; script/compare-tokenizer runs it."""
 import argparse
 import json

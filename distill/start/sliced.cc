@@ -122,9 +122,7 @@ struct SlicedStart::Impl {
     const auto ours = static_cast<int>(student.layers.size()),
                theirs = static_cast<int>(teacher.shape.layers.size());
     if (!chosen_layers.empty() || theirs % ours == 0) return LayerMap(ours, theirs, chosen_layers);
-    std::vector<int> nearest;
-    for (int i = 1; i <= ours; ++i) nearest.push_back(std::max(1, (2 * i * theirs + ours) / (2 * ours)));
-    return nearest;
+    return NearestLayers(ours, theirs);
   }
 };
 

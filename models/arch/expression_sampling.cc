@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kCountCap = 1e12;
 constexpr int kTries = 200;
+constexpr uint64_t kMostProposedChanges = 3;
 constexpr int kLowSubtree =
     3;  // SYSTEMS A3: a replacement is 0 to 3 edges high where the linears inside allow it
 
@@ -275,6 +276,15 @@ std::optional<Expression> ExpressionSampler::Mutate(const Expression& from, Rand
     if (WhyOutside(result).empty() && result.Canonical() != before) return result;
   }
   return std::nullopt;
+}
+
+Expression ExpressionSampler::Propose(const Expression& base, Random* random) const {
+  if (random->Chance(0.5)) return Draw(random);
+  auto expression = Mutate(base, random);
+  if (!expression) return Draw(random);
+  for (uint64_t more = random->Below(kMostProposedChanges); more > 0; --more)
+    if (auto next = Mutate(*expression, random)) expression = std::move(next);
+  return *expression;
 }
 
 std::optional<Expression> ExpressionSampler::Cross(const Expression& a, const Expression& b,

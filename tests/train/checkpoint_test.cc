@@ -154,7 +154,7 @@ TEST_F(ForeignCheckpointTest, ADamagedOrForeignFileIsAnError) {
   weights.Add("a", at::ones({2}));
   models::WriteSafetensors(path_, weights);
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("not a checkpoint"));
-  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 1, \"identity\": 3}"}});
+  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 2, \"identity\": 3}"}});
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("cannot be read"));
 
   // The right record over a tensor that is missing, or has another shape.

@@ -98,6 +98,14 @@ TEST_F(EvaluateTest, StandardErrorOfEqualBatchesIsTheUsualOne) {
   double squares = 0;
   for (const double loss : got.row_losses) squares += (loss - got.loss) * (loss - got.loss);
   EXPECT_NEAR(got.loss_standard_error, std::sqrt(squares / 39 / 40), 1e-9);
+  // The triangle inequality: errors of the parts, weighted, bound that of the sum.
+  ASSERT_EQ(got.loss_standard_errors.size(), got.losses.size());
+  double bound = 0;
+  for (size_t l = 0; l < got.losses.size(); ++l) {
+    EXPECT_GT(got.loss_standard_errors[l], 0) << got.loss_names[l];
+    bound += objective.weights()[l] * got.loss_standard_errors[l];
+  }
+  EXPECT_LE(got.loss_standard_error, bound * (1 + 1e-9));
   EXPECT_TRUE(got.metrics.empty());
 }
 

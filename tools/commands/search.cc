@@ -1,8 +1,4 @@
 // thimble search DIR: runs a study, or goes on with it.
-#include <sys/file.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
@@ -20,21 +16,6 @@ struct Request : Options {
   std::string where;
 };
 
-// Two searches in one directory would write the same checkpoints.
-class DirectoryLock {
- public:
-  explicit DirectoryLock(const std::string& directory) : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      if (fd_ >= 0) ::close(fd_);
-      throw BadRequest(directory, "another `thimble search` is running here");
-    }
-  }
-  ~DirectoryLock() { ::close(fd_); }
-
- private:
-  int fd_;
-};
-
 void Run(const Request& request) {
   const auto file = LoadStudy(request.where, request);
   const auto deployment = MakeDeployment(request);
@@ -44,7 +25,7 @@ void Run(const Request& request) {
     Say("all is well; `thimble describe " + request.where + "` shows what would run");
     return;
   }
-  const DirectoryLock lock(file.directory);
+  const DirectoryLock lock(file.directory, "thimble search");
   search::Store store(file.directory + "/study.db");
   const std::string name = StudyName(file);
   UseStoredChoices(file, &store, &bench);

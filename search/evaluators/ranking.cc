@@ -1,0 +1,299 @@
+#include "search/evaluators/ranking.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "distill/objective.h"
+#include "distill/start/sliced.h"
+#include "models/arch/cost.h"
+#include "search/evaluators/w_pca.h"
+#include "train/batch.h"
+#include "train/cohort.h"
+#include "train/evaluate.h"
+#include "train/teacher_cache.h"
+
+namespace thimble::search {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kBatch = 32;
+constexpr int kPcaRows = 40;
+constexpr int kCostLength = 128;  // tokens for which multiply-adds are counted
+constexpr int kSideBySide = 2;    // architectures distilled together, with half of the threads each
+
+// The file of results: whole lines only, whatever happens.
+class Lines {
+ public:
+  Lines(const std::string& path, const Json& study) : path_(path) {
+    if (!fs::exists(path)) {
+      Add(study);
+      return;
+    }
+    text_ = ReadFile(path);
+    size_t begin = 0;
+    for (int number = 1; begin < text_.size(); ++number) {
+      const size_t end = std::min(text_.find('\n', begin), text_.size());
+      const Json line = Json::parse(text_.substr(begin, end - begin), nullptr, false);
+      if (line.is_discarded() || !line.contains("kind"))
+        throw BadRequest(path + ":" + std::to_string(number), "not a line of a ranking");
+      if (number == 1 && line != study)
+        throw BadRequest(path, "belongs to another teacher, other data or settings; use a new directory",
+                         study.dump(), line.dump());
+      if (number > 1) keys_.insert(Key(line));
+      begin = end + 1;
+    }
+  }
+  bool Has(const std::string& hash, int seed) const { return keys_.count({hash, seed}) > 0; }
+  void Add(const Json& line) {
+    text_ += line.dump() + "\n";
+    WriteFileAtomically(path_, text_);
+    keys_.insert(Key(line));
+  }
+
+ private:
+  static std::pair<std::string, int> Key(const Json& line) {
+    return {line.value("hash", std::string()), line.value("seed", 0)};
+  }
+  std::string path_, text_;
+  std::set<std::pair<std::string, int>> keys_;  // hash, and seed or 0 for cheap scores
+};
+
+Json ToJson(const train::Evaluation& evaluation) {
+  Json json;
+  for (const auto& metric : evaluation.metrics) {
+    json[metric.name] = metric.value;
+    json[metric.name + "_se"] = metric.standard_error;
+  }
+  json["loss"] = evaluation.loss;
+  json["loss_se"] = evaluation.loss_standard_error;
+  for (size_t i = 0; i < evaluation.losses.size(); ++i) {
+    json["loss/" + evaluation.loss_names[i]] = evaluation.losses[i];
+    json["loss/" + evaluation.loss_names[i] + "_se"] = evaluation.loss_standard_errors[i];
+  }
+  return json;
+}
+
+// One architecture, its place in the file, and its student before training.
+struct Candidate {
+  const proto::Architecture* architecture;
+  std::string hash;
+  models::Model student;
+  Json cheap;
+};
+
+class Ranker {
+ public:
+  explicit Ranker(const Ranking& ranking);
+  void Run();
+
+ private:
+  Json Study() const;
+  proto::Recipe RecipeFor(const proto::Architecture& architecture) const;
+  Json CheapScores(Candidate* candidate) const;
+  void RunTogether(size_t begin, size_t end);
+  void Distil(std::vector<Candidate>* candidates, int seed);
+  bool Done(size_t begin, size_t end) const;
+
+  const Ranking& ranking_;
+  const models::Model& teacher_;
+  const int threads_;
+  Lines lines_;
+  std::unique_ptr<train::TeacherCache> train_cache_, score_cache_, dev_cache_;
+  std::unique_ptr<distill::SlicedStart> start_;
+};
+
+Ranker::Ranker(const Ranking& ranking)
+    : ranking_(ranking),
+      teacher_(ranking.teacher.model),
+      threads_(ranking.deployment.threads()),
+      lines_(ranking.directory + "/ranks.jsonl", Study()) {
+  // One file serves all depths if it holds every layer.
+  const auto cache = [&](const data::Dataset& data) {
+    return train::TeacherCache::Open(ranking.recipe, teacher_, teacher_.shape, data, 2, ranking.directory);
+  };
+  if (Done(0, ranking.architectures.size())) return;
+  train_cache_ = cache(ranking.train);
+  score_cache_ = cache(ranking.score);
+  dev_cache_ = cache(ranking.dev);
+  const size_t rows = std::min<size_t>(ranking.sliced.rows(), ranking.train.examples.size());
+  const size_t held = std::min<size_t>(ranking.sliced.validate_rows(), ranking.score.examples.size());
+  start_ = std::make_unique<distill::SlicedStart>(
+      teacher_, train::MakeBatches(ranking.train.Slice(0, rows), 32),
+      train::MakeBatches(ranking.score.Slice(0, held), 32), ranking.sliced);
+}
+
+Json Ranker::Study() const {
+  return {{"kind", "study"},
+          {"task", ranking_.task.name},
+          {"teacher", teacher_.weights.Hash()},
+          {"rows",
+           {{"train", ranking_.train.examples.size()},
+            {"score", ranking_.score.examples.size()},
+            {"dev", ranking_.dev.examples.size()}}},
+          {"data", HashHex(ranking_.train.hash + ranking_.score.hash + ranking_.dev.hash)},
+          {"recipe", CanonicalText(ranking_.recipe)},
+          {"sliced", CanonicalText(ranking_.sliced)}};
+}
+
+proto::Recipe Ranker::RecipeFor(const proto::Architecture& architecture) const {
+  auto recipe = ranking_.recipe;
+  auto* objective = recipe.mutable_objective();
+  if (objective->layer_map().empty())
+    for (const int layer :
+         distill::NearestLayers(architecture.layer_size(), static_cast<int>(teacher_.shape.layers.size())))
+      objective->add_layer_map(layer);
+  return recipe;
+}
+
+Json Ranker::CheapScores(Candidate* candidate) const {
+  const auto begin = Clock::now();
+  const auto& architecture = *candidate->architecture;
+  distill::SlicedReport report;
+  candidate->student = start_->MakeCandidate(start_->MakeSupernet(architecture, 1), architecture, &report);
+  const auto& student = candidate->student;
+  const distill::Objective objective(RecipeFor(architecture).objective(), student.shape, &teacher_, true);
+  Json json = {{"kind", "cheap"},
+               {"hash", candidate->hash},
+               {"architecture", CanonicalText(architecture)},
+               {"layers", architecture.layer_size()},
+               {"hidden", architecture.hidden()},
+               {"parameters", models::DeployedParameters(student.shape, student.classes)},
+               {"multiply_adds", models::MultiplyAdds(student.shape, kCostLength)}};
+  json["untrained"] = ToJson(train::Evaluate(student, ranking_.score, &ranking_.task,
+                                             {.teacher = &teacher_,
+                                              .teacher_cache = score_cache_.get(),
+                                              .objective = &objective,
+                                              .batch_size = kBatch}));
+  double sum = 0;
+  for (const auto& block : report.blocks) sum += block.after;
+  json["r2_last"] = report.blocks.back().after;
+  json["r2_mean"] = sum / static_cast<double>(report.blocks.size());
+  json["seconds"] = std::chrono::duration<double>(Clock::now() - begin).count();
+  const size_t rows = std::min<size_t>(kPcaRows, ranking_.score.examples.size());
+  const auto batch = train::MakeBatches(ranking_.score.Slice(0, rows), kPcaRows).front();
+  const auto random = models::MakeModel(architecture, student.classes, teacher_.shape.hidden, Random(1));
+  json["w_pca"] = PrincipalComponents(random, batch);
+  json["w_pca_sliced"] = PrincipalComponents(student, batch);
+  return json;
+}
+
+bool Ranker::Done(size_t begin, size_t end) const {
+  for (size_t i = begin; i < end; ++i) {
+    const auto hash = models::ArchitectureHash(ranking_.architectures[i]);
+    for (int seed = 0; seed <= ranking_.seeds; ++seed)
+      if (!lines_.Has(hash, seed)) return false;
+  }
+  return true;
+}
+
+void Ranker::RunTogether(size_t begin, size_t end) {
+  std::vector<Candidate> candidates;
+  for (size_t i = begin; i < end; ++i) {
+    const auto& architecture = ranking_.architectures[i];
+    candidates.push_back({.architecture = &architecture, .hash = models::ArchitectureHash(architecture)});
+  }
+  ParallelFor(candidates.size(), kSideBySide, [&](size_t i) {
+    train::SetTorchThreads(std::max(1, threads_ / kSideBySide));
+    candidates[i].cheap = CheapScores(&candidates[i]);
+  });
+  train::SetTorchThreads(threads_);
+  for (const auto& candidate : candidates)
+    if (!lines_.Has(candidate.hash, 0)) lines_.Add(candidate.cheap);
+  for (int seed = 1; seed <= ranking_.seeds; ++seed) Distil(&candidates, seed);
+}
+
+void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
+  std::vector<models::Model> students;
+  train::Job job;
+  std::string names;
+  for (const auto& candidate : *candidates) {
+    // Both or neither: they are written together.
+    if (lines_.Has(candidate.hash, seed)) return;
+    students.push_back(models::CopyCandidate(candidate.student, *candidate.architecture));
+    names += candidate.hash;
+  }
+  job.what = "distilling";
+  job.recipe = RecipeFor(*candidates->front().architecture);
+  job.recipe.set_seed(static_cast<uint64_t>(seed));
+  job.deployment = ranking_.deployment;
+  job.train = &ranking_.train;
+  job.validate = &ranking_.score;
+  job.task = &ranking_.task;
+  job.teacher = &teacher_;
+  job.teacher_cache = train_cache_.get();
+  job.validate_cache = score_cache_.get();
+  job.members_threads = kSideBySide;
+  job.checkpoint =
+      ranking_.directory + "/" + HashHex(names + std::to_string(seed)).substr(0, 16) + ".checkpoint";
+  for (size_t i = 0; i < students.size(); ++i)
+    job.members.push_back(
+        {.name = (*candidates)[i].hash, .model = &students[i], .seed = static_cast<uint64_t>(seed)});
+  const auto begin = Clock::now();
+  const auto results = train::Train(job);
+  std::vector<train::Evaluation> dev(students.size());
+  ParallelFor(students.size(), kSideBySide, [&](size_t i) {
+    train::SetTorchThreads(std::max(1, threads_ / kSideBySide));
+    const distill::Objective objective(job.recipe.objective(), students[i].shape, &teacher_, true);
+    dev[i] = train::Evaluate(students[i], ranking_.dev, &ranking_.task,
+                             {.teacher = &teacher_,
+                              .teacher_cache = dev_cache_.get(),
+                              .objective = &objective,
+                              .bfloat16 = job.recipe.precision() == proto::BFLOAT16,
+                              .batch_size = kBatch});
+  });
+  train::SetTorchThreads(threads_);
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  for (size_t i = 0; i < students.size(); ++i) {
+    Json line = {{"kind", "trained"}, {"hash", (*candidates)[i].hash}, {"seed", seed}};
+    if (!results[i].failure.empty()) line["failure"] = results[i].failure;
+    for (const auto& epoch : results[i].epochs) line["epochs"].push_back(ToJson(epoch.validation));
+    line["dev"] = ToJson(dev[i]);
+    line["seconds"] = seconds / static_cast<double>(students.size());
+    lines_.Add(line);
+  }
+  fs::remove(job.checkpoint);
+}
+
+void Ranker::Run() {
+  const auto& architectures = ranking_.architectures;
+  size_t begin = 0;
+  while (begin < architectures.size()) {
+    size_t end = begin + 1;
+    while (end < architectures.size() && end - begin < kSideBySide &&
+           architectures[end].layer_size() == architectures[begin].layer_size())
+      ++end;
+    if (!Done(begin, end)) {
+      Say("architectures " + std::to_string(begin + 1) + " to " + std::to_string(end) + " of " +
+          std::to_string(architectures.size()));
+      RunTogether(begin, end);
+      if (InterruptRequested()) throw Interrupted();
+    }
+    begin = end;
+  }
+}
+
+}  // namespace
+
+void Rank(const Ranking& ranking) {
+  for (const auto& architecture : ranking.architectures) models::Resolve(architecture);
+  Ranker(ranking).Run();
+}
+
+}  // namespace thimble::search
