@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t kChunk = 4096;     // rows multiplied in float32 before their sum goes to float64
 constexpr int64_t kSumRows = 64;     // rows added in float32
-constexpr int64_t kColumnBlock = 192;  // a Gram matrix is symmetric: blocks left of the diagonal are copied
+constexpr int64_t kColumnBlock = 128;  // a Gram matrix is symmetric: blocks left of the diagonal are copied
 constexpr int kSteps = 6;
 
 at::Tensor Mean(const at::Tensor& x) { return ColumnSums(x) / x.size(0); }

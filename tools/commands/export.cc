@@ -13,6 +13,7 @@
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
+#include "tools/sliced_report.h"
 
 namespace thimble::tools {
 namespace {
@@ -115,7 +116,8 @@ void Run(const Request& request) {
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes)) +
       " parameters");
-  auto student = bench.Student(architecture);
+  SlicedRecord record;
+  auto student = bench.Student(architecture, &record.report);
   const std::string checkpoint = std::filesystem::path(request.out + "/").parent_path().string() + ".checkpoint";
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
   const auto& study = file.study;
@@ -130,6 +132,8 @@ void Run(const Request& request) {
                .metrics = evaluation.metrics},
               out.working());
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
+  record.options = study.warmup().sliced();
+  WriteSlicedRecord(record, out.working());
   out.Commit();
   std::filesystem::remove(checkpoint);
   for (const auto& metric : evaluation.metrics)
