@@ -1,9 +1,15 @@
-// What a refit costs and gives: random candidates of a study's first stage.
+// What a refit costs and gives: random candidates of a study's first stage, with the study's teacher and data; or with a given
+// teacher on random tokens, where only time and memory are of interest.
+#include <sys/resource.h>
+#include <torch/torch.h>
+
 #include <CLI/CLI.hpp>
+#include <ctime>
 #include <filesystem>
 #include <map>
 #include <memory>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "bench/bench.h"
 #include "distill/start/sliced.h"
@@ -13,10 +19,45 @@
 namespace thimble::bench {
 namespace {
 
+constexpr char kBertBase[] = "bert-base";
+
 struct Request : tools::Options {
-  std::string study;
-  int candidates = 8;
+  std::string study, teacher;
+  int candidates = 8, rows = 1000, hidden = 192;
 };
+
+double CpuSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// What the two kinds of bench say about a round of refits.
+class Tally {
+ public:
+  void Add(const distill::SlicedReport& report) {
+    ++candidates_;
+    r2_ += report.blocks.back().after;
+    for (const auto& block : report.blocks) ++goals_[block.goal];
+  }
+  void Tell(double seconds, double cpu, const std::string& more) const {
+    rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    std::string won;
+    for (const auto& [goal, blocks] : goals_) won += " " + goal + " " + std::to_string(blocks);
+    Say("a candidate: " + tools::Decimal(seconds / candidates_, 2) + " s, " + tools::Decimal(cpu / candidates_, 2) +
+        " s of a core; mean R2 " + tools::Decimal(r2_ / candidates_, 4) + more + "; blocks by the goal that won:" + won +
+        "; at most " + std::to_string(usage.ru_maxrss >> 10) + " MiB");
+  }
+
+ private:
+  double candidates_ = 0, r2_ = 0;
+  std::map<std::string, int> goals_;
+};
+
+std::vector<proto::Architecture> Sample(const proto::Study& study, const search::SpaceContext& context, int count) {
+  const search::StageSpace space(study, study.stage(0), search::SeedArchitecture(study.space(), context), context);
+  Random random = Random(study.seed()).Fork("bench");
+  std::vector<proto::Architecture> candidates;
+  for (int i = 0; i < count; ++i) candidates.push_back(*space.Sample(&random));
+  return candidates;
+}
 
 class Bench {
  public:
@@ -25,11 +66,7 @@ class Bench {
         directory_((std::filesystem::temp_directory_path() / "thimble_bench_sliced_start").string()),
         workbench_(file_.study, directory_, tools::MakeDeployment(request)) {
     workbench_.Use(workbench_.Measure());
-    const auto context = workbench_.context();
-    const search::StageSpace space(file_.study, file_.study.stage(0),
-                                   search::SeedArchitecture(file_.study.space(), context), context);
-    Random random = Random(file_.study.seed()).Fork("bench");
-    for (int i = 0; i < request.candidates; ++i) candidates_.push_back(*space.Sample(&random));
+    candidates_ = Sample(file_.study, workbench_.context(), request.candidates);
     workbench_.Student(candidates_.front());  // the teacher's pass and the supernet
     workbench_.Untrained({candidates_.front()});
   }
@@ -38,24 +75,22 @@ class Bench {
   // Refits one after another, then refits and scores side by side as a search does. R2: of the last layer's
   // state on the sliced start's held-out rows.
   std::vector<Timing> Round() {
-    double r2 = 0, score = 0;
-    std::map<std::string, int> goals;
+    double score = 0;
+    Tally tally;
+    const double cpu = CpuSeconds();
     const double refit = Time([&] {
       for (const auto& candidate : candidates_) {
         distill::SlicedReport report;
         workbench_.Student(candidate, &report);
-        r2 += report.blocks.back().after;
-        for (const auto& block : report.blocks) ++goals[block.goal];
+        tally.Add(report);
       }
     });
+    const double refit_cpu = CpuSeconds() - cpu;
     const double scored = Time([&] {
       for (const auto& each : workbench_.Untrained(candidates_)) score += each.value;
     });
     const auto count = static_cast<double>(candidates_.size());
-    std::string won;
-    for (const auto& [goal, blocks] : goals) won += " " + goal + " " + std::to_string(blocks);
-    Say("mean R2 " + tools::Decimal(r2 / count, 4) + ", mean untrained score " +
-        tools::Decimal(score / count, 4) + "; blocks by the goal that won:" + won);
+    tally.Tell(refit, refit_cpu, ", mean untrained score " + tools::Decimal(score / count, 4));
     return {{"refit", refit, count, "candidates/s"}, {"refit and score", scored, count, "candidates/s"}};
   }
 
@@ -66,20 +101,123 @@ class Bench {
   std::vector<proto::Architecture> candidates_;
 };
 
+// BERT-base's shape (Devlin et al., NAACL 2019) with random weights.
+models::Model BertBase() {
+  proto::Architecture architecture;
+  architecture.set_hidden(768);
+  architecture.set_heads(12);
+  architecture.set_ffn_hidden(3072);
+  architecture.mutable_embedding()->mutable_plain();
+  for (int i = 0; i < 12; ++i) {
+    auto* layer = architecture.add_layer();
+    layer->mutable_mixer()->mutable_self_attention();
+    layer->mutable_ffn()->set_expression("linear(gelu_erf(linear(x,wb1)),wb2)");
+  }
+  return models::MakeModel(architecture, 2, 0, Random(1));
+}
+
+// Rows of 20 to 86 random tokens, 53 in the mean, as MRPC's.
+std::vector<models::Batch> RandomRows(const models::Shape& shape, int rows, const std::string& name) {
+  Random random = Random(1).Fork(name);
+  std::vector<models::Batch> batches;
+  for (int first = 0; first < rows; first += 32) {
+    const int count = std::min(32, rows - first), length = 86;
+    models::Batch batch{at::zeros({count, length}, at::kLong), at::zeros({count, length}, at::kLong),
+                        at::zeros({count, length}), {}};
+    for (int row = 0; row < count; ++row) {
+      const auto tokens = static_cast<int64_t>(20 + random.Below(67));
+      for (int64_t i = 0; i < tokens; ++i) {
+        batch.ids[row][i] = static_cast<int64_t>(random.Below(shape.vocabulary));
+        batch.mask[row][i] = 1;
+      }
+    }
+    batches.push_back(batch);
+  }
+  return batches;
+}
+
+class TeacherBench {
+ public:
+  explicit TeacherBench(const Request& request) {
+    tools::MakeDeployment(request);
+    const auto teacher =
+        request.teacher == kBertBase ? BertBase() : models::LoadPretrained(request.teacher).model;
+    const int held = request.rows / 6;
+    const double cpu = CpuSeconds();
+    const double pass = Time([&] {
+      start_ = std::make_unique<distill::SlicedStart>(teacher, RandomRows(teacher.shape, request.rows - held, "fit"),
+                                                      RandomRows(teacher.shape, held, "held out"), proto::Sliced());
+    });
+    const double pass_cpu = CpuSeconds() - cpu;
+    proto::Architecture largest;
+    if (request.study.empty()) {
+      largest = Uniform(teacher, request.hidden);
+      candidates_ = {largest};
+    } else {
+      const auto file = tools::LoadStudy(request.study, request);
+      const search::SpaceContext context = {.classes = teacher.classes, .teacher_hidden = teacher.shape.hidden};
+      candidates_ = Sample(file.study, context, request.candidates);
+      largest = search::LargestArchitecture(file.study.space(), context);
+    }
+    const double supernet = Time([&] { supernet_ = start_->MakeSupernet(largest, 1); });
+    Say("teacher pass: " + tools::Decimal(pass, 2) + " s, " + tools::Decimal(pass_cpu, 2) + " s of a core; supernet: " +
+        tools::Decimal(supernet, 2) + " s");
+  }
+
+  std::vector<Timing> Round() {
+    Tally tally;
+    const double cpu = CpuSeconds();
+    const double seconds = Time([&] {
+      for (const auto& candidate : candidates_) {
+        distill::SlicedReport report;
+        start_->MakeCandidate(supernet_, candidate, &report);
+        tally.Add(report);
+      }
+    });
+    tally.Tell(seconds, CpuSeconds() - cpu, "");
+    return {{"refit", seconds, static_cast<double>(candidates_.size()), "candidates/s"}};
+  }
+
+ private:
+  static proto::Architecture Uniform(const models::Model& teacher, int hidden) {
+    proto::Architecture architecture = teacher.architecture;
+    architecture.set_hidden(hidden);
+    architecture.set_ffn_hidden(4 * hidden);
+    architecture.set_pooler(teacher.shape.pooler);
+    architecture.mutable_embedding()->mutable_trigram()->set_width(std::min(128, hidden));
+    while (architecture.layer_size() > 6) architecture.mutable_layer()->RemoveLast();
+    return architecture;
+  }
+
+  std::unique_ptr<distill::SlicedStart> start_;
+  models::Model supernet_;
+  std::vector<proto::Architecture> candidates_;
+};
+
 std::function<Round()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("study", request->study, "study directory")->required();
+  app.add_option("study", request->study, "study directory or file; optional with --teacher");
   app.add_option("--candidates", request->candidates, "random candidates of its first stage")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--teacher", request->teacher,
+                 "directory of a BERT, or bert-base: that shape with random weights; sees random tokens, not the study's data");
+  app.add_option("--rows", request->rows, "of random tokens")->check(CLI::Range(12, 100000));
+  app.add_option("--hidden", request->hidden, "without a study: width of the one student, of six layers with blocks of four "
+                                              "times the width")
       ->check(CLI::PositiveNumber);
   tools::AddDeployment(app, request.get());
   app.add_option("--set", request->set, "override a field of the study: path=value");
-  return Prepare<Bench>(request);
+  return [request]() -> Round {
+    if (request->study.empty() && request->teacher.empty())
+      throw BadRequest("bench sliced_start", "nothing to cut", "", "a study, or --teacher DIR");
+    return request->teacher.empty() ? Prepare<Bench>(request)() : Prepare<TeacherBench>(request)();
+  };
 }
 
 }  // namespace
 
 BenchEntry sliced_start_bench() {
-  return {"sliced_start", "Refit and untrained score of random candidates of a study", Add};
+  return {"sliced_start", "Refit and untrained score of random candidates", Add};
 }
 
 }  // namespace thimble::bench

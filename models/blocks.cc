@@ -102,7 +102,7 @@ at::Tensor EmbeddingSum(const Model& model, const Batch& batch) {
                      std::to_string(length) + " tokens", "at most " + std::to_string(model.shape.positions));
   }
   at::Tensor sum = EmbeddingInput(model, batch);
-  if (model.shape.trigram > 0) sum = Linear(model, "embedding.project", sum);
+  if (model.shape.projected() > 0) sum = Linear(model, "embedding.project", sum);
   return sum + First(model.weights.at("embedding.position"), 0, length) +
          at::embedding(model.weights.at("embedding.segment"), batch.segments);
 }

@@ -7,7 +7,7 @@
 
 namespace thimble::models {
 
-// Its tensor for one of our weights, without the prefix "bert."; empty if BERT has no such weight (a trigram
+// Its tensor for one of our weights, without the prefix "bert."; empty if BERT has no such weight (a narrow
 // embedding, a second stacked block, fit_dense).
 std::string HuggingFaceName(const std::string& weight);
 

@@ -16,6 +16,7 @@ bool EndsWith(const std::string& text, const std::string& end) {
 void CheckFits(const Shape& candidate, const Shape& supernet) {
   THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
                     candidate.pooler == supernet.pooler && candidate.trigram == supernet.trigram &&
+                    candidate.factorised == supernet.factorised &&
                     candidate.vocabulary == supernet.vocabulary &&
                     candidate.positions == supernet.positions && candidate.segments == supernet.segments,
                 "candidate and supernet differ outside the feed-forward blocks");
@@ -43,7 +44,7 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
   all.push_back({"embedding.token", {shape.vocabulary, shape.embedding_width()}});
   all.push_back({"embedding.position", {shape.positions, h}});
   all.push_back({"embedding.segment", {shape.segments, h}});
-  if (shape.trigram > 0) linear("embedding.project", h, 3 * int64_t{shape.trigram});
+  if (shape.projected() > 0) linear("embedding.project", h, shape.projected());
   norm("embedding.norm");
   for (size_t i = 0; i < shape.layers.size(); ++i) {
     const LayerShape& layer = shape.layers[i];

@@ -5,7 +5,8 @@
 // Weight names (D = teacher_hidden, E = embedding width, m = the layer's inner width, C = classes):
 //   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]
 //   embedding.norm.{weight,bias} [h]
-//   embedding.project.{weight [h, 3E], bias [h]}     trigram only; columns: next, current, previous token
+//   embedding.project.{weight [h, 3E], bias [h]}     trigram; columns: next, current, previous token
+//   embedding.project.{weight [h, E], bias [h]}      factorised
 //   layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}
 //   layer.N.attention.norm.{weight,bias} [h]
 //   layer.N.ffn.S.up.{weight [m, h], bias [m]}       S from 0: stacked blocks
@@ -85,7 +86,7 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
 
 // --- Pieces of Forward, for the sliced start, which looks inside. ---
 
-// [B, T, 3E] for a trigram embedding, else the token vectors, [B, T, h].
+// What enters embedding.project, [B, T, 3E] or [B, T, E]; of a plain embedding the token vectors, [B, T, h].
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
 at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
 struct Attention {

@@ -90,6 +90,7 @@ class Exporter {
     const std::string scope = "embedding";
     std::string x = Node("Gather", scope + ".token", {Weight("embedding.token"), ids_});
     if (shape_.trigram > 0) x = Trigram(x);
+    if (shape_.factorised > 0) x = Linear("embedding.project", x);
     const std::string segment = Node("Gather", scope + ".segment", {Weight("embedding.segment"), segments_});
     const std::string length = Node("Shape", scope + ".position", {ids_}, {IntAttribute("start", 1)});
     const std::string position =

@@ -73,7 +73,7 @@ std::string NameInFile(const std::string& weight, bool with_head) {
 
 bool IsPlainBert(const Model& model) {
   const Shape& shape = model.shape;
-  if (shape.trigram > 0 || shape.pooler != shape.hidden) return false;
+  if (shape.projected() > 0 || shape.pooler != shape.hidden) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {

@@ -43,6 +43,7 @@ void TrainAndExport(const TrainingRun& run) {
   lineage.metrics = train::Evaluate(*run.model, run.dev, &run.task, {}).metrics;
   PendingDirectory out(run.out);
   WriteExport(*run.model, run.task.labels, run.tokenizer_directory, lineage, out.working());
+  if (run.write_more) run.write_more(out.working());
   out.Commit();
   fs::remove(job.checkpoint);
   fs::remove_all(cache_directory);

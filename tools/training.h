@@ -1,5 +1,6 @@
 // What the commands that train one model share: the run itself, and how its result is written.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct TrainingRun {
   models::Model* model = nullptr;
   std::string tokenizer_directory, out;
   Lineage lineage;  // without metrics
+  std::function<void(const std::string& directory)> write_more = {};  // further files beside the model's
 };
 
 // Trains the model, scores it on dev, writes it to `out` and prints its metrics. A checkpoint and the teacher's outputs lie

@@ -5,15 +5,12 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "distill/start/output_path.h"
 #include "distill/start/parts.h"
 
 namespace thimble::distill {
 namespace {
 
-// Tokens of the rows that regressions see, whole sequences spread over the lengths. On MRPC with one block of
-// 768 neurons, R2 of the last layer rises from 0.46 to 0.49 between 8192 and 16384 tokens; time is
-// proportional.
-constexpr int64_t kFitTokens = 12288;
 constexpr int64_t kHeldOutTokens = 4096;
 constexpr double kVarianceShare = 1e-4;  // of the mean variance, added to covariances
 constexpr double kRounding = 1e-6;       // of the mean second moment, added too: states are float32
@@ -21,13 +18,21 @@ constexpr double kRounding = 1e-6;       // of the mean second moment, added too
 // Second moments of [x 1], in float64: rounding of float32 products grows a thousandfold through readings and
 // LayerNorms.
 struct Sums {
-  at::Tensor product;  // [D, D]
+  at::Tensor product;  // [D, D]: its upper triangle
   at::Tensor total;    // [D]
   double count = 0;
   void Add(const at::Tensor& x) {
-    at::Tensor wide = x.to(at::kDouble), p = wide.t().matmul(wide), t = wide.sum(0);
-    product = product.defined() ? product + p : p;
-    total = total.defined() ? total + t : t;
+    // In chunks: fresh memory of the whole costs more than the arithmetic.
+    constexpr int64_t kChunk = 2048;
+    if (!product.defined()) {
+      product = at::zeros({x.size(1), x.size(1)}, at::kDouble);
+      total = at::zeros({x.size(1)}, at::kDouble);
+    }
+    for (int64_t first = 0; first < x.size(0); first += kChunk) {
+      const at::Tensor wide = x.slice(0, first, std::min(x.size(0), first + kChunk)).to(at::kDouble);
+      AddGram(wide, &product);
+      total += wide.sum(0);
+    }
     count += x.size(0);
   }
 };
@@ -61,7 +66,7 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
     at::Tensor value =
         models::FeedForwardValue(teacher, l, 0, teacher.shape.layers[l], x.unsqueeze(0), &inner).squeeze(0);
     if (statistics) {
-      at::Tensor activation = inner.flatten(0, 1).abs().sum(0, false, at::kDouble);
+      at::Tensor activation = ColumnSums(inner.flatten(0, 1).abs_());
       if (statistics->activations.size() <= l) {
         statistics->activations.push_back(activation);
       } else {
@@ -86,6 +91,7 @@ at::Tensor PrincipalDirections(const Statistics& statistics) {
   int64_t width = statistics.states[0].total.size(0);
   at::Tensor energy = statistics.states[0].product.clone();
   for (size_t norm = 2; norm < statistics.states.size(); norm += 2) energy += statistics.states[norm].product;
+  energy = Symmetric(energy);
   at::Tensor mean_direction = at::full({width, 1}, 1 / std::sqrt(width), at::kDouble);
   at::Tensor keep = at::eye(width, at::kDouble) - mean_direction.matmul(mean_direction.t());
   energy = keep.matmul(energy).matmul(keep);
@@ -100,9 +106,9 @@ at::Tensor PrincipalDirections(const Statistics& statistics) {
 }  // namespace
 
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
-                     const std::vector<models::Batch>& held_out) {
+                     const std::vector<models::Batch>& held_out, int64_t tokens) {
   TeacherRecord record;
-  Split split = SplitRows(fit, kFitTokens);
+  Split split = SplitRows(fit, tokens);
   record.fit = std::move(split.kept);
   record.held_out = SplitRows(held_out, kHeldOutTokens).kept;
   record.token_counts = CountTokens(fit, teacher.shape.vocabulary);
@@ -115,7 +121,7 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
   record.directions = PrincipalDirections(statistics);
   for (const Sums& sums : statistics.states) {
     at::Tensor mean = sums.total / sums.count;
-    at::Tensor moment = sums.product / sums.count, covariance = moment - at::outer(mean, mean);
+    at::Tensor moment = Symmetric(sums.product) / sums.count, covariance = moment - at::outer(mean, mean);
     auto level = [](const at::Tensor& matrix) {
       return std::max(0.0, matrix.diagonal().mean().item<double>());
     };
@@ -130,6 +136,13 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
         std::get<1>(at::sort(importance, /*stable=*/true, /*dim=*/0, /*descending=*/true)));
   }
   return record;
+}
+
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+              TeacherRecord* record) {
+  record->fit = SplitRows(fit, tokens).kept;
+  record->fit_sums.clear();
+  Walk(teacher, record->fit, nullptr, &record->fit_sums);
 }
 
 at::Tensor Signs(const at::Tensor& rows) {

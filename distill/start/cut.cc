@@ -11,7 +11,7 @@
 namespace thimble::distill {
 namespace {
 
-constexpr double kTableDeviation = 0.05;  // of the trigram table
+constexpr double kTableDeviation = 0.05;  // of a narrow token table
 constexpr double kUnusedDeviation = 0.002;
 
 // The best affine guess of a teacher state from its first K coordinates b = B h: h ~ slope b + offset. With K
@@ -70,12 +70,13 @@ Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spr
 
 class Cutter {
  public:
-  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
+  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis, bool weigh_scores,
          models::Model* student, Random random)
       : teacher_(teacher),
         record_(record),
         basis_(basis),
         p_(basis.Matrix()),
+        weigh_scores_(weigh_scores),
         student_(*student),
         random_(random) {}
 
@@ -91,12 +92,13 @@ class Cutter {
   void Set(const std::string& name, const at::Tensor& value) { student_.weights.at(name).copy_(value); }
   void SetFirstRows(const std::string& name, const at::Tensor& value);
   at::Tensor Noise(const std::string& name, int64_t rows, int64_t columns, double deviation);
-  at::Tensor TrigramTable(const at::Tensor& tokens);
+  at::Tensor NarrowTable(const at::Tensor& tokens);
 
   const models::Model& teacher_;
   const TeacherRecord& record_;
   const Basis& basis_;
   const at::Tensor p_;  // [d, D]
+  const bool weigh_scores_;
   models::Model& student_;
   Random random_;
 };
@@ -116,8 +118,8 @@ void Cutter::SetFirstRows(const std::string& name, const at::Tensor& value) {
 }
 
 // T' = T P^T factored to the table's width, tokens weighted by the square root of 1 + their count.
-at::Tensor Cutter::TrigramTable(const at::Tensor& tokens) {
-  int64_t width = student_.shape.trigram, kept = std::min<int64_t>(width, tokens.size(1));
+at::Tensor Cutter::NarrowTable(const at::Tensor& tokens) {
+  int64_t width = student_.shape.embedding_width(), kept = std::min<int64_t>(width, tokens.size(1));
   at::Tensor gram = tokens.t().matmul(tokens * (1 + record_.token_counts).unsqueeze(1));
   at::Tensor b = std::get<1>(at::linalg_eigh(gram)).flip({1}).slice(1, 0, kept).t();  // [E, d]
   b = b * Signs(b);
@@ -125,7 +127,9 @@ at::Tensor Cutter::TrigramTable(const at::Tensor& tokens) {
   double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
   at::Tensor& project = student_.weights.at("embedding.project.weight");
   project.zero_();
-  project.slice(1, width, width + kept).copy_(b.t() / scale);
+  // The current token's columns: the middle third of a trigram's, all of a factorised embedding's.
+  const int64_t first = student_.shape.trigram > 0 ? width : 0;
+  project.slice(1, first, first + kept).copy_(b.t() / scale);
   student_.weights.at("embedding.project.bias").zero_();
   return table * scale;
 }
@@ -133,7 +137,7 @@ at::Tensor Cutter::TrigramTable(const at::Tensor& tokens) {
 void Cutter::Embedding() {
   at::Tensor tokens = Teacher("embedding.token").matmul(p_.t());
   at::Tensor& table = student_.weights.at("embedding.token");
-  if (student_.shape.trigram > 0) tokens = TrigramTable(tokens);
+  if (student_.shape.projected() > 0) tokens = NarrowTable(tokens);
   table.slice(1, 0, tokens.size(1)).copy_(tokens);
   SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
   SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
@@ -185,7 +189,8 @@ void Cutter::Attention(int layer, int teacher_layer, bool repeats) {
       v.push_back(part(value, 0, share.head) * of_values);
       o.push_back(part(out, 1, share.head).t() * of_values);
     }
-    Factors scores = Truncate(at::cat(q), at::cat(k), reader.spread_one, reader.spread_one, rank);
+    const at::Tensor spread = weigh_scores_ ? reader.spread_one : at::Tensor();
+    Factors scores = Truncate(at::cat(q), at::cat(k), spread, spread, rank);
     Factors moved;
     const auto known = static_cast<int64_t>(q.size()) * wide;
     scored.push_back(known);
@@ -305,8 +310,8 @@ std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t st
 }
 
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
-                const std::vector<int>& layer_map, models::Model* student, Random random) {
-  Cutter cutter(teacher, record, basis, student, random);
+                const std::vector<int>& layer_map, bool weigh_scores, models::Model* student, Random random) {
+  Cutter cutter(teacher, record, basis, weigh_scores, student, random);
   cutter.Embedding();
   int taken = 0;
   for (size_t layer = 0; layer < layer_map.size(); ++layer) {

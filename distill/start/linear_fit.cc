@@ -7,90 +7,135 @@
 namespace thimble::distill {
 namespace {
 
-constexpr int64_t kChunk = 4096;  // rows multiplied in float32 before their sum goes to float64
+constexpr int64_t kChunk = 4096;     // rows multiplied in float32 before their sum goes to float64
+constexpr int64_t kSumRows = 64;     // rows added in float32
+constexpr int64_t kColumnBlock = 128;  // a Gram matrix is symmetric: blocks left of the diagonal are copied
 constexpr int kSteps = 6;
 
-// a^T b over the rows, [in, out] float64.
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
-  at::Tensor sum = at::zeros({a.size(1), b.size(1)}, at::kDouble);
-  for (int64_t first = 0; first < a.size(0); first += kChunk) {
-    int64_t end = std::min(a.size(0), first + kChunk);
-    sum += a.slice(0, first, end).t().matmul(b.slice(0, first, end)).to(at::kDouble);
-  }
-  return sum;
-}
-
-at::Tensor Mean(const at::Tensor& x) { return x.mean(0, false, at::kDouble); }
+at::Tensor Mean(const at::Tensor& x) { return ColumnSums(x) / x.size(0); }
 
 at::Tensor SquaredError(const at::Tensor& y, const at::Tensor& value) {  // [out] float64
-  at::Tensor e = y - value;
-  return (e * e).sum(0, false, at::kDouble);
+  return ColumnSums((y - value).square_());
 }
 
 }  // namespace
 
-LinearFit::LinearFit(const at::Tensor& a, double ridge) : mean_(Mean(a)) {
-  centred_ = a - mean_.to(at::kFloat);
-  at::Tensor gram = Product(centred_, centred_);
-  lambda_ = ridge * gram.diagonal().mean().item<double>();
-  if (!(lambda_ > 0)) return;
-  factor_ = at::linalg_cholesky(gram + lambda_ * at::eye(gram.size(0), at::kDouble));
+at::Tensor ColumnSums(const at::Tensor& x) {
+  const int64_t whole = x.size(0) / kSumRows * kSumRows;
+  at::Tensor sums = x.slice(0, whole).sum(0).to(at::kDouble);
+  if (whole > 0) {
+    sums += x.slice(0, 0, whole).reshape({-1, kSumRows, x.size(1)}).sum(1).to(at::kDouble).sum(0);
+  }
+  return sums;
 }
 
-at::Tensor LinearFit::Cross(const at::Tensor& y) const { return Product(centred_, y); }
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor sum = at::zeros({a.size(1), b.size(1)}, at::kDouble);
+  for (int64_t first = 0; first < a.size(0); first += kChunk) {
+    const int64_t end = std::min(a.size(0), first + kChunk);
+    sum += a.slice(0, first, end).t().matmul(b.slice(0, first, end));
+  }
+  return sum;
+}
+
+void AddGram(const at::Tensor& rows, at::Tensor* gram) {
+  for (int64_t c = 0; c < rows.size(1); c += kColumnBlock) {
+    const int64_t end = std::min(rows.size(1), c + kColumnBlock);
+    gram->slice(0, c, end).slice(1, c) += rows.slice(1, c, end).t().matmul(rows.slice(1, c));
+  }
+}
+
+at::Tensor Symmetric(const at::Tensor& upper) { return at::triu(upper) + at::triu(upper, 1).t(); }
+
+at::Tensor Gram(const at::Tensor& x) {
+  at::Tensor gram = at::zeros({x.size(1), x.size(1)}, at::kDouble);
+  for (int64_t first = 0; first < x.size(0); first += kChunk)
+    AddGram(x.slice(0, first, std::min(x.size(0), first + kChunk)), &gram);
+  return Symmetric(gram);
+}
+
+Centred::Centred(const at::Tensor& a) : x(a), mean(Mean(a)) { x -= mean.to(at::kFloat); }
+
+Centred::Centred(const at::Tensor& a, const at::Tensor& mean) : x(a), mean(mean) {}
+
+Centred Centred::Every(int64_t stride) const {
+  return {x.slice(0, 0, x.size(0), stride).contiguous(), mean};
+}
+
+at::Tensor Centred::Apply(const LinearWeights& linear) const {
+  const at::Tensor level = linear.bias.to(at::kDouble) + linear.weight.to(at::kDouble).mv(mean);
+  return at::linear(x, linear.weight, level.to(at::kFloat));
+}
+
+LinearFit::LinearFit(const Centred& a, double ridge) : a_(a) {
+  at::Tensor gram = Gram(a_.x);
+  lambda_ = ridge * gram.diagonal().mean().item<double>();
+  if (!(lambda_ > 0)) return;
+  gram.diagonal() += lambda_;
+  factor_ = at::linalg_cholesky(gram);
+}
 
 // `weight` [out, in] and `level` [out], float64: what the linear gives at the mean input.
 LinearWeights LinearFit::Finish(const at::Tensor& weight, const at::Tensor& level) const {
-  return {weight.to(at::kFloat), (level - weight.mv(mean_)).to(at::kFloat)};
+  return {weight.to(at::kFloat).contiguous(), (level - weight.mv(a_.mean)).to(at::kFloat)};
 }
 
 LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
                                const LinearWeights& sliced) const {
   if (!path.affine()) return SolveByGaussNewton(path, y, sliced);
-  at::Tensor goal = y - path.Apply(at::zeros_like(y));
+  at::Tensor goal = path.identity() ? y : y - path.Apply(at::zeros_like(y));
   at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal);
   if (factor_.defined()) {
-    weight = at::cholesky_solve(Cross(goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
+    weight = at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
   }
   return Finish(weight, level);
 }
 
 // Output channels are separate problems min |y_c - f_c(a w_c + b_c)|^2. Their Gauss-Newton matrices a^T
 // diag(f'^2) a differ; all use the shared Gram matrix times the mean f'^2 of the channel instead, with a step
-// length of their own that shrinks when a step fails. A channel never gets worse on the fit rows.
+// length of their own that shrinks when a step fails. A channel never gets worse on the fit rows. The start is
+// solved for in float64; steps are float32, for a step that rounding spoils is refused like any other.
 LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Tensor& y,
                                             const LinearWeights& sliced) const {
   if (!factor_.defined()) return sliced;
-  const at::Tensor pull = sliced.weight.to(at::kDouble);  // [out, in]
+  const at::Tensor pull = sliced.weight;  // [out, in]
+  const at::Tensor inverse = at::cholesky_inverse(factor_).to(at::kFloat);
   auto output = [&](const at::Tensor& weight, const at::Tensor& level) {
-    return centred_.matmul(weight.t().to(at::kFloat)) + level.to(at::kFloat);
+    return at::linear(a_.x, weight, level.to(at::kFloat));
   };
-  at::Tensor weight = pull, level = sliced.bias.to(at::kDouble) + pull.mv(mean_);
-  at::Tensor u = output(weight, level), loss = SquaredError(y, path.Apply(u));
+  at::Tensor weight = pull,
+             level = sliced.bias.to(at::kDouble) + pull.to(at::kDouble).mv(a_.mean);
+  at::Tensor u = output(weight, level), value = path.Apply(u), loss = SquaredError(y, value);
   auto take_better = [&](const at::Tensor& new_weight, const at::Tensor& new_level) {
-    at::Tensor new_u = output(new_weight, new_level), new_loss = SquaredError(y, path.Apply(new_u));
+    at::Tensor new_u = output(new_weight, new_level), new_value = path.Apply(new_u),
+               new_loss = SquaredError(y, new_value);
     at::Tensor better = new_loss < loss;
     weight = at::where(better.unsqueeze(1), new_weight, weight);
     level = at::where(better, new_level, level);
     u = at::where(better, new_u, u);
+    value = at::where(better, new_value, value);
     loss = at::where(better, new_loss, loss);
     return better;
   };
   if (at::Tensor start = path.Start(y); start.defined()) {
     at::Tensor start_level = Mean(start);
-    take_better(at::cholesky_solve(Cross(start - start_level.to(at::kFloat)), factor_).t(), start_level);
+    take_better(at::cholesky_solve(Product(a_.x, start - start_level.to(at::kFloat)), factor_)
+                    .t()
+                    .to(at::kFloat)
+                    .contiguous(),
+                start_level);
   }
   at::Tensor length = at::ones_like(loss);
   for (int step = 0; step < kSteps; ++step) {
-    at::Tensor slope = path.Derivative(u), r = (y - path.Apply(u)) * slope;
-    at::Tensor curvature = (slope * slope).mean(0, false, at::kDouble).clamp_min(1e-6);
-    at::Tensor gradient = Cross(r) / curvature + lambda_ * (pull - weight).t();
-    at::Tensor move = at::cholesky_solve(gradient, factor_).t();
-    at::Tensor better =
-        take_better(weight + length.unsqueeze(1) * move, level + length * Mean(r) / curvature);
+    at::Tensor slope = path.Derivative(u), r = (y - value) * slope;
+    at::Tensor curvature = Mean(slope.square_()).clamp_min(1e-6);
+    at::Tensor gradient = (Product(a_.x, r) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
+    at::Tensor move = gradient.matmul(inverse);  // symmetric
+    at::Tensor better = take_better(weight + length.to(at::kFloat).unsqueeze(1) * move,
+                                    level + length * Mean(r) / curvature);
     length = at::where(better, (1.5 * length).clamp_max(2), 0.3 * length);
   }
-  return Finish(weight, level);
+  return Finish(weight.to(at::kDouble), level);
 }
 
 }  // namespace thimble::distill

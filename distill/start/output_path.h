@@ -21,6 +21,7 @@ class OutputPath {
   at::Tensor Apply(const at::Tensor& u) const;       // [N, h]
   at::Tensor Derivative(const at::Tensor& u) const;  // [N, h]: of each element with respect to its own u
   bool affine() const;                               // Apply(u) = u + constant
+  bool identity() const { return steps_.empty(); }   // Apply(u) = u
   OutputPath Every(int64_t stride) const;            // for every stride-th row of u
   // What to add to all channels of a goal y [N, h] so that the last activation can reach it better: LayerNorm
   // ignores what its channels share. Half the range for a sigmoid, into the linear part for those that are
@@ -47,23 +48,43 @@ struct LinearWeights {
   at::Tensor bias;    // [out] float32
 };
 
-// Ridge regression of linears on one input a [N, in]; the Gram matrix and its Cholesky factor are shared by
-// all targets.
+// Sums over rows, [k] float64, of x [N, k]: float32 within 64 rows. (A reduction of float32 to float64 along the first
+// dimension takes LibTorch twenty times as long.)
+at::Tensor ColumnSums(const at::Tensor& x);
+
+// What a linear reads, about its mean: a = x + mean.
+struct Centred {
+  Centred() = default;
+  explicit Centred(const at::Tensor& a);  // takes `a` over and centres it in place
+  Centred(const at::Tensor& a, const at::Tensor& mean);  // a is centred already
+  Centred Every(int64_t stride) const;    // every stride-th row; the mean stays that of all
+  at::Tensor Apply(const LinearWeights& linear) const;  // a W^T + b, [N, out]
+
+  at::Tensor x;     // [N, in] float32
+  at::Tensor mean;  // [in] float64
+};
+
+// x^T x over the rows, [in, in] float64.
+at::Tensor Gram(const at::Tensor& x);
+void AddGram(const at::Tensor& rows, at::Tensor* upper);  // rows^T rows, on and above the diagonal
+at::Tensor Symmetric(const at::Tensor& upper);            // from what stands on and above the diagonal
+// a^T b over the rows, [in, out] float64.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b);
+
+// Ridge regression of linears on one input; the Gram matrix and its Cholesky factor are shared by all targets.
 class LinearFit {
  public:
-  LinearFit(const at::Tensor& a, double ridge);
+  LinearFit(const Centred& a, double ridge);
   // Minimises |y - path(a W^T + b)|^2 + lambda |W - W0|^2, the bias free; lambda = ridge times the mean
   // diagonal of the centred Gram matrix. One solve if the path is affine, else damped Gauss-Newton steps.
   LinearWeights Solve(const OutputPath& path, const at::Tensor& y, const LinearWeights& sliced) const;
 
  private:
-  at::Tensor Cross(const at::Tensor& y) const;  // centred a^T y, [in, out] float64
   LinearWeights Finish(const at::Tensor& weight, const at::Tensor& level) const;
   LinearWeights SolveByGaussNewton(const OutputPath& path, const at::Tensor& y,
                                    const LinearWeights& sliced) const;
 
-  at::Tensor centred_;  // [N, in] float32
-  at::Tensor mean_;     // [in] float64
+  Centred a_;
   at::Tensor factor_;   // [in, in] float64, lower; undefined if the input does not vary
   double lambda_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "distill/start/sliced.h"
+#include "proto/study.pb.h"
 
 namespace thimble::distill {
 
@@ -53,8 +54,12 @@ struct TeacherRecord {
   std::vector<at::Tensor> neurons;  // of each layer: neurons in order of importance, [m] int64
   at::Tensor token_counts;          // [V] float64
 };
+// `tokens`: how many of the fit rows' tokens refits see.
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
-                     const std::vector<models::Batch>& held_out);
+                     const std::vector<models::Batch>& held_out, int64_t tokens);
+// Replaces the fit rows of a record by fewer or more of the same sample.
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+              TeacherRecord* record);
 
 // [n, 1]: 1 or -1 for each row of `rows` [n, k], by which its element of largest size becomes positive.
 // LAPACK leaves the signs of eigenvectors and singular vectors open, and a student depends on them: P mixes
@@ -95,16 +100,19 @@ struct HeadShare {
 std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads);
 
 // Overwrites the weights of `student` with steps 2 to 7; LayerNorms stay as they are.
+// `weigh_scores`: factors of query and key are nearest for the sample's states, else for any.
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
-                const std::vector<int>& layer_map, models::Model* student, Random random);
+                const std::vector<int>& layer_map, bool weigh_scores, models::Model* student, Random random);
 
 // --- refit.cc ---
 
-enum class Refit { kNormsOnly, kAll };
+class CrossValidation;
+
+enum class Refit { kNormsOnly, kAll, kNothing };
 
 // Walks through the student block by block (the refit) and changes its output linears and LayerNorms. With
 // kNormsOnly it sets the LayerNorms of a supernet and the output biases of its further blocks; the held-out
-// rows have no say.
+// rows have no say. With kNothing it only reports.
 struct RefitInput {
   const TeacherRecord& record;
   const std::vector<Target>& fit;  // by teacher LayerNorm
@@ -112,6 +120,8 @@ struct RefitInput {
   const std::vector<int>& layer_map;  // teacher layer (from 1) of each student layer
   double ridge = 0;
   Refit what = Refit::kAll;
+  proto::Sliced_Goal goal;
+  CrossValidation* cross_validation = nullptr;  // is shown every regression of a refit
 };
 std::vector<BlockFit> RefitBlocks(const RefitInput& input, models::Model* student);
 

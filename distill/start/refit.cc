@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "distill/start/cross_validation.h"
 #include "distill/start/output_path.h"
 #include "distill/start/parts.h"
 
@@ -17,18 +18,22 @@ constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than e
 // Steps towards a goal through an activation see every fourth token: a third of the time of all tokens, and
 // the untrained loss of six random students was 9.40 with it, 9.58 without.
 constexpr int64_t kGaussNewtonStride = 4;
+// Rows of a block's inner state computed at once: pages of fresh memory for all of them cost as much as their arithmetic.
+constexpr int64_t kInnerRows = 2048;
 
 // One block y = LayerNorm(residual + path(linear(input))), seen from the fit rows and from the held-out rows.
 struct View {
   at::Tensor residual;  // [N, d]
-  at::Tensor input;     // [N, m]; undefined if the block has no linear to fit
+  Centred input;        // [N, m]; undefined if the block has no linear to fit
   OutputPath path;
   const Target* target = nullptr;
 };
 struct Block {
   std::string name, linear, norm;  // of the report; prefixes of weights
-  bool sum = true,
-       state = false;  // what its linear is fitted to: the teacher's sum, its state, or the better of both
+  bool further = false;  // a further block of a layer, or a layer that takes its teacher layer again
+  // Its linear is fitted to the teacher's state, with or without the lift, else to the teacher's sum. On SST-2 and MRPC the
+  // sum never won in a feed-forward block, and a goal more takes an eighth of a refit.
+  bool state = false;
 };
 struct Trial {
   std::string goal;  // as BlockFit's
@@ -38,20 +43,47 @@ struct Trial {
   at::Tensor held_out_state;  // [N, d]
 };
 
+// What the linear of a block gives for several weights in turn. Weights that differ from those before in the bias alone cost
+// no product.
+class Values {
+ public:
+  explicit Values(const View& view) : view_(view) {}
+  // LayerNorm without scale and shift of what the block sums, [N, d].
+  at::Tensor Normalised(const LinearWeights& linear, double epsilon) {
+    at::Tensor sum = view_.residual;
+    if (view_.input.x.defined()) {
+      if (!last_.weight.defined() || !last_.weight.is_same(linear.weight)) {
+        value_ = view_.input.Apply(linear);
+        last_ = linear;
+      } else if (!last_.bias.is_same(linear.bias)) {
+        value_ = value_ + (linear.bias - last_.bias);
+        last_ = linear;
+      }
+      sum = view_.path.Apply(value_) + sum;
+    }
+    return at::layer_norm(sum, {sum.size(1)}, {}, {}, epsilon);
+  }
+
+ private:
+  const View& view_;
+  LinearWeights last_;
+  at::Tensor value_;
+};
+
 // A constant for each channel, without mean, large against the state. A LayerNorm of state + lift is nearly
 // linear in the state, which its scale and shift then restore. Without lift each further LayerNorm loses how
 // long a token's state is, and blows up a cautious prediction to the length of a sure one.
 at::Tensor Lift(const at::Tensor& state) {
   int64_t width = state.size(1);
-  double deviation = (state - state.mean(0)).square().mean().sqrt().item<double>();
+  double deviation = (state - state.mean(0)).square_().mean().sqrt().item<double>();
   at::Tensor lift = at::full({width}, kLift * deviation);
   lift.slice(0, 0, width, 2).neg_();
   return lift - lift.mean();
 }
 
 View Thin(const View& view, int64_t stride) {
-  auto thin = [&](const at::Tensor& x) { return x.defined() ? x.slice(0, 0, x.size(0), stride) : x; };
-  return {thin(view.residual), thin(view.input), view.path.Every(stride), view.target};
+  return {view.residual.slice(0, 0, view.residual.size(0), stride).contiguous(),
+          view.input.x.defined() ? view.input.Every(stride) : Centred(), view.path.Every(stride), view.target};
 }
 
 class Walker {
@@ -68,8 +100,6 @@ class Walker {
   std::vector<std::pair<std::string, LinearWeights>> Solutions(const Block& block, const View& fit,
                                                                const LinearWeights& sliced) const;
 
-  // LayerNorm without scale and shift of what the block sums, [N, d].
-  at::Tensor Normalised(const View& view, const LinearWeights& linear) const;
   // Scale and shift of each channel by regression of the target state [N, d] on n [N, d].
   void FitNorm(const at::Tensor& n, const at::Tensor& state, Trial* trial) const;
   // Fills in the held-out state and its explained variance, n [N, d] being the normalised sum there.
@@ -81,90 +111,101 @@ class Walker {
 
   const RefitInput& input_;
   models::Model& student_;
+  // What enters the linear of wb2 for the inputs x [N, d]: [N, m], in `memory`, which blocks share.
+  at::Tensor Inner(int layer, int stack, const at::Tensor& x, at::Tensor* memory) const;
+
   at::Tensor fit_, held_out_;  // states so far, [N, d]
+  at::Tensor fit_memory_, held_out_memory_;
   std::vector<BlockFit> report_;
 };
 
-at::Tensor Walker::Normalised(const View& view, const LinearWeights& linear) const {
-  at::Tensor sum = view.residual;
-  if (view.input.defined()) sum = sum + view.path.Apply(at::linear(view.input, linear.weight, linear.bias));
-  return at::layer_norm(sum, {sum.size(1)}, {}, {}, student_.shape.layer_norm_epsilon);
-}
-
 void Walker::Judge(const View& held_out, const at::Tensor& n, Trial* trial) const {
-  trial->held_out_state = n * trial->scale + trial->shift;
+  trial->held_out_state = at::addcmul(trial->shift, n, trial->scale);
   at::Tensor e = trial->held_out_state - held_out.target->state;
-  trial->r2 = 1 - (e * e).sum(at::kDouble).item<double>() / std::max(held_out.target->variance, 1e-12);
+  trial->r2 = 1 - e.square_().sum(at::kDouble).item<double>() / std::max(held_out.target->variance, 1e-12);
 }
 
 void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, Trial* trial) const {
-  at::Tensor mean = n.mean(0, false, at::kDouble), goal = state.mean(0, false, at::kDouble);
+  const auto rows = static_cast<double>(n.size(0));
+  at::Tensor mean = ColumnSums(n) / rows, goal = ColumnSums(state) / rows;
   at::Tensor spread = n - mean.to(at::kFloat);
-  at::Tensor variance = (spread * spread).sum(0, false, at::kDouble);
-  at::Tensor covariance = (spread * (state - goal.to(at::kFloat))).sum(0, false, at::kDouble);
+  at::Tensor covariance = ColumnSums(spread * (state - goal.to(at::kFloat)));
+  at::Tensor variance = ColumnSums(spread.square_());
   // A channel that does not vary tells nothing about its scale.
-  at::Tensor scale =
-      at::where(variance > 1e-9 * n.size(0), covariance / variance, trial->scale.to(at::kDouble));
+  at::Tensor scale = at::where(variance > 1e-9 * rows, covariance / variance, trial->scale.to(at::kDouble));
   trial->shift = (goal - scale * mean).to(at::kFloat);
   trial->scale = scale.to(at::kFloat);
 }
 
 std::vector<std::pair<std::string, LinearWeights>> Walker::Solutions(const Block& block, const View& fit,
                                                                      const LinearWeights& sliced) const {
-  const int64_t stride = fit.path.affine() ? 1 : kGaussNewtonStride;
-  const View thin = Thin(fit, stride);
+  bool sum = !block.state, state = block.state, lift = block.state;
+  if (input_.goal == proto::Sliced::SUM && !block.further) sum = true, state = lift = false;
+  if (input_.goal == proto::Sliced::STATE) state = true, sum = lift = false;
+  if (input_.goal == proto::Sliced::LIFT) lift = true, sum = state = false;
+  const bool affine = fit.path.affine();
+  const int64_t stride = affine ? 1 : kGaussNewtonStride;
+  const View thin = affine ? fit : Thin(fit, stride);
   LinearFit solver(thin.input, input_.ridge);
-  auto solve = [&](const at::Tensor& goal) {
+  auto towards = [&](const at::Tensor& goal) {
     at::Tensor y = goal.slice(0, 0, goal.size(0), stride) - thin.residual;
     if (double shift = thin.path.Shift(y); shift != 0) y += shift;
-    return solver.Solve(thin.path, y, sliced);
+    return y;
   };
+  auto solve = [&](const at::Tensor& goal) { return solver.Solve(thin.path, towards(goal), sliced); };
   std::vector<std::pair<std::string, LinearWeights>> solutions;
-  if (block.sum) solutions.push_back({"sum", solve(fit.target->sum)});
-  if (!block.state) return solutions;
-  const at::Tensor& state = fit.target->state;
-  solutions.push_back({"state", solve(state)});
-  at::Tensor lift = Lift(state);
-  if (fit.path.affine()) {
-    const LinearWeights& solved = solutions.back().second;
-    solutions.push_back({"lift", {solved.weight, solved.bias + lift}});
-  } else {
-    solutions.push_back({"lift", solve(state + lift)});
+  if (sum) solutions.push_back({"sum", solve(fit.target->sum)});
+  const at::Tensor& goal = fit.target->state;
+  if (input_.cross_validation && affine)
+    input_.cross_validation->Add(fit.input, towards(sum ? fit.target->sum : goal), sliced.weight);
+  LinearWeights solved;
+  if (state || (lift && affine)) solved = solve(goal);
+  if (state) solutions.push_back({"state", solved});
+  if (lift) {
+    at::Tensor added = Lift(goal);
+    solutions.push_back(
+        {"lift", affine ? LinearWeights{solved.weight, solved.bias + added} : solve(goal + added)});
   }
   return solutions;
 }
 
 void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
+  const double epsilon = student_.shape.layer_norm_epsilon;
+  const bool linear = (input_.what == Refit::kNothing ? held_out : fit).input.x.defined();
   Trial sliced{.goal = "sliced"};
-  if (fit.input.defined()) {
+  if (linear) {
     sliced.linear = {student_.weights.at(block.linear + ".weight"),
                      student_.weights.at(block.linear + ".bias")};
   }
   sliced.scale = student_.weights.at(block.norm + ".weight");
   sliced.shift = student_.weights.at(block.norm + ".bias");
-  const View thin = Thin(fit, kNormStride);
-  const at::Tensor thin_state = fit.target->state.slice(0, 0, fit.residual.size(0), kNormStride);
+  View thin;
+  at::Tensor thin_state;
+  if (input_.what != Refit::kNothing) {
+    thin = Thin(fit, kNormStride);
+    thin_state = fit.target->state.slice(0, 0, fit.residual.size(0), kNormStride).contiguous();
+  }
+  Values thin_values(thin), held_out_values(held_out);
   Trial best = sliced;
   if (input_.what == Refit::kNormsOnly) {
     // A further block of a supernet adds nothing yet; with the lift it hands its input on.
-    if (!block.sum) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
-    FitNorm(Normalised(thin, best.linear), thin_state, &best);
+    if (block.further) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
+    FitNorm(thin_values.Normalised(best.linear, epsilon), thin_state, &best);
   } else {
-    at::Tensor held_out_n = Normalised(held_out, sliced.linear);
-    Judge(held_out, held_out_n, &sliced);
+    Judge(held_out, held_out_values.Normalised(sliced.linear, epsilon), &sliced);
     best = sliced;
-    auto consider = [&](const std::string& goal, const LinearWeights& linear, const at::Tensor& n) {
+    auto consider = [&](const std::string& goal, const LinearWeights& weights) {
       Trial trial = sliced;
       trial.goal = goal;
-      trial.linear = linear;
-      FitNorm(Normalised(thin, linear), thin_state, &trial);
-      Judge(held_out, n, &trial);
+      trial.linear = weights;
+      FitNorm(thin_values.Normalised(weights, epsilon), thin_state, &trial);
+      Judge(held_out, held_out_values.Normalised(weights, epsilon), &trial);
       if (trial.r2 > best.r2) best = trial;
     };
-    consider("norm", sliced.linear, held_out_n);
-    if (fit.input.defined()) {
-      for (const auto& [goal, linear] : Solutions(block, fit, sliced.linear)) {
-        consider(goal, linear, Normalised(held_out, linear));
+    if (input_.what == Refit::kAll) {
+      consider("norm", sliced.linear);
+      if (linear) {
+        for (const auto& [goal, weights] : Solutions(block, fit, sliced.linear)) consider(goal, weights);
       }
     }
   }
@@ -173,22 +214,40 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
     at::Tensor& weight = student_.weights.at(name);
     if (!weight.is_same(value)) weight.copy_(value);
   };
-  if (fit.input.defined()) {
+  if (linear) {
     set(block.linear + ".weight", best.linear.weight);
     set(block.linear + ".bias", best.linear.bias);
   }
   set(block.norm + ".weight", best.scale);
   set(block.norm + ".bias", best.shift);
-  fit_ = Normalised(fit, best.linear) * best.scale + best.shift;
+  if (input_.what != Refit::kNothing)
+    fit_ = at::addcmul(best.shift, Values(fit).Normalised(best.linear, epsilon), best.scale);
   held_out_ = best.held_out_state;
+}
+
+at::Tensor Walker::Inner(int layer, int stack, const at::Tensor& x, at::Tensor* memory) const {
+  const models::LayerShape& shape = student_.shape.layers[layer];
+  at::Tensor all;
+  for (int64_t first = 0; first < x.size(0); first += kInnerRows) {
+    const int64_t end = std::min(x.size(0), first + kInnerRows);
+    const at::Tensor part = SecondInput(student_, layer, stack, shape, x.slice(0, first, end));
+    if (!all.defined()) {
+      const int64_t size = x.size(0) * part.size(1);
+      if (!memory->defined() || memory->numel() < size) *memory = at::empty({size});
+      all = memory->slice(0, 0, size).view({x.size(0), part.size(1)});
+    }
+    all.slice(0, first, end).copy_(part);
+  }
+  return all;
 }
 
 void Walker::EmbeddingBlock() {
   auto view = [&](const Rows& rows, const std::vector<Target>& targets) {
     View view{PackedEmbeddingSum(student_, rows), {}, {}, &targets[0]};
-    if (student_.shape.trigram > 0) {
-      view.input = PackedEmbeddingInput(student_, rows);
-      view.residual = view.residual - models::Linear(student_, "embedding.project", view.input);
+    if (student_.shape.projected() > 0) {
+      at::Tensor input = PackedEmbeddingInput(student_, rows);
+      view.residual = view.residual - models::Linear(student_, "embedding.project", input);
+      view.input = Centred(input);
     }
     return view;
   };
@@ -198,29 +257,28 @@ void Walker::EmbeddingBlock() {
 
 void Walker::AttentionBlock(int layer) {
   std::string name = "layer." + std::to_string(layer) + ".attention";
-  View fit{fit_, PackedContext(student_, layer, input_.record.fit, fit_), {}, &Goal(input_.fit, layer, true)};
-  View held_out;
-  if (input_.what == Refit::kAll) {
-    held_out = {held_out_,
-                PackedContext(student_, layer, input_.record.held_out, held_out_),
-                {},
-                &Goal(input_.held_out, layer, true)};
-  }
+  auto view = [&](const Rows& rows, const at::Tensor& x, const std::vector<Target>& targets) {
+    return View{x, Centred(PackedContext(student_, layer, rows, x)), {}, &Goal(targets, layer, true)};
+  };
+  View fit, held_out;
+  if (input_.what != Refit::kNothing) fit = view(input_.record.fit, fit_, input_.fit);
+  if (input_.what != Refit::kNormsOnly) held_out = view(input_.record.held_out, held_out_, input_.held_out);
   const bool repeats = Repeats(input_.layer_map, layer);
-  Fit({name, name + ".out", name + ".norm", !repeats, repeats}, fit, held_out);
+  Fit({name, name + ".out", name + ".norm", repeats, repeats}, fit, held_out);
 }
 
 void Walker::FeedForwardBlock(int layer, int stack) {
   std::string name = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
-  const models::LayerShape& shape = student_.shape.layers[layer];
-  auto view = [&](const at::Tensor& x, const std::vector<Target>& targets) {
-    return View{x, SecondInput(student_, layer, stack, shape, x),
-                OutputPath(student_, layer, stack, shape, x), &Goal(targets, layer, false)};
+  auto view = [&](const at::Tensor& x, const std::vector<Target>& targets, at::Tensor* memory) {
+    return View{x, Centred(Inner(layer, stack, x, memory)),
+                OutputPath(student_, layer, stack, student_.shape.layers[layer], x),
+                &Goal(targets, layer, false)};
   };
-  View held_out;
-  if (input_.what == Refit::kAll) held_out = view(held_out_, input_.held_out);
-  const bool sum = stack == 0 && !Repeats(input_.layer_map, layer);
-  Fit({name, name + ".down", name + ".norm", sum, true}, view(fit_, input_.fit), held_out);
+  View fit, held_out;
+  if (input_.what != Refit::kNothing) fit = view(fit_, input_.fit, &fit_memory_);
+  if (input_.what != Refit::kNormsOnly) held_out = view(held_out_, input_.held_out, &held_out_memory_);
+  const bool further = stack > 0 || Repeats(input_.layer_map, layer);
+  Fit({name, name + ".down", name + ".norm", further, true}, fit, held_out);
 }
 
 std::vector<BlockFit> Walker::Walk() {

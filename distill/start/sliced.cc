@@ -3,11 +3,15 @@
 #include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
+#include <cmath>
+#include <cstdio>
 #include <map>
 #include <mutex>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "distill/objective.h"
+#include "distill/start/cross_validation.h"
 #include "distill/start/parts.h"
 #include "proto/study.pb.h"
 
@@ -15,6 +19,9 @@ namespace thimble::distill {
 namespace {
 
 constexpr char kWhere[] = "sliced start";
+constexpr int64_t kEnoughTokens = 4000;  // below it regressions see fewer tokens than ten an unknown
+constexpr int64_t kMostTokens = 24576;   // of those that cross-validation chooses from
+constexpr double kUsualRidge = 0.01;     // of the refit whose regressions it looks at
 
 // The work here is float32 whatever precision the caller trains in.
 struct PlainMode {
@@ -25,9 +32,11 @@ struct PlainMode {
 };
 
 void CheckTeacher(const models::Shape& teacher) {
-  if (teacher.trigram > 0) {
-    throw BadRequest(kWhere, "the teacher has a trigram embedding", "",
-                     "a teacher with a plain embedding, as BERT's");
+  if (teacher.projected() > 0) {
+    throw BadRequest(kWhere,
+                     std::string("the teacher has a ") + (teacher.trigram > 0 ? "trigram" : "factorised") +
+                         " embedding",
+                     "", "a teacher with a plain embedding, as BERT's");
   }
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
@@ -67,7 +76,8 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
   std::vector<std::string> names;
   if (student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
-  if (student.trigram > std::min(student.hidden, teacher.hidden)) names.push_back("embedding.token");
+  if (student.projected() > 0 && student.embedding_width() > std::min(student.hidden, teacher.hidden))
+    names.push_back("embedding.token");
   int taken = 0;
   for (size_t l = 0; l < student.layers.size(); ++l) {
     std::string layer = "layer." + std::to_string(l);
@@ -95,9 +105,12 @@ struct SlicedStart::Impl {
   };
 
   models::Model teacher;  // shares the caller's tensors
-  TeacherRecord record;
-  double ridge = 0;
+  std::vector<models::Batch> fit;  // kept while the number of tokens is not chosen
+  proto::Sliced options;
   std::vector<int> chosen_layers;
+  mutable TeacherRecord record;
+  mutable double ridge = 0;
+  mutable std::once_flag chosen;
   mutable std::mutex mutex;
   mutable std::map<int, std::unique_ptr<const Projection>> projections;  // by width; entries stay
 
@@ -112,10 +125,49 @@ struct SlicedStart::Impl {
     return *projection;
   }
 
-  std::vector<BlockFit> Refit(models::Model* student, distill::Refit what) const {
+  std::vector<BlockFit> Refit(models::Model* student, distill::Refit what,
+                              CrossValidation* cross_validation = nullptr) const {
     const Projection& projection = Project(student->shape.hidden);
     std::vector<int> layer_map = TeacherLayers(student->shape);
-    return RefitBlocks({record, projection.fit, projection.held_out, layer_map, ridge, what}, student);
+    return RefitBlocks({record, projection.fit, projection.held_out, layer_map,
+                        cross_validation ? kUsualRidge : ridge, what, options.goal(), cross_validation},
+                       student);
+  }
+
+  // Ridge and tokens, if they are to be chosen: by the regressions of a refit of `student`.
+  void Choose(const models::Model& student) const {
+    if (options.ridge() > 0 && options.tokens() > 0) return;
+    std::call_once(chosen, [&] {
+      CrossValidation cross_validation(record.fit);
+      models::Model copy = student;
+      copy.weights = student.weights.Clone();
+      Refit(&copy, Refit::kAll, &cross_validation);
+      if (cross_validation.empty()) {  // no variance, or no linear of a plain block
+        if (options.ridge() == 0) ridge = kUsualRidge;
+        return;
+      }
+      if (options.ridge() == 0) ridge = cross_validation.Ridge();
+      std::string unexplained;
+      for (const double each : CrossValidation::kRidges) {
+        char text[64];
+        std::snprintf(text, sizeof text, "%s%g at %g", unexplained.empty() ? "" : ", ",
+                      std::round(1e4 * cross_validation.Unexplained(each)) / 1e4, each);
+        unexplained += text;
+      }
+      const int64_t had = record.fit.tokens;
+      if (options.tokens() == 0) {
+        const int64_t tokens = cross_validation.Tokens(ridge);
+        if (tokens < had) {
+          std::lock_guard<std::mutex> lock(mutex);
+          Resample(teacher, fit, tokens, &record);
+          projections.clear();
+        }
+      }
+      char text[128];
+      std::snprintf(text, sizeof text, "sliced start: ridge %g on %lld of %lld tokens by cross-validation (unexplained ",
+                    ridge, static_cast<long long>(record.fit.tokens), static_cast<long long>(had));
+      Say(text + unexplained + ")");
+    });
   }
 
   std::vector<int> TeacherLayers(const models::Shape& student) const {
@@ -134,9 +186,14 @@ SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models:
   CheckTeacher(teacher.shape);
   PlainMode mode;
   impl_->teacher = teacher;
+  impl_->options = options;
   impl_->ridge = options.ridge();
   impl_->chosen_layers = std::move(layer_map);
-  impl_->record = Record(teacher, fit, held_out);
+  if (options.tokens() == 0) impl_->fit = fit;
+  impl_->record = Record(teacher, fit, held_out, options.tokens() > 0 ? options.tokens() : kMostTokens);
+  if (options.refit() && impl_->record.fit.tokens < kEnoughTokens)
+    Warn("the sliced start's sample has only " + std::to_string(impl_->record.fit.tokens) +
+         " tokens: refits are judged on too little to be trusted; give it more rows");
 }
 
 SlicedStart::~SlicedStart() = default;
@@ -149,9 +206,10 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
   std::vector<int> layer_map = impl_->TeacherLayers(shape);
   Random random(seed);
   models::Model student = models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random);
-  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map, &student,
-             random.Fork("unused"));
+  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map,
+             impl_->options.weigh_scores(), &student, random.Fork("unused"));
   impl_->Refit(&student, Refit::kNormsOnly);
+  impl_->Choose(student);
   return student;
 }
 
@@ -160,12 +218,31 @@ models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const pr
   PlainMode mode;
   models::Model student = models::CopyCandidate(supernet, candidate);
   CheckStudent(student.shape, impl_->teacher);
-  std::vector<BlockFit> blocks = impl_->Refit(&student, Refit::kAll);
+  impl_->Choose(student);
+  std::vector<BlockFit> blocks =
+      impl_->Refit(&student, impl_->options.refit() ? Refit::kAll : Refit::kNothing);
   if (report) {
     *report = {std::move(blocks), Initialised(student.shape, supernet.shape, impl_->teacher.shape,
                                               impl_->TeacherLayers(student.shape))};
   }
   return student;
+}
+
+std::vector<CapturedVariance> SlicedStart::Captured(int width) const {
+  PlainMode mode;
+  const TeacherRecord& record = impl_->record;
+  const int64_t kept = std::min<int64_t>(width, record.directions.size(0));
+  const at::Tensor shared = record.directions.slice(0, 0, kept);
+  std::vector<CapturedVariance> captured;
+  for (size_t norm = 0; norm < record.states.size(); ++norm) {
+    const at::Tensor& covariance = record.states[norm].covariance;
+    const double all = covariance.diagonal().sum().item<double>();
+    std::string name = "embedding";
+    if (norm > 0) name = "layer." + std::to_string((norm - 1) / 2) + (norm % 2 ? ".attention" : ".ffn");
+    captured.push_back({name, (shared.matmul(covariance) * shared).sum().item<double>() / all,
+                        at::linalg_eigvalsh(covariance).slice(0, -kept).sum().item<double>() / all});
+  }
+  return captured;
 }
 
 }  // namespace thimble::distill

@@ -29,6 +29,13 @@ struct BlockFit {
                      // "sum", "state", "lift"
 };
 
+// Shares of a teacher state's variance that a student of some width can hold.
+struct CapturedVariance {
+  std::string state;  // "embedding", "layer.3.attention", "layer.3.ffn"
+  double shared = 0;  // in the directions that all states share, those of the sliced start
+  double own = 0;     // in the state's own principal directions
+};
+
 struct SlicedReport {
   std::vector<BlockFit> blocks;
   std::vector<std::string>
@@ -37,7 +44,9 @@ struct SlicedReport {
 
 class SlicedStart {
  public:
-  // Runs the teacher over the sample (real tokens only are used). CHECK: at least one batch in each list.
+  // Runs the teacher over the sample (real tokens only are used); warns if it is too small for regressions.
+  // CHECK: at least one batch in each list. A ridge or token count of 0 is chosen by cross-validation when the
+  // first supernet (or candidate) is made, with that student, for all that follow.
   // `layer_map`: teacher layer (from 1) of each student layer; empty: evenly spread, whatever the two depths.
   SlicedStart(const models::Model& teacher, const std::vector<models::Batch>& fit,
               const std::vector<models::Batch>& held_out, const proto::Sliced& options,
@@ -48,10 +57,13 @@ class SlicedStart {
   // depths. The result has the teacher's pooler units, its head, and fit_dense.
   models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed) const;
 
-  // The crop of `supernet` to `candidate`, refitted block by block. A refit that does not raise the
-  // held-out R2 of its block is refused.
+  // The crop of `supernet` to `candidate`, refitted block by block unless the options say no. A refit that
+  // does not raise the held-out R2 of its block is refused.
   models::Model MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                               SlicedReport* report = nullptr) const;
+
+  // Of each LayerNorm's output on the fit rows, for a student of that width.
+  std::vector<CapturedVariance> Captured(int width) const;
 
  private:
   struct Impl;

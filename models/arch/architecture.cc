@@ -44,6 +44,8 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   shape.pooler = architecture.pooler() > 0 ? architecture.pooler() : shape.hidden;
   shape.layer_norm_epsilon = architecture.layer_norm_epsilon();
   if (architecture.embedding().has_trigram()) shape.trigram = architecture.embedding().trigram().width();
+  if (architecture.embedding().has_factorised())
+    shape.factorised = architecture.embedding().factorised().width();
   if (shape.heads <= 0 || shape.hidden <= 0 || shape.hidden % shape.heads != 0)
     throw BadRequest(where + ".heads", "the heads must divide the hidden width",
                      std::to_string(shape.heads) + " heads, hidden " + std::to_string(shape.hidden));

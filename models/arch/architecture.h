@@ -21,11 +21,14 @@ struct Shape {
   int vocabulary = 0, positions = 0, segments = 0;
   int hidden = 0, heads = 0, ffn_hidden = 0, pooler = 0;
   double layer_norm_epsilon = 0;
-  int trigram = 0;  // width of the trigram embedding's token table; 0: plain embedding
+  int trigram = 0;     // width of the trigram embedding's token table; 0: another embedding
+  int factorised = 0;  // likewise of the factorised one; both 0: plain embedding
   std::vector<LayerShape> layers;
 
   int head_width() const { return hidden / heads; }
-  int embedding_width() const { return trigram > 0 ? trigram : hidden; }
+  // Inputs of the linear from a narrow token table to the hidden width; 0: there is none.
+  int projected() const { return trigram > 0 ? 3 * trigram : factorised; }
+  int embedding_width() const { return trigram > 0 ? trigram : factorised > 0 ? factorised : hidden; }
 };
 
 // Error (with `where`) if heads do not divide hidden, a ratio is not "1" or "1/N", an expression is invalid

@@ -26,7 +26,7 @@ int64_t PaperParameters(const Shape& shape, int teacher_hidden) {
 
 int64_t EmbeddingParameters(const Shape& shape) {
   const int64_t hidden = shape.hidden;
-  const int64_t projection = shape.trigram > 0 ? Linear(3 * static_cast<int64_t>(shape.trigram), hidden) : 0;
+  const int64_t projection = shape.projected() > 0 ? Linear(shape.projected(), hidden) : 0;
   return static_cast<int64_t>(shape.vocabulary) * shape.embedding_width() + projection +
          (shape.positions + static_cast<int64_t>(shape.segments)) * hidden + 2 * hidden;
 }
@@ -41,7 +41,7 @@ int64_t FeedForwardParameters(int hidden, int width, int stacks) {
 
 int64_t MultiplyAdds(const Shape& shape, int length) {
   const int64_t hidden = shape.hidden;
-  int64_t total = length * 3 * static_cast<int64_t>(shape.trigram) * hidden;
+  int64_t total = length * static_cast<int64_t>(shape.projected()) * hidden;
   for (const LayerShape& layer : shape.layers)
     total += length * (4 * hidden * hidden + 2 * length * hidden + layer.stacks * 2 * hidden * layer.width);
   return total;

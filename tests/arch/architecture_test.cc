@@ -38,9 +38,21 @@ TEST(ArchitectureTest, ResolvesDefaults) {
   EXPECT_EQ(shape.embedding_width(), 128);
   EXPECT_EQ(shape.head_width(), 45);
   EXPECT_EQ(shape.vocabulary, 30522);
+  EXPECT_EQ(shape.projected(), 3 * 128);
   ASSERT_EQ(shape.layers.size(), 1u);
   EXPECT_EQ(shape.layers[0].width, 270);
   EXPECT_EQ(shape.layers[0].stacks, 2);
+}
+
+TEST(ArchitectureTest, FactorisedEmbedding) {
+  proto::Architecture architecture = Small();
+  architecture.mutable_embedding()->mutable_factorised();
+  const Shape shape = Resolve(architecture);
+  EXPECT_EQ(shape.trigram, 0);
+  EXPECT_EQ(shape.factorised, 128);
+  EXPECT_EQ(shape.embedding_width(), 128);
+  EXPECT_EQ(shape.projected(), 128);
+  EXPECT_NE(ArchitectureHash(architecture), ArchitectureHash(Small()));
 }
 
 TEST(ArchitectureTest, RatioWidthRoundsDownAndHasOneSpelling) {

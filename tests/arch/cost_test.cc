@@ -59,6 +59,13 @@ TEST(CostTest, EfficientBertTiny) {
   EXPECT_NEAR(Gflops(shape), 1.42, 0.005);
 }
 
+TEST(CostTest, FactorisedEmbedding) {
+  const Shape shape = Resolve(Build("hidden: 360 heads: 12 embedding { factorised {} }", Bert(1)));
+  EXPECT_EQ(EmbeddingParameters(shape), 30522 * 128 + 128 * 360 + 360 + 514 * 360 + 2 * 360);
+  const Shape plain = Resolve(Build("hidden: 360 heads: 12 embedding { plain {} }", Bert(1)));
+  EXPECT_EQ(MultiplyAdds(shape, 10) - MultiplyAdds(plain, 10), 10 * 128 * 360);
+}
+
 TEST(CostTest, EfficientBertPlusPlusBothReadings) {
   std::vector<Block> doubled;
   for (const Block& block : kEfficientBert) doubled.insert(doubled.end(), {block, block});

@@ -485,16 +485,14 @@ class Walker:
             name = f"layer.{l}.attention"
             inputs = [sample.by_row(lambda x: s.context(l, x), x) for sample, x in zip(samples, self.x)]
             self.block(name, name + ".out", name + ".norm", 2 * source + (2 if again else 1),
-                       ["state", "lift"] if again else ["sum"], self.x, inputs)
+                       ["state", "lift"] if again else ["sum"], self.x, inputs, further=again)
             for stack in range(s.stacks):
                 name = f"layer.{l}.ffn.{stack}"
-                further = stack > 0 or again
-                self.block(name, name + ".down", name + ".norm", 2 * source + 2,
-                           (["state", "lift"] if further else ["sum", "state", "lift"]), self.x,
-                           [s.inner(l, stack, x) for x in self.x])
+                self.block(name, name + ".down", name + ".norm", 2 * source + 2, ["state", "lift"], self.x,
+                           [s.inner(l, stack, x) for x in self.x], further=stack > 0 or again)
         return self.report
 
-    def block(self, name, linear, norm, goal, goals, x, inputs):
+    def block(self, name, linear, norm, goal, goals, x, inputs, further=False):
         w = self.s.w
         fit, held_out = (Goals(sample, goal, self.p) for sample in (self.start.fit, self.start.held_out))
         sliced = (w[linear + ".weight"], w[linear + ".bias"]) if linear else None
@@ -509,7 +507,7 @@ class Walker:
                     "r2": 1 - ((y[1] - held_out.state)**2).sum() / held_out.variance}
 
         if not self.candidate:
-            lifted = sliced if "sum" in goals or not goals else (sliced[0], sliced[1] + fit.lift())
+            lifted = (sliced[0], sliced[1] + fit.lift()) if further else sliced
             best = tried(lifted)
         else:
             trials = {"sliced": tried(sliced, (w[norm + ".weight"], w[norm + ".bias"])), "norm": tried(sliced)}

@@ -25,6 +25,8 @@ inline std::string LayerText(const std::string& expression, int stacks = 1, cons
 constexpr char kGeluBlock[] = "linear(gelu(linear(x,wb1)),wb2)";
 constexpr char kTrigram[] =
     "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { trigram { width: 5 } }";
+constexpr char kFactorised[] =
+    "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { factorised { width: 5 } }";
 constexpr char kPlain[] = "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} }";
 
 // Random tokens from 1 on, the second half of each row in segment 1, zeros behind a row's length up to

@@ -43,8 +43,8 @@ std::string Supernet(const std::string& head, int ffn) {
 
 TEST(ModelTest, CountedParametersEqualTheFormulas) {
   Random random(3);
-  for (int i = 0; i < 8; ++i) {
-    const char* head = i % 2 ? kPlain : kTrigram;
+  for (int i = 0; i < 9; ++i) {
+    const char* head = i % 3 == 0 ? kTrigram : i % 3 == 1 ? kPlain : kFactorised;
     const Model model =
         MakeModel(Architecture(RandomArchitecture(head, i < 4 ? 12 : 31, &random)), 3, 20, random);
     int64_t pooler_and_head = 0;
@@ -75,7 +75,7 @@ TEST(ModelTest, InitialValues) {
 
 // A row's results must not depend on how far the other rows of its batch reach.
 TEST(ModelTest, PaddingDoesNotChangeARow) {
-  for (const char* head : {kTrigram, kPlain}) {
+  for (const char* head : {kTrigram, kFactorised, kPlain}) {
     const Model model = ShakenModel(std::string(head) + LayerText(kGeluBlock, 2, "1/2") +
                                     LayerText("add(x,linear(relu(linear(x,wb1)),wb2))"));
     for (const bool scores : {false, true}) {
@@ -109,6 +109,19 @@ TEST(ModelTest, TrigramIsNextCurrentPreviousWithZerosAtTheEnds) {
   EXPECT_TRUE(at::equal(input[1][4], at::cat({zero, token(1, 4), token(1, 3)})));  // the tensor ends
 }
 
+TEST(ModelTest, AFactorisedEmbeddingIsTheProductOfItsFactors) {
+  const Model model = ShakenModel(std::string(kFactorised) + LayerText(kGeluBlock));
+  const at::Tensor bias = model.weights.at("embedding.project.bias");
+  Model plain = ShakenModel(std::string(kPlain) + LayerText(kGeluBlock));
+  for (const auto& [name, tensor] : plain.weights)
+    if (name != "embedding.token") plain.weights.at(name) = model.weights.at(name);
+  plain.weights.at("embedding.token") =
+      at::linear(model.weights.at("embedding.token"), model.weights.at("embedding.project.weight"), bias);
+  const Batch batch = MakeBatch({3, 8});
+  EXPECT_LT(Difference(Forward(model, batch).logits, Forward(plain, batch).logits), 1e-4);
+  EXPECT_EQ(EmbeddingInput(model, batch).sizes(), at::IntArrayRef({2, 8, 5}));
+}
+
 TEST(ModelTest, ScoresAndTheFusedAttentionAgree) {
   const Model model = ShakenModel(std::string(kTrigram) + LayerText(kGeluBlock) + LayerText(kGeluBlock));
   const Batch batch = MakeBatch({4, 11, 20});
@@ -124,7 +137,7 @@ TEST(ModelTest, ScoresAndTheFusedAttentionAgree) {
 TEST(ModelTest, CandidateViewEqualsItsCopy) {
   Random random(11);
   for (int i = 0; i < 12; ++i) {
-    const char* head = i % 2 ? kPlain : kTrigram;
+    const char* head = i % 2 ? kPlain : i % 4 ? kFactorised : kTrigram;
     const int ffn = i % 3 ? 12 : 31;
     const Model supernet = ShakenModel(Supernet(head, ffn), 3, 20);
     const proto::Architecture architecture = Architecture(RandomArchitecture(head, ffn, &random));

@@ -97,9 +97,8 @@ TEST(PretrainedTest, PlainBertRoundTrip) {
   }
 }
 
-TEST(PretrainedTest, StudentRoundTrip) {
-  const std::string text = std::string(kTrigram) +
-                           LayerText("max(x,linear(gelu(linear(x,wb1)),wb2))", 3, "1/2") +
+void ExpectStudentRoundTrip(const std::string& embedding) {
+  const std::string text = embedding + LayerText("max(x,linear(gelu(linear(x,wb1)),wb2))", 3, "1/2") +
                            LayerText("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/3");
   for (const int classes : {3, 0}) {
     const std::string directory = FreshDirectory("student");
@@ -116,6 +115,10 @@ TEST(PretrainedTest, StudentRoundTrip) {
   }
 }
 
+TEST(PretrainedTest, StudentRoundTrip) {
+  for (const char* embedding : {kTrigram, kFactorised}) ExpectStudentRoundTrip(embedding);
+}
+
 TEST(PretrainedTest, WhatIsAPlainBert) {
   const std::string erf = "linear(gelu_erf(linear(x,wb1)),wb2)";
   auto plain = [](const std::string& text) {
@@ -127,6 +130,7 @@ TEST(PretrainedTest, WhatIsAPlainBert) {
   EXPECT_FALSE(plain(kPlain + LayerText(erf) + LayerText(kGeluBlock)));
   EXPECT_FALSE(plain(kPlain + LayerText("linear(swish(linear(x,wb1)),wb2)")));
   EXPECT_FALSE(plain(kTrigram + LayerText(erf)));
+  EXPECT_FALSE(plain(kFactorised + LayerText(erf)));
   EXPECT_FALSE(plain(kPlain + std::string(" pooler: 7") + LayerText(erf)));
 }
 

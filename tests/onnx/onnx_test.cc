@@ -23,7 +23,7 @@ using testing::HasSubstr;
 
 struct Case {
   std::string name;
-  std::string embedding;            // PlainEmbedding or TrigramEmbedding, as text
+  std::string embedding;            // of Embedding, as text
   std::vector<std::string> layers;  // FeedForward as text
   int classes = 0;
 };
@@ -33,7 +33,8 @@ std::string Ffn(const std::string& expression, int stacks = 1, const std::string
   return "expression: '" + expression + "' stacks: " + std::to_string(stacks) + " ratio: '" + ratio + "'";
 }
 
-const char kPlain[] = "plain {}", kTrigram[] = "trigram { width: 5 }";
+const char kPlain[] = "plain {}", kTrigram[] = "trigram { width: 5 }",
+           kFactorised[] = "factorised { width: 5 }";
 const char kBertFfn[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
 
 std::vector<Case> Cases() {
@@ -42,6 +43,7 @@ std::vector<Case> Cases() {
       {"bert_without_head", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 0},
       {"trigram", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2), Ffn(kBertFfn, 3, "1/2")}, 2},
       {"trigram_without_head", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 3)}, 0},
+      {"factorised", kFactorised, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2), Ffn(kBertFfn)}, 2},
       {"cut_add", kPlain, {Ffn("linear(add(x,tanh(linear(x,wb1))),wb2)", 2, "1/2")}, 2},
       {"cut_mul", kTrigram, {Ffn("linear(mul(sigmoid(linear(x,wb1)),x),wb2)", 1, "1/2")}, 2},
       {"cut_max", kPlain, {Ffn("linear(max(linear(x,wb1),swish(x)),wb2)", 1, "1/3")}, 1},

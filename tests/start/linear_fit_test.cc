@@ -61,7 +61,7 @@ TEST_P(EveryExpression, FitComesNearPlantedWeights) {
   at::Tensor planted = 0.5 * Normal({8, 8}, 4), bias = 0.3 * Normal({8}, 5);
   at::Tensor y = path.Apply(at::linear(a, planted, bias));
   LinearWeights zero{at::zeros({8, 8}), at::zeros({8})};
-  LinearWeights fitted = LinearFit(a, 1e-6).Solve(path, y, zero);
+  LinearWeights fitted = LinearFit(Centred(a.clone()), 1e-6).Solve(path, y, zero);
   auto error = [&](const LinearWeights& w) {
     at::Tensor e = y - path.Apply(at::linear(a, w.weight, w.bias));
     return (e * e).sum().item<double>();
@@ -72,7 +72,7 @@ TEST_P(EveryExpression, FitComesNearPlantedWeights) {
 
 TEST(LinearFitTest, AffineSolutionIsThatOfTheNormalEquations) {
   at::Tensor a = Normal({50, 6}, 1) + 2, y = Normal({50, 3}, 2) - 1, sliced = Normal({3, 6}, 3);
-  LinearWeights fitted = LinearFit(a, 0.1).Solve({}, y, {sliced, at::zeros({3})});
+  LinearWeights fitted = LinearFit(Centred(a.clone()), 0.1).Solve({}, y, {sliced, at::zeros({3})});
   at::Tensor c = (a - a.mean(0)).to(at::kDouble), target = (y - y.mean(0)).to(at::kDouble);
   at::Tensor gram = c.t().matmul(c), w0 = sliced.t().to(at::kDouble);
   double lambda = 0.1 * gram.diagonal().mean().item<double>();
@@ -83,15 +83,31 @@ TEST(LinearFitTest, AffineSolutionIsThatOfTheNormalEquations) {
   EXPECT_LT((bias - fitted.bias).abs().max().item<double>(), 1e-5);
 }
 
+TEST(LinearFitTest, GramMatrixOfManyBlocksAndRows) {
+  at::Tensor x = Normal({5000, 401}, 1), wide = x.to(at::kDouble);
+  EXPECT_LT((Gram(x) - wide.t().matmul(wide)).abs().max().item<double>(), 5e-3);
+  EXPECT_LT((ColumnSums(x) - wide.sum(0)).abs().max().item<double>(), 1e-4);
+  EXPECT_LT((ColumnSums(x.slice(0, 0, 3)) - wide.slice(0, 0, 3).sum(0)).abs().max().item<double>(), 1e-6);
+}
+
+TEST(LinearFitTest, CentredInputGivesTheLinearsValue) {
+  at::Tensor a = Normal({50, 6}, 1) + 2, weight = Normal({3, 6}, 3), bias = Normal({3, 1}, 4).squeeze(1);
+  const Centred centred(a.clone());
+  EXPECT_LT(centred.x.mean(0).abs().max().item<double>(), 1e-6);
+  const at::Tensor expected = at::linear(a, weight, bias);
+  EXPECT_LT((centred.Apply({weight, bias}) - expected).abs().max().item<double>(), 1e-5);
+  EXPECT_LT((centred.Every(7).Apply({weight, bias}) - expected.slice(0, 0, 50, 7)).abs().max().item<double>(), 1e-5);
+}
+
 TEST(LinearFitTest, StrongRidgeKeepsTheSlicedWeights) {
   at::Tensor a = Normal({50, 6}, 1), sliced = Normal({3, 6}, 3);
-  LinearWeights fitted = LinearFit(a, 1e7).Solve({}, Normal({50, 3}, 2), {sliced, at::zeros({3})});
+  LinearWeights fitted = LinearFit(Centred(a.clone()), 1e7).Solve({}, Normal({50, 3}, 2), {sliced, at::zeros({3})});
   EXPECT_LT((fitted.weight - sliced).abs().max().item<double>(), 1e-5);
 }
 
 TEST(LinearFitTest, ConstantInputFitsTheBiasAlone) {
   at::Tensor a = at::ones({4, 6}), y = Normal({4, 3}, 2), sliced = Normal({3, 6}, 3);
-  LinearWeights fitted = LinearFit(a, 0.01).Solve({}, y, {sliced, at::zeros({3})});
+  LinearWeights fitted = LinearFit(Centred(a.clone()), 0.01).Solve({}, y, {sliced, at::zeros({3})});
   EXPECT_TRUE(fitted.weight.equal(sliced));
   EXPECT_LT((at::linear(a, fitted.weight, fitted.bias).mean(0) - y.mean(0)).abs().max().item<double>(), 1e-5);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 
 #include "base/config.h"
@@ -55,9 +56,11 @@ proto::Architecture Student(int ffn_hidden, int stacks, const std::string& expre
 template <typename Call>
 auto Timed(const char* what, Call call) {
   auto start = std::chrono::steady_clock::now();
+  const std::clock_t cpu = std::clock();
   auto result = call();
-  std::printf("%-12s %6.2f s\n", what,
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  std::printf("%-12s %6.2f s, %6.2f s of a core\n", what,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+              static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
   return result;
 }
 

@@ -1,4 +1,4 @@
-// thimble describe my-study | FILE | optimizer came | loss | task | ...
+// thimble describe my-study | FILE | MODEL | optimizer came | loss | task | ...
 #include <google/protobuf/descriptor.h>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +15,7 @@
 #include "search/space.h"
 #include "tools/common.h"
 #include "tools/report.h"
+#include "tools/sliced_report.h"
 
 namespace thimble::tools {
 namespace {
@@ -114,6 +115,21 @@ void DescribeStudy(const StudyFile& file) {
   }
 }
 
+void DescribeModel(const std::string& directory) {
+  const auto loaded = models::LoadPretrained(directory);
+  const auto& shape = loaded.model.shape;
+  std::printf("model %s: %d layers, hidden %d, %d heads, %s embedding", directory.c_str(), static_cast<int>(shape.layers.size()),
+              shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");
+  if (loaded.model.classes > 0) std::printf(", head of %d", loaded.model.classes);
+  std::printf("; %s deployed parameters, %s multiply-adds at length 128\n",
+              Millions(models::DeployedParameters(shape, loaded.model.classes)).c_str(),
+              Millions(models::MultiplyAdds(shape, 128)).c_str());
+  for (size_t i = 0; i < shape.layers.size(); ++i)
+    std::printf("  layer %zu: %d x %d  %s\n", i, shape.layers[i].stacks, shape.layers[i].width,
+                shape.layers[i].expression.ToString().c_str());
+  std::fputs(SlicedRecordText(directory).c_str(), stdout);
+}
+
 void Run(const Request& request) {
   if (Topics().count(request.what[0]) > 0 && !std::filesystem::exists(request.what[0])) {
     DescribeTopic(request.what);
@@ -122,20 +138,25 @@ void Run(const Request& request) {
   if (!std::filesystem::exists(request.what[0])) {
     std::string names;
     for (const auto& [name, unused] : Topics()) names += (names.empty() ? "" : ", ") + name;
-    throw BadRequest("describe", "neither a study nor a topic", request.what[0], "a study directory or file, or " + names);
+    throw BadRequest("describe", "neither a study, a model nor a topic", request.what[0], "a study directory or file, a model's directory, or " + names);
+  }
+  // An exported student holds a copy of its study's file, a study no config.json.
+  if (std::filesystem::exists(request.what[0] + "/config.json")) {
+    DescribeModel(request.what[0]);
+    return;
   }
   DescribeStudy(LoadStudy(request.what[0], request));
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("what", request->what, "study directory or file; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
+  app.add_option("what", request->what, "study directory or file, or a model's directory; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
   app.add_option("--set", request->set, "override a field of the study: path=value");
   return [request] { Run(*request); };
 }
 
 }  // namespace
 
-CommandEntry describe_command() { return {"describe", "What a study will do, or what a component accepts", Add}; }
+CommandEntry describe_command() { return {"describe", "What a study will do, how a student was cut, or what a component accepts", Add}; }
 
 }  // namespace thimble::tools

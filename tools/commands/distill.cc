@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
+#include "tools/sliced_report.h"
 #include "tools/training.h"
 #include "train/batch.h"
 
@@ -15,32 +16,37 @@ namespace thimble::tools {
 namespace {
 
 struct Request : Options {
-  std::string teacher, architecture, task, data, out, recipe;
+  std::string teacher, architecture, task, data, out, recipe, text;
   int rows = 0;
   double epochs = -1;
   bool random_start = false;
 };
 
 models::Model Start(const Request& request, const models::Pretrained& teacher, const proto::Architecture& architecture,
-                    const data::Dataset& data, const proto::Recipe& recipe) {
+                    const data::Dataset& data, const proto::Recipe& recipe, const proto::Sliced& options,
+                    int threads, SlicedRecord* record) {
   const uint64_t seed = recipe.seed();
   if (request.random_start)
     return models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden, Random(seed).Fork("student"));
-  proto::Sliced options;
-  const size_t rows = data.examples.size();
-  const size_t held = std::min<size_t>(options.validate_rows(), std::max<size_t>(1, rows / 5));
-  const size_t fit = std::min<size_t>(options.rows(), rows - held);
-  if (fit == 0) throw BadRequest(request.data, "the sliced start needs at least two training rows", std::to_string(rows));
-  const distill::SlicedStart start(teacher.model, train::MakeBatches(data.Slice(0, fit), 32),
-                                   train::MakeBatches(data.Slice(rows - held, rows), 32), options,
+  // The rows that `thimble slice` would take.
+  const auto sample =
+      request.text.empty()
+          ? data.Slice(0, std::min<size_t>(options.rows(), data.examples.size()))
+          : data::TokenizeText(Glob(request.text), options.rows(), data::WordPiece(request.teacher),
+                               recipe.batching().max_length(), threads);
+  const auto split = SplitSample(sample, options);
+  const distill::SlicedStart start(teacher.model, split.fit, split.held_out, options,
                                    {recipe.objective().layer_map().begin(), recipe.objective().layer_map().end()});
-  distill::SlicedReport report;
-  auto student = start.MakeCandidate(start.MakeSupernet(architecture, seed), architecture, &report);
-  for (const auto& name : report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
+  record->options = options;
+  record->rows = split.rows;
+  record->held_out_rows = split.held_out_rows;
+  auto student = start.MakeCandidate(start.MakeSupernet(architecture, seed), architecture, &record->report);
+  for (const auto& name : record->report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
   return student;
 }
 
-void Run(const Request& request) {
+void Run(Request request) {
+  const auto sliced = TakeSliced(&request);
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.out, request.force);
@@ -65,7 +71,9 @@ void Run(const Request& request) {
     Say("all is well: " + Millions(models::DeployedParameters(shape, classes)) + " parameters");
     return;
   }
-  auto student = Start(request, teacher, architecture, train_data, recipe);
+  SlicedRecord record;
+  auto student =
+      Start(request, teacher, architecture, train_data, recipe, sliced, deployment.threads(), &record);
   TrainAndExport({.what = "distilling",
                   .member = "student",
                   .task = task,
@@ -80,7 +88,8 @@ void Run(const Request& request) {
                   .lineage = {.teacher = request.teacher, .task = task.name,
                               .how = "Distilled for " + std::to_string(recipe.epochs()) + " epochs from " +
                                      (request.random_start ? "random weights."
-                                                           : "the teacher's own weights, rotated, cut and refitted.")}});
+                                                           : "the teacher's own weights, rotated, cut and refitted.")},
+                  .write_more = [&](const std::string& directory) { WriteSlicedRecord(record, directory); }});
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -94,6 +103,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--epochs", request->epochs, "passes over the training rows; 0: only the sliced start")->check(CLI::NonNegativeNumber);
   app.add_flag("--random-start", request->random_start, "start from random weights instead of the teacher's");
+  app.add_option("--text", request->text, "plain text for the sliced start instead of training rows, e.g. 'text/*.txt'");
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());

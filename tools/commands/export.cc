@@ -13,6 +13,7 @@
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
+#include "tools/sliced_report.h"
 #include "tools/training.h"
 
 namespace thimble::tools {
@@ -116,7 +117,8 @@ void Run(const Request& request) {
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes)) +
       " parameters");
-  auto student = bench.Student(architecture);
+  SlicedRecord record;
+  auto student = bench.Student(architecture, &record.report);
   const std::string checkpoint = CheckpointPath(request.out);
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
   const auto& study = file.study;
@@ -131,6 +133,8 @@ void Run(const Request& request) {
                .metrics = evaluation.metrics},
               out.working());
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
+  record.options = study.warmup().sliced();
+  WriteSlicedRecord(record, out.working());
   out.Commit();
   std::filesystem::remove(checkpoint);
   PrintWritten(evaluation.metrics, request.out);

@@ -12,6 +12,7 @@
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
 #include "tools/common.h"
+#include "tools/sliced_report.h"
 #include "train/batch.h"
 
 namespace thimble::tools {
@@ -19,15 +20,16 @@ namespace {
 
 constexpr int kMaxLength = 128;
 constexpr int kTrigram = 128;
-constexpr size_t kEnoughTokens = 4000;  // below it the regressions see fewer tokens than ten an unknown
 
 struct Request : Options {
   std::string teacher, out, task, data, text, max_params, architecture;
-  int rows = 1000;
+  int rows = 0, layers = 0;
+  uint64_t seed = 1;
+  bool bases = false;
 };
 
-// The teacher's depth and heads, a trigram embedding, feed-forward blocks of four times the width with the teacher's activation.
-proto::Architecture Uniform(const models::Model& teacher, int hidden) {
+// `layers` layers (0: the teacher's depth), the teacher's and heads, a trigram embedding, feed-forward blocks of four times the width with the teacher's activation.
+proto::Architecture Uniform(const models::Model& teacher, int hidden, int layers) {
   proto::Architecture architecture;
   architecture.set_vocabulary(teacher.shape.vocabulary);
   architecture.set_positions(teacher.shape.positions);
@@ -38,7 +40,8 @@ proto::Architecture Uniform(const models::Model& teacher, int hidden) {
   architecture.set_pooler(teacher.shape.pooler);
   architecture.set_layer_norm_epsilon(teacher.shape.layer_norm_epsilon);
   architecture.mutable_embedding()->mutable_trigram()->set_width(std::min(kTrigram, hidden));
-  for (const auto& from : teacher.architecture.layer()) {
+  for (int i = 0; i < (layers > 0 ? layers : teacher.architecture.layer_size()); ++i) {
+    const auto& from = teacher.architecture.layer(std::min(i, teacher.architecture.layer_size() - 1));
     auto* layer = architecture.add_layer();
     layer->mutable_mixer()->mutable_self_attention();
     layer->mutable_ffn()->set_expression(from.ffn().expression());
@@ -46,12 +49,12 @@ proto::Architecture Uniform(const models::Model& teacher, int hidden) {
   return architecture;
 }
 
-proto::Architecture Widest(const models::Model& teacher, int64_t budget) {
+proto::Architecture Widest(const models::Model& teacher, int64_t budget, int layers) {
   const int heads = teacher.shape.heads;
   proto::Architecture widest;
   int64_t least = 0;
   for (int hidden = 2 * heads; hidden <= teacher.shape.hidden; hidden += heads) {
-    const auto architecture = Uniform(teacher, hidden);
+    const auto architecture = Uniform(teacher, hidden, layers);
     const int64_t count = models::DeployedParameters(models::Resolve(architecture), teacher.classes);
     if (least == 0) least = count;
     if (count > budget) break;
@@ -62,21 +65,27 @@ proto::Architecture Widest(const models::Model& teacher, int64_t budget) {
   return widest;
 }
 
-// What the teacher is looked at on: rows of a task, or lines of plain text.
-data::Dataset Sample(const Request& request, const data::TaskEntry* task, int threads) {
-  if (task != nullptr)
-    return LoadSplit(*task, request.data, task->train, request.teacher, request.rows, kMaxLength, threads);
+// What the teacher is looked at on: lines of plain text, or else rows of a task.
+data::Dataset Sample(const Request& request, const data::TaskEntry* task, int rows, int threads) {
+  if (request.text.empty())
+    return LoadSplit(*task, request.data, task->train, request.teacher, rows, kMaxLength, threads);
   const data::WordPiece tokenizer(request.teacher);
-  return data::TokenizeText(Glob(request.text), request.rows, tokenizer, kMaxLength, threads);
+  return data::TokenizeText(Glob(request.text), rows, tokenizer, kMaxLength, threads);
 }
 
-void Run(const Request& request) {
-  if (request.task.empty() == request.text.empty())
+void Run(Request request) {
+  const auto sliced = TakeSliced(&request);
+  if (!request.set.empty())
+    throw BadRequest("--set", "no such field", request.set.front(), "sliced.FIELD=VALUE; `thimble describe warmup sliced`");
+  const int rows = request.rows > 0 ? request.rows : sliced.rows();
+  if (request.task.empty() && request.text.empty())
     throw BadRequest("slice", "the teacher must be looked at on rows of a task or on plain text", "",
-                     "either --task with --data, or --text");
+                     "--task with --data, or --text, or all three: then the task only says how good the student is");
   if (!request.task.empty() && request.data.empty()) throw BadRequest("--task", "needs --data");
   if (!request.architecture.empty() && !request.max_params.empty())
     throw BadRequest("--max-params", "the architecture is given already by --architecture");
+  if (!request.architecture.empty() && request.layers > 0)
+    throw BadRequest("--layers", "the architecture is given already by --architecture");
   CheckOutputDirectory(request.out, request.force);
   const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
@@ -88,36 +97,33 @@ void Run(const Request& request) {
   const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes);
   proto::Architecture architecture;
   if (request.architecture.empty()) {
-    architecture = Widest(teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params));
+    architecture = Widest(teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params), request.layers);
   } else {
     ReadText(request.architecture, &architecture);
   }
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
-  const auto sample = Sample(request, task, deployment.threads());
+  const auto sample = Sample(request, task, rows, deployment.threads());
   train::CheckFits(teacher, sample, "the teacher");
   if (request.dry_run) {
     Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.classes)) + " parameters from " +
         std::to_string(sample.examples.size()) + " rows");
     return;
   }
-  if (static_cast<size_t>(sample.Tokens()) < kEnoughTokens)
-    Warn("the sample has only " + std::to_string(sample.Tokens()) +
-         " tokens: refits are judged on too little to be trusted; give it more rows");
-  // The last sixth judges; a single row must do both.
-  const size_t rows = sample.examples.size(), held = rows == 1 ? 0 : std::clamp<size_t>(rows / 6, 1, 200);
-  const auto fit = train::MakeBatches(sample.Slice(0, rows - held), 32);
-  const auto held_out = held == 0 ? fit : train::MakeBatches(sample.Slice(rows - held, rows), 32);
-  const distill::SlicedStart start(teacher, fit, held_out, proto::Sliced());
-  distill::SlicedReport report;
-  const auto student = start.MakeCandidate(start.MakeSupernet(architecture, 1), architecture, &report);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-
-  std::vector<std::vector<std::string>> table = {{"block", "cut", "refitted", "by"}};
-  for (const auto& block : report.blocks)
-    table.push_back({block.block, Decimal(block.before, 3), Decimal(block.after, 3), block.goal});
-  std::printf("explained variance of the teacher's states on %zu held-out rows:\n%s\n", held == 0 ? rows : held,
-              Table(table).c_str());
-  for (const auto& name : report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
+  const auto split = SplitSample(sample, sliced);
+  const distill::SlicedStart start(teacher, split.fit, split.held_out, sliced);
+  SlicedRecord record;
+  const auto student =
+      start.MakeCandidate(start.MakeSupernet(architecture, request.seed), architecture, &record.report);
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  record.options = sliced;
+  record.rows = split.rows;
+  record.held_out_rows = split.held_out_rows;
+  record.parameters = models::DeployedParameters(shape, teacher.classes);
+  record.teacher_parameters = whole;
+  if (request.bases) record.captured = start.Captured(shape.hidden);
+  std::printf("explained variance of the teacher's states on %d held-out rows:\n%s\n",
+              static_cast<int>(split.held_out_rows), BlockTable(record.report).c_str());
+  for (const auto& name : record.report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
 
   Lineage lineage = {.teacher = request.teacher,
                      .task = task != nullptr ? task->name : "no task yet",
@@ -128,14 +134,17 @@ void Run(const Request& request) {
     const auto dev = LoadSplit(*task, request.data, task->dev, request.teacher, 0, kMaxLength, deployment.threads());
     lineage.metrics = train::Evaluate(student, dev, task, {}).metrics;
     const auto teachers = train::Evaluate(teacher, dev, task, {}).metrics;
+    record.metrics = lineage.metrics;
+    record.teacher_metrics = teachers;
     for (size_t i = 0; i < teachers.size(); ++i)
       std::printf("%s %.2f +- %.2f untrained (teacher %.2f)\n", teachers[i].name.c_str(), 100 * lineage.metrics[i].value,
                   100 * lineage.metrics[i].standard_error, 100 * teachers[i].value);
   }
   PendingDirectory out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
+  WriteSlicedRecord(record, out.working());
   out.Commit();
-  std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(), seconds, request.out.c_str());
+  std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(), record.seconds, request.out.c_str());
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -145,9 +154,13 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--task", request->task, "task whose training rows the teacher is looked at on");
   app.add_option("--data", request->data, "directory that holds the task's folder");
   app.add_option("--text", request->text, "plain text instead, one row a line, e.g. 'text/*.txt'");
-  app.add_option("--rows", request->rows, "first rows or lines of it")->check(CLI::PositiveNumber);
+  app.add_option("--rows", request->rows, "first rows or lines of it; default: sliced.rows")->check(CLI::PositiveNumber);
   app.add_option("--max-params", request->max_params, "the widest student within it, e.g. 9M; default: 30% of the teacher");
   app.add_option("--architecture", request->architecture, "instead text file with an Architecture (proto/architecture.proto)");
+  app.add_option("--layers", request->layers, "of the student; default: the teacher's")->check(CLI::Range(1, 1000));
+  app.add_option("--seed", request->seed, "of what nothing in the teacher corresponds to");
+  app.add_flag("--bases", request->bases, "record how much variance shared and own directions of each state hold");
+  app.add_option("--set", request->set, "options of the sliced start: sliced.FIELD=VALUE, e.g. sliced.ridge=0");
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "check everything, then stop");
