@@ -97,6 +97,7 @@ void Fill(const proto::Custom& custom, TaskEntry* entry) {
   if (span && (!custom.has_second() || !custom.has_answer_start()))
     throw BadRequest("custom", "kind SPAN needs second (the passage) and answer_start");
   if (!span && custom.has_answer_start()) throw BadRequest("custom.answer_start", "is for kind SPAN");
+  if (!span && custom.has_null_threshold()) throw BadRequest("custom.null_threshold", "is for kind SPAN");
   if (custom.kind() != proto::Custom::CLASSIFICATION && custom.labels_size() > 0)
     throw BadRequest("custom.labels", "are for kind CLASSIFICATION");
   MetricKind metrics = MetricKind::kClasses;
@@ -120,6 +121,8 @@ void Fill(const proto::Custom& custom, TaskEntry* entry) {
       entry->kind = TaskKind::kSpan;
       entry->labels = {"start", "end"};
       entry->unanswerable = true;
+      entry->null_threshold = custom.null_threshold();
+      entry->submission = custom.name() + "_predictions.json";
       metrics = MetricKind::kSpans;
       if (entry->metrics.empty()) entry->metrics = {"exact_match", "f1"};
       break;

@@ -10,7 +10,9 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/parallel.h"
+#include "data/corpus.h"
 #include "data/spans.h"
+#include "data/text_lines.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {
@@ -29,15 +31,6 @@ void ForEachRow(size_t rows, int threads, const Body& body) {
 uint64_t Hash(const std::vector<int32_t>& values, uint64_t seed) {
   return Hash64({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(int32_t)}, seed);
 }
-
-std::string_view Trim(std::string_view line) {
-  constexpr std::string_view kSpace = " \t\r";
-  const size_t begin = line.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return line.substr(begin, line.find_last_not_of(kSpace) - begin + 1);
-}
-
-bool IsHeading(std::string_view line) { return line.starts_with("= ") && line.ends_with(" ="); }
 
 std::vector<std::vector<int>> Cut(const std::vector<int>& order, int size) {
   THIMBLE_CHECK(size > 0, std::to_string(size));
@@ -82,6 +75,14 @@ int64_t Dataset::Tokens() const {
   return tokens;
 }
 
+size_t Dataset::size() const { return corpus ? corpus->rows() : examples.size(); }
+
+size_t Dataset::RowStart(size_t example) const {
+  while (example > 0 && example < windows.size() && windows[example].row == windows[example - 1].row)
+    ++example;
+  return example;
+}
+
 Dataset Dataset::Slice(size_t begin, size_t end) const {
   THIMBLE_CHECK(begin <= end && end <= examples.size(), std::to_string(begin) + ", " + std::to_string(end) +
                                                             " of " + std::to_string(examples.size()));
@@ -92,6 +93,7 @@ Dataset Dataset::Slice(size_t begin, size_t end) const {
   if (!windows.empty())
     slice.windows.assign(windows.begin() + static_cast<std::ptrdiff_t>(begin),
                          windows.begin() + static_cast<std::ptrdiff_t>(end));
+  slice.rows = rows;
   slice.hash = Identity(slice);
   return slice;
 }
@@ -126,9 +128,9 @@ Dataset TokenizeText(const std::vector<std::string>& files, int lines, const Wor
     mapped.push_back(std::make_unique<MappedFile>(path));
     for (std::string_view rest = mapped.back()->bytes(); !rest.empty() && texts.size() < most;) {
       const size_t end = std::min(rest.find('\n'), rest.size());
-      const std::string_view line = Trim(rest.substr(0, end));
+      const std::string_view line = TrimLine(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (!line.empty() && !IsHeading(line)) texts.push_back(line);
+      if (!line.empty() && !IsWikiHeading(line)) texts.push_back(line);
     }
   }
   if (texts.empty()) throw BadRequest(names, "no line of text", "", "plain text, one example a line");

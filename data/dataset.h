@@ -1,6 +1,7 @@
 // Tokenized rows and the order in which they are trained on.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@ class Batching;
 }
 
 namespace thimble::data {
+
+class Corpus;
 
 struct Example {
   std::vector<int32_t> ids, segments;
@@ -35,9 +38,16 @@ struct Dataset {
   std::string hash;  // of ids, segments and labels: the identity of the tokenized data
   TaskKind kind = TaskKind::kClassification;
   std::vector<SpanWindow> windows;  // spans: one an example
+  // Spans: what SpanWindow::row counts; all of them, also in a slice.
+  std::shared_ptr<const std::vector<Row>> rows;
+  // Text too large to be held: `examples` is empty, data/corpus.h gives them block by block.
+  std::shared_ptr<const Corpus> corpus;
 
+  size_t size() const;  // examples of an epoch
   int64_t Tokens() const;
   Dataset Slice(size_t begin, size_t end) const;
+  // The nearest example from `example` on that begins a row: where a dataset of windows may be cut in two.
+  size_t RowStart(size_t example) const;
 };
 
 std::string Identity(const Dataset& data);

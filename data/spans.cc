@@ -41,8 +41,9 @@ std::vector<Piece> Cut(const Row& row, int index, const TaskEntry& task, const W
       !row.answers.empty() && TokensOf(row.answers[0], row.second, passage.offsets, &first, &last);
 
   std::vector<std::pair<size_t, size_t>> ranges;
-  // A stride beyond the window would pass over tokens.
-  const size_t stride = std::min(static_cast<size_t>(task.spans.document_stride), room);
+  // Windows overlap by half at least: else an answer at a border would be whole in none.
+  const size_t stride =
+      std::min(static_cast<size_t>(task.spans.document_stride), std::max<size_t>(1, room / 2));
   for (size_t begin = 0;; begin += stride) {
     ranges.emplace_back(begin, std::min(size, begin + room));
     if (begin + room >= size) break;
@@ -90,11 +91,11 @@ std::vector<Piece> Cut(const Row& row, int index, const TaskEntry& task, const W
   return pieces;
 }
 
-// Indices of the `n` greatest, greatest first; of equals the earlier.
-std::vector<int> Greatest(const std::vector<double>& logits, int tokens, int which, int n) {
-  std::vector<int> order(tokens);
-  std::iota(order.begin(), order.end(), 0);
-  n = std::min(n, tokens);
+// The `n` tokens of [begin, end) with the greatest logits, greatest first; of equals the earlier.
+std::vector<int> Greatest(const std::vector<double>& logits, int begin, int end, int which, int n) {
+  std::vector<int> order(end - begin);
+  std::iota(order.begin(), order.end(), begin);
+  n = std::min(n, end - begin);
   std::partial_sort(order.begin(), order.begin() + n, order.end(), [&](int a, int b) {
     const double x = logits[2 * a + which], y = logits[2 * b + which];
     return x != y ? x > y : a < b;
@@ -118,6 +119,7 @@ Dataset TokenizeSpans(const std::vector<Row>& rows, const TaskEntry& task, const
       data.windows.push_back(std::move(piece.window));
     }
   }
+  data.rows = std::make_shared<const std::vector<Row>>(rows);
   data.hash = Identity(data);
   return data;
 }
@@ -141,11 +143,11 @@ std::vector<SpanAnswer> FindAnswers(const Dataset& data, const std::vector<Row>&
     const int end_of_passage = passage + static_cast<int>(window.offsets.size());
     THIMBLE_CHECK(scores.size() >= 2 * static_cast<size_t>(tokens), std::to_string(scores.size()));
     null[window.row] = std::min(null[window.row], scores[0] + scores[1]);
-    const auto ends = Greatest(scores, tokens, 1, n_best);
-    for (const int start : Greatest(scores, tokens, 0, n_best)) {
-      if (start < passage || start >= end_of_passage || !window.widest[start - passage]) continue;
+    const auto ends = Greatest(scores, passage, end_of_passage, 1, n_best);
+    for (const int start : Greatest(scores, passage, end_of_passage, 0, n_best)) {
+      if (!window.widest[start - passage]) continue;
       for (const int end : ends) {
-        if (end < start || end >= end_of_passage || end - start + 1 > task.spans.max_answer) continue;
+        if (end < start || end - start + 1 > task.spans.max_answer) continue;
         spans[window.row].push_back({scores[2 * start] + scores[2 * end + 1], w, start, end});
       }
     }
@@ -173,6 +175,39 @@ std::vector<SpanAnswer> FindAnswers(const Dataset& data, const std::vector<Row>&
     if (answer.null_odds > task.null_threshold) answer.text.clear();
   }
   return answers;
+}
+
+void ApplyThreshold(double threshold, std::vector<SpanAnswer>* answers) {
+  for (auto& answer : *answers) answer.text = answer.null_odds > threshold ? "" : answer.best;
+}
+
+SpanScore ScoreRow(const TaskEntry& task, const Row& row, const std::string& answer) {
+  std::vector<std::string> gold;
+  for (const Answer& item : row.answers) gold.push_back(item.text);
+  return ScoreSpan(answer, gold, task.unanswerable ? SquadVersion::k2 : SquadVersion::k1);
+}
+
+std::vector<Metric> ScoreAnswers(const TaskEntry& task, const std::vector<Row>& rows,
+                                 const std::vector<SpanAnswer>& answers) {
+  THIMBLE_CHECK(rows.size() == answers.size(), std::to_string(answers.size()));
+  std::vector<SpanScore> scores;
+  for (size_t i = 0; i < rows.size(); ++i) scores.push_back(ScoreRow(task, rows[i], answers[i].text));
+  return SpanMetrics(task.metrics, scores);
+}
+
+NullThreshold TuneThreshold(const TaskEntry& task, const std::vector<Row>& rows,
+                            const std::vector<SpanAnswer>& answers) {
+  THIMBLE_CHECK(rows.size() == answers.size(), std::to_string(answers.size()));
+  const bool exact = task.metrics.front() == "exact_match";
+  std::vector<NullCandidate> questions;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SpanScore score = ScoreRow(task, rows[i], answers[i].best);
+    questions.push_back({.null_odds = answers[i].null_odds,
+                         .score = exact ? score.exact : score.f1,
+                         .has_answer = !rows[i].answers.empty(),
+                         .empty = answers[i].best.empty()});
+  }
+  return BestNullThreshold(std::move(questions));
 }
 
 }  // namespace thimble::data

@@ -1,11 +1,13 @@
 // Questions about passages: windows that fit a model, and answers put together from its scores. As
 // run_squad.py of BERT (Devlin et al., 2019), but that answers are cut out of the passage by the tokens'
-// offsets, as Hugging Face's run_qa.py does.
+// offsets, as Hugging Face's run_qa.py does; and the n best starts and ends are those of the passage's
+// tokens, so that a model that was never taught what to say of the question's is read rightly, too.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/squad_metrics.h"
 #include "data/task.h"
 
 namespace thimble::data {
@@ -32,5 +34,16 @@ struct SpanAnswer {
 // answer a row.
 std::vector<SpanAnswer> FindAnswers(const Dataset& data, const std::vector<Row>& rows, const TaskEntry& task,
                                     const std::vector<std::vector<double>>& logits);
+
+// No answer where `threshold` says so, the best span elsewhere.
+void ApplyThreshold(double threshold, std::vector<SpanAnswer>* answers);
+
+// Scores of the official scripts for one answer a row.
+SpanScore ScoreRow(const TaskEntry& task, const Row& row, const std::string& answer);
+std::vector<Metric> ScoreAnswers(const TaskEntry& task, const std::vector<Row>& rows,
+                                 const std::vector<SpanAnswer>& answers);
+// The threshold that gives the task's first metric its highest value, as evaluate-v2.0.py finds it.
+NullThreshold TuneThreshold(const TaskEntry& task, const std::vector<Row>& rows,
+                            const std::vector<SpanAnswer>& answers);
 
 }  // namespace thimble::data

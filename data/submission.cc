@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "data/squad_metrics.h"
+#include "data/spans.h"
 #include "data/table.h"
 
 namespace thimble::data {
@@ -16,19 +16,20 @@ namespace {
 
 constexpr char kHeader[] = "index\tprediction\n";
 
-std::vector<Metric> ScoreAnswers(const TaskEntry& task, const std::vector<Row>& rows,
-                                 const std::string& path) {
+std::string IdOf(const std::vector<Row>& rows, size_t i) {
+  return rows[i].id.empty() ? std::to_string(i) : rows[i].id;
+}
+
+std::vector<Metric> ScoreAnswerFile(const TaskEntry& task, const std::vector<Row>& rows,
+                                    const std::string& path) {
   const auto json = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw BadRequest(path, "not a JSON object of answers by question id");
   std::vector<SpanScore> scores;
-  for (const Row& row : rows) {
-    std::vector<std::string> gold;
-    for (const Answer& answer : row.answers) gold.push_back(answer.text);
-    const auto found = json.find(row.id);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto found = json.find(IdOf(rows, i));
     if (found != json.end() && !found->is_string())
-      throw BadRequest(path, "the answer to " + row.id + " is not a string");
-    scores.push_back(ScoreSpan(found == json.end() ? "" : found->get<std::string>(), gold,
-                               task.unanswerable ? SquadVersion::k2 : SquadVersion::k1));
+      throw BadRequest(path, "the answer to " + IdOf(rows, i) + " is not a string");
+    scores.push_back(ScoreRow(task, rows[i], found == json.end() ? "" : found->get<std::string>()));
   }
   return SpanMetrics(task.metrics, scores);
 }
@@ -57,13 +58,20 @@ std::string GlueSubmission(const TaskEntry& task, const std::vector<double>& pre
 std::string SquadSubmission(const std::vector<Row>& rows, const std::vector<std::string>& answers) {
   THIMBLE_CHECK(rows.size() == answers.size(), std::to_string(answers.size()));
   nlohmann::json json = nlohmann::json::object();
-  for (size_t i = 0; i < rows.size(); ++i) json[rows[i].id] = answers[i];
+  for (size_t i = 0; i < rows.size(); ++i) json[IdOf(rows, i)] = answers[i];
+  return json.dump() + "\n";
+}
+
+std::string NullOddsFile(const std::vector<Row>& rows, const std::vector<double>& odds) {
+  THIMBLE_CHECK(rows.size() == odds.size(), std::to_string(odds.size()));
+  nlohmann::json json = nlohmann::json::object();
+  for (size_t i = 0; i < rows.size(); ++i) json[IdOf(rows, i)] = odds[i];
   return json.dump() + "\n";
 }
 
 std::vector<Metric> ScorePredictions(const TaskEntry& task, const std::vector<Row>& rows,
                                      const std::string& path) {
-  if (task.kind == TaskKind::kSpan) return ScoreAnswers(task, rows, path);
+  if (task.kind == TaskKind::kSpan) return ScoreAnswerFile(task, rows, path);
   std::vector<int> classes, gold_classes;
   std::vector<double> numbers, gold_numbers;
   ReadTable(

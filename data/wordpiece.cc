@@ -116,6 +116,13 @@ struct WordPiece::Impl {
       special_starts[static_cast<uint8_t>(text[0])] = true;
       only_brackets = only_brackets && text[0] == '[';
     }
+    std::string all;
+    for (const auto& token : tokens) all += token + "\n";
+    for (const auto& [text, id] : special) all += std::string(text) + "\t" + std::to_string(id) + "\n";
+    for (const bool option :
+         {files.options.lower_case, files.options.strip_accents, files.options.space_chinese})
+      all += option ? "1" : "0";
+    hash = HashHex(all);
   }
 
   int32_t Special(const std::string& path, const std::string& token) const {
@@ -221,6 +228,7 @@ struct WordPiece::Impl {
   std::vector<std::pair<std::string_view, int32_t>> special;
   std::array<bool, 256> special_starts{};
   bool only_brackets = true;
+  std::string hash;
   int32_t pad = 0, unknown = 0, begin = 0, separator = 0, mask = -1;
 };
 
@@ -294,6 +302,8 @@ bool WordPiece::IsSpecial(int32_t id) const {
   return std::any_of(impl_->special.begin(), impl_->special.end(),
                      [&](const auto& token) { return token.second == id; });
 }
+
+const std::string& WordPiece::hash() const { return impl_->hash; }
 
 const std::string& WordPiece::Token(int32_t id) const {
   THIMBLE_CHECK(id >= 0 && id < size(), std::to_string(id));

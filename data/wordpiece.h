@@ -70,6 +70,7 @@ class WordPiece {
   bool Continues(int32_t id) const;
   bool IsSpecial(int32_t id) const;
   const std::string& Token(int32_t id) const;
+  const std::string& hash() const;  // of all that ids follow from: vocabulary, special tokens, options
 
  private:
   struct Impl;

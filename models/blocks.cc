@@ -184,7 +184,9 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
     if (options.hidden) outputs.hidden.push_back(x);
   }
   outputs.last = x;
-  if (model.classes > 0) {
+  if (model.classes > 0 && model.head == Head::kTokens) {
+    outputs.logits = Linear(model, "head", x);  // no dropout before it, as BertForQuestionAnswering
+  } else if (model.classes > 0) {
     const at::Tensor pooled = at::tanh(Linear(model, "pooler", x.select(1, 0)));
     outputs.logits = Linear(model, "head", Drop(options.dropout, pooled));
   }

@@ -40,7 +40,10 @@ std::string WithNumber(std::string text, const std::string& number) {
 
 }  // namespace
 
-std::string HuggingFaceName(const std::string& weight) {
+std::string HuggingFaceName(const std::string& weight, Head head) {
+  constexpr std::string_view kHead = "head.";
+  if (head == Head::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
+    return "qa_outputs." + weight.substr(kHead.size());
   std::string number;
   if (weight.compare(0, kLayer.size(), kLayer) == 0) {
     number = weight.substr(kLayer.size(), weight.find('.', kLayer.size()) - kLayer.size());

@@ -30,7 +30,8 @@ void CheckFits(const Shape& candidate, const Shape& supernet) {
 
 }  // namespace
 
-std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden) {
+std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
+                                      Head head) {
   const int64_t h = shape.hidden;
   std::vector<WeightShape> all;
   auto linear = [&](const std::string& prefix, int64_t out, int64_t in) {
@@ -59,7 +60,7 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
     }
   }
   if (pooler) linear("pooler", shape.pooler, h);
-  if (classes > 0) linear("head", classes, shape.pooler);
+  if (classes > 0) linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);
   if (teacher_hidden > 0) linear("fit_dense", teacher_hidden, h);
   return all;
 }
@@ -76,19 +77,22 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
   return tensor;
 }
 
-Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random) {
-  Model model{architecture, Resolve(architecture), classes, teacher_hidden, {}};
-  for (const WeightShape& weight : WeightShapes(model.shape, classes > 0, classes, teacher_hidden)) {
+Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random,
+                Head head) {
+  Model model{architecture, Resolve(architecture), classes, teacher_hidden, {}, head};
+  const bool pooler = classes > 0 && head == Head::kPooled;
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, classes, teacher_hidden, head)) {
     model.weights.Add(weight.name, NewWeight(weight, random));
   }
   return model;
 }
 
 Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate) {
-  Model model{candidate, Resolve(candidate), supernet.classes, supernet.teacher_hidden, {}};
+  Model model{candidate, Resolve(candidate), supernet.classes, supernet.teacher_hidden, {}, supernet.head};
   CheckFits(model.shape, supernet.shape);
   const bool pooler = supernet.weights.Has("pooler.weight");
-  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden)) {
+  for (const WeightShape& weight :
+       WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
     at::Tensor part = supernet.weights.at(weight.name).detach();
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);

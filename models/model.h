@@ -12,14 +12,17 @@
 //   layer.N.ffn.S.up.{weight [m, h], bias [m]}       S from 0: stacked blocks
 //   layer.N.ffn.S.down.{weight [h, m], bias [h]}
 //   layer.N.ffn.S.norm.{weight,bias} [h]
-//   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head
-//   head.{weight [C, p], bias [C]}                   when classes > 0
+//   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head; not with one
+//   on
+//                                                    tokens
+//   head.{weight [C, p], bias [C]}                   when classes > 0; on tokens: weight [C, h]
 //   fit_dense.{weight [D, h], bias [D]}              training only: student states to teacher width
 #pragma once
 #include <vector>
 
 #include "base/random.h"
 #include "models/arch/architecture.h"
+#include "models/arch/head.h"
 #include "models/weights.h"
 #include "proto/architecture.pb.h"
 
@@ -31,6 +34,7 @@ struct Model {
   int classes = 0;         // outputs of the task head; 0: none
   int teacher_hidden = 0;  // rows of fit_dense; 0: none
   Weights weights;
+  Head head = Head::kPooled;  // what the head reads, when classes > 0
 };
 
 struct WeightShape {
@@ -38,20 +42,26 @@ struct WeightShape {
   std::vector<int64_t> sizes;
 };
 // Every weight of a model, in the order of its Weights.
-std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden);
+std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
+                                      Head head = Head::kPooled);
 
 // A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. A function of name and stream.
 at::Tensor NewWeight(const WeightShape& weight, const Random& random);
 
-// With a pooler if classes > 0. Initial values as BERT and EfficientBERT: NewWeight.
-Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random);
+// With a pooler if there is a head that reads it. Initial values as BERT and EfficientBERT: NewWeight.
+Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random,
+                Head head = Head::kPooled);
 
 // Padded to the longest row. B rows, T positions.
 struct Batch {
   at::Tensor ids;       // [B, T] int64
   at::Tensor segments;  // [B, T] int64
   at::Tensor mask;      // [B, T] float32: 1 real, 0 padding
-  at::Tensor labels;    // [B] int64, of regression [B] float; undefined for unlabelled text
+  // [B] int64, of regression [B] float, of spans [B, 2] int64 (first and last token); undefined for
+  // unlabelled text. Of masked text [B, T] int64: the token to be found, -1 elsewhere.
+  at::Tensor labels;
+  at::Tensor
+      places;  // spans: [B, T] float32, 1 where an answer may begin or end: the passage, and [CLS] for none
   int64_t rows() const { return ids.size(0); }
 };
 
@@ -59,7 +69,7 @@ struct Outputs {
   std::vector<at::Tensor> hidden;  // L + 1 of [B, T, h]: embedding output first; empty unless asked for
   std::vector<at::Tensor> scores;  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
   at::Tensor last;                 // [B, T, h]
-  at::Tensor logits;               // [B, C]; undefined without a head
+  at::Tensor logits;               // [B, C], of a head on tokens [B, T, C]; undefined without a head
 };
 
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.

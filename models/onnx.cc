@@ -46,6 +46,11 @@ class Exporter {
       graph_.Output("last_hidden_state", onnx::TensorProto::FLOAT, {"batch", "length", shape_.hidden});
       return std::move(graph_);
     }
+    if (model_.head == Head::kTokens) {
+      Linear("head", x);
+      graph_.Output("logits", onnx::TensorProto::FLOAT, {"batch", "length", model_.classes});
+      return std::move(graph_);
+    }
     const std::string first = Node("Gather", "pooler", {x, graph_.Integer(0)}, {IntAttribute("axis", 1)});
     Linear("head", Node("Tanh", "pooler", {Linear("pooler", first)}));
     graph_.Output("logits", onnx::TensorProto::FLOAT, {"batch", model_.classes});

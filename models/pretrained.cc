@@ -70,6 +70,19 @@ class Config {
     return found->get<std::string>();
   }
 
+  std::optional<double> Number(const char* key) const {
+    const auto found = json_.find(key);
+    if (found == json_.end() || found->is_null()) return {};
+    return Float(key, 0);
+  }
+
+  // Whether the first of "architectures" is a model that answers questions.
+  bool AnswersQuestions() const {
+    const auto found = json_.find("architectures");
+    return found != json_.end() && found->is_array() && !found->empty() && found->front().is_string() &&
+           EndsWith(found->front().get<std::string>(), "ForQuestionAnswering");
+  }
+
   bool Flag(const char* key) const {
     const auto found = json_.find(key);
     return found != json_.end() && found->is_boolean() && found->get<bool>();
@@ -163,6 +176,8 @@ class Tensors {
     }
   }
 
+  void ReadHeadAs(Head head) { head_ = head; }
+  bool HasTensor(const std::string& name) const { return tensors_.count(name) > 0; }
   bool Has(const std::string& weight) const { return tensors_.count(FileName(weight)) > 0; }
   int64_t Rows(const std::string& weight) const {
     const at::Tensor& tensor = tensors_.at(FileName(weight)).second;
@@ -195,7 +210,9 @@ class Tensors {
   }
 
  private:
-  std::string FileName(const std::string& weight) const { return bert_ ? HuggingFaceName(weight) : weight; }
+  std::string FileName(const std::string& weight) const {
+    return bert_ ? HuggingFaceName(weight, head_) : weight;
+  }
 
   // Without the prefix, LayerNorm's parameters as weight and bias (gamma and beta in the first converted
   // checkpoints).
@@ -208,6 +225,7 @@ class Tensors {
 
   std::string path_;
   bool bert_;
+  Head head_ = Head::kPooled;
   std::map<std::string, std::pair<std::string, at::Tensor>> tensors_;
 };
 
@@ -232,33 +250,59 @@ Pretrained LoadPretrained(const std::string& directory) {
     model.shape = Resolve(model.architecture, path);
   }
   Tensors tensors(directory, bert);
+  const bool spans = bert ? tensors.HasTensor("qa_outputs.weight")
+                          : config.AnswersQuestions() && tensors.HasTensor("head.weight");
+  if (spans) {
+    model.head = Head::kTokens;
+    tensors.ReadHeadAs(model.head);
+    model.classes = static_cast<int>(tensors.Rows("head.weight"));
+    constexpr int kStartAndEnd = 2;
+    if (model.classes != kStartAndEnd)
+      throw BadRequest(directory, "the head for spans has another number of outputs",
+                       std::to_string(model.classes), "2: start and end");
+  }
   // A classifier without a pooler labels tokens: not our head.
-  const bool pooler = tensors.Has("pooler.weight");
+  const bool pooler = !spans && tensors.Has("pooler.weight");
   if (pooler && tensors.Has("head.weight")) model.classes = static_cast<int>(tensors.Rows("head.weight"));
-  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0)) {
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0, model.head)) {
     model.weights.Add(weight.name, tensors.Take(weight));
   }
-  if (model.classes > 0) result.label_names = config.Labels(model.classes);
+  if (spans) {
+    // transformers writes LABEL_0 and LABEL_1 there, or nothing.
+    result.label_names = {"start", "end"};
+    result.null_threshold = config.Number("null_threshold");
+  } else if (model.classes > 0) {
+    result.label_names = config.Labels(model.classes);
+  }
   result.unused = tensors.Rest();
   return result;
 }
 
-void RequireHead(const Pretrained& teacher, int classes, const std::string& task) {
-  if (teacher.model.classes == classes) return;
-  const std::string got = teacher.model.classes == 0
-                              ? "no head"
-                              : "a head of " + std::to_string(teacher.model.classes) + " classes";
-  throw BadRequest(teacher.directory, "the model has no head for task " + task, got,
-                   "a head of " + std::to_string(classes) + " classes; `thimble finetune " +
-                       teacher.directory + " --task " + task + "` trains one");
+bool HasHead(const Model& model, int classes, Head head) {
+  return model.classes == classes && (classes == 0 || model.head == head);
 }
 
-void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names,
-             Random random) {
+std::string DescribeHead(int classes, Head head) {
+  if (classes == 0) return "no head";
+  if (head == Head::kTokens) return "a head for spans";
+  return "a head of " + std::to_string(classes) + " classes";
+}
+
+void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head) {
+  if (HasHead(teacher.model, classes, head)) return;
+  throw BadRequest(teacher.directory, "the model has no head for task " + task,
+                   DescribeHead(teacher.model.classes, teacher.model.head),
+                   DescribeHead(classes, head) + "; `thimble finetune " + teacher.directory + " --task " +
+                       task + "` trains one");
+}
+
+void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random,
+             Head kind) {
   THIMBLE_CHECK(classes > 0 && label_names.size() == static_cast<size_t>(classes), "one name for each class");
   Model& model = pretrained->model;
   Weights weights;
-  for (const WeightShape& weight : WeightShapes(model.shape, true, classes, model.teacher_hidden)) {
+  const bool pooler = kind == Head::kPooled;
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, classes, model.teacher_hidden, kind)) {
     const bool head = weight.name.compare(0, 5, "head.") == 0;
     if (!head && model.weights.Has(weight.name)) {
       weights.Add(weight.name, model.weights.at(weight.name));
@@ -269,6 +313,8 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
   }
   model.weights = std::move(weights);
   model.classes = classes;
+  model.head = kind;
+  pretrained->null_threshold.reset();
   pretrained->label_names = label_names;
 }
 

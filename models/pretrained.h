@@ -1,6 +1,7 @@
 // Models in a directory: a BERT in Hugging Face layout, or a student that thimble exported
 // (architecture.textproto beside model.safetensors).
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,29 +15,37 @@ struct Pretrained {
   std::vector<std::string> unused;  // tensors of the file without a place in the model: cls.predictions.bias
   std::vector<std::string> initialised;  // weights that AddHead drew anew
   std::string directory;
+  // Of a span head: "no answer" where its score is more than this above the best span's; nothing where nobody
+  // tuned it.
+  std::optional<double> null_threshold;
 };
 
 // Reads config.json and model.safetensors. `bert.` prefix optional, position_ids skipped,
 // LayerNorm.{gamma,beta} accepted. A missing encoder weight, a shape that disagrees with config.json, a
 // model_type other than bert and thimble, or an activation we do not know is an Error (exit 2). Without a
 // pooler or head in the file: classes = 0 and no weights for them are made. A classifier without a pooler
-// labels tokens: it is listed as unused. float16 and bfloat16 become float32.
+// labels tokens: it is listed as unused. "qa_outputs" is a head on tokens, for spans; a pooler beside it is
+// listed as unused. float16 and bfloat16 become float32.
 Pretrained LoadPretrained(const std::string& directory);
 
-// Error (exit 2) that names `thimble finetune DIR --task ...` if `teacher` has no head, or another number of
-// classes.
-void RequireHead(const Pretrained& teacher, int classes, const std::string& task);
+// Error (exit 2) that names `thimble finetune DIR --task ...` if `teacher` has no head, one of another kind,
+// or another number of classes.
+void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head = Head::kPooled);
+bool HasHead(const Model& model, int classes, Head head);
+std::string DescribeHead(int classes, Head head);  // "a head of 3 classes"
 
-// Gives the model a pooler (if it has none) and a new head with `classes` outputs from N(0, 0.02).
-void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random);
+// Gives the model a new head with `classes` outputs from N(0, 0.02), and a pooler if the head reads it and
+// there is none. A head on tokens takes the pooler's place.
+void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random,
+             Head head = Head::kPooled);
 
 // Writes config.json and model.safetensors into an existing directory. A plain BERT (plain embedding, pooler
 // as wide as hidden, one block a layer, all of one width and one activation that Hugging Face knows) is
-// written with Hugging Face names, as BertForSequenceClassification, without a head as BertModel; others with
-// our names and architecture.textproto. Tokenizer files are the caller's (CopyTokenizer). fit_dense is not
-// written.
+// written with Hugging Face names, as BertForSequenceClassification or BertForQuestionAnswering, without a
+// head as BertModel; others with our names and architecture.textproto. Tokenizer files are the caller's
+// (CopyTokenizer). fit_dense is not written.
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
-                    const std::string& directory);
+                    const std::string& directory, std::optional<double> null_threshold = {});
 bool IsPlainBert(const Model& model);
 // Copies vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json, those that are there.
 void CopyTokenizer(const std::string& from, const std::string& to);

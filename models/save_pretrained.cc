@@ -15,10 +15,15 @@ namespace {
 
 using nlohmann::ordered_json;
 
+std::string ClassName(const Model& model, const std::string& prefix, const std::string& bare) {
+  if (model.classes == 0) return bare;
+  return prefix + (model.head == Head::kTokens ? "ForQuestionAnswering" : "ForSequenceClassification");
+}
+
 ordered_json BertConfig(const Model& model) {
   const Shape& shape = model.shape;
   ordered_json config;
-  config["architectures"] = {model.classes > 0 ? "BertForSequenceClassification" : "BertModel"};
+  config["architectures"] = {ClassName(model, "Bert", "BertModel")};
   config["model_type"] = "bert";
   config["vocab_size"] = shape.vocabulary;
   config["max_position_embeddings"] = shape.positions;
@@ -41,7 +46,7 @@ ordered_json BertConfig(const Model& model) {
 
 ordered_json OurConfig(const Model& model) {
   ordered_json config;
-  config["architectures"] = {model.classes > 0 ? "ThimbleForSequenceClassification" : "ThimbleModel"};
+  config["architectures"] = {ClassName(model, "Thimble", "ThimbleModel")};
   config["model_type"] = "thimble";
   config["vocab_size"] = model.shape.vocabulary;
   config["max_position_embeddings"] = model.shape.positions;
@@ -52,7 +57,7 @@ ordered_json OurConfig(const Model& model) {
   return config;
 }
 
-void AddLabels(const std::vector<std::string>& names, ordered_json* config) {
+void AddLabels(const std::vector<std::string>& names, Head head, ordered_json* config) {
   ordered_json to_label = ordered_json::object(), to_id = ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) {
     to_label[std::to_string(i)] = names[i];
@@ -60,20 +65,22 @@ void AddLabels(const std::vector<std::string>& names, ordered_json* config) {
   }
   (*config)["id2label"] = to_label;
   (*config)["label2id"] = to_id;
-  (*config)["problem_type"] = names.size() == 1 ? "regression" : "single_label_classification";
+  if (head == Head::kPooled)
+    (*config)["problem_type"] = names.size() == 1 ? "regression" : "single_label_classification";
 }
 
 // "bert." heads every name but the classifier's in a model with a head, and none in a bare BertModel.
-std::string NameInFile(const std::string& weight, bool with_head) {
-  const std::string name = HuggingFaceName(weight);
-  return with_head && weight.compare(0, 5, "head.") != 0 ? "bert." + name : name;
+std::string NameInFile(const std::string& weight, const Model& model) {
+  const std::string name = HuggingFaceName(weight, model.head);
+  return model.classes > 0 && weight.compare(0, 5, "head.") != 0 ? "bert." + name : name;
 }
 
 }  // namespace
 
 bool IsPlainBert(const Model& model) {
   const Shape& shape = model.shape;
-  if (shape.projected() > 0 || shape.pooler != shape.hidden) return false;
+  const bool pooled = model.classes == 0 || model.head == Head::kPooled;
+  if (shape.projected() > 0 || (pooled && shape.pooler != shape.hidden)) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {
@@ -84,17 +91,18 @@ bool IsPlainBert(const Model& model) {
 }
 
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
-                    const std::string& directory) {
+                    const std::string& directory, std::optional<double> null_threshold) {
   THIMBLE_CHECK(label_names.size() == static_cast<size_t>(model.classes), "one name for each class");
   const bool bert = IsPlainBert(model);
   Weights tensors;
   const bool pooler = model.weights.Has("pooler.weight");
-  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0)) {
-    const std::string name = bert ? NameInFile(weight.name, model.classes > 0) : weight.name;
+  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0, model.head)) {
+    const std::string name = bert ? NameInFile(weight.name, model) : weight.name;
     tensors.Add(name, model.weights.at(weight.name).detach().to(at::kFloat));
   }
   ordered_json config = bert ? BertConfig(model) : OurConfig(model);
-  if (model.classes > 0) AddLabels(label_names, &config);
+  if (model.classes > 0) AddLabels(label_names, model.head, &config);
+  if (null_threshold) config["null_threshold"] = *null_threshold;
   config["torch_dtype"] = "float32";
   if (!bert) WriteText(directory + "/architecture.textproto", model.architecture);
   WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}});

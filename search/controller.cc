@@ -225,7 +225,8 @@ class StageRun {
   StoredTrial Start(int number, int round, const proto::Architecture& architecture) const {
     StoredTrial stored{.number = number, .round = round};
     stored.trial = {.architecture = architecture, .state = TrialState::kPruned, .value = kNaN};
-    stored.deployed_parameters = models::DeployedParameters(models::Resolve(architecture), context_.classes);
+    stored.deployed_parameters =
+        models::DeployedParameters(models::Resolve(architecture), context_.classes, context_.head);
     stored.filter_score = kNaN;
     return stored;
   }

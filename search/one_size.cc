@@ -46,26 +46,26 @@ proto::Architecture Skeleton(const models::Shape& teacher, const OneSize& wanted
   return result;
 }
 
-int64_t Count(proto::Architecture* architecture, int ffn_hidden, int classes) {
+int64_t Count(proto::Architecture* architecture, int ffn_hidden, const OneSize& wanted) {
   architecture->set_ffn_hidden(ffn_hidden);
-  return models::DeployedParameters(models::Resolve(*architecture), classes);
+  return models::DeployedParameters(models::Resolve(*architecture), wanted.classes, wanted.head);
 }
 
 // The base width that comes nearest to `goal` from below; false if that is outside what OneSize allows.
 bool FitWidth(int64_t goal, const OneSize& wanted, proto::Architecture* architecture) {
   const int hidden = architecture->hidden();
   int low = std::max(4, hidden / 4), high = 8 * hidden;
-  if (Count(architecture, low, wanted.classes) > goal || Count(architecture, high, wanted.classes) < goal)
+  if (Count(architecture, low, wanted) > goal || Count(architecture, high, wanted) < goal)
     return false;
   while (low < high) {
     const int middle = (low + high + 1) / 2;
-    if (Count(architecture, middle, wanted.classes) <= goal) {
+    if (Count(architecture, middle, wanted) <= goal) {
       low = middle;
     } else {
       high = middle - 1;
     }
   }
-  const double count = static_cast<double>(Count(architecture, low, wanted.classes));
+  const double count = static_cast<double>(Count(architecture, low, wanted));
   return std::abs(count / static_cast<double>(wanted.parameters) - 1) <= wanted.tolerance;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "models/arch/architecture.h"
+#include "models/arch/head.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::search {
@@ -15,6 +16,7 @@ struct OneSize {
   int64_t parameters = 0;  // deployed
   double tolerance = 0.1;  // each has parameters * [1 - tolerance, 1 + tolerance]
   int classes = 2;
+  models::Head head = models::Head::kPooled;
   int trigram = 128;        // width of the embedding, of all
   std::vector<int> layers;  // depths, taken in turn, `together` architectures of each
   std::vector<int> hidden;  // widths to choose from; multiples of the teacher's heads

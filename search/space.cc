@@ -115,7 +115,7 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
 
 int64_t CountAs(proto::Counting counting, const models::Shape& shape, const SpaceContext& context) {
   return counting == proto::PAPER ? models::PaperParameters(shape, context.teacher_hidden)
-                                  : models::DeployedParameters(shape, context.classes);
+                                  : models::DeployedParameters(shape, context.classes, context.head);
 }
 
 int64_t FeedForwardSum(const models::Shape& shape) {

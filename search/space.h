@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "models/arch/head.h"
 #include "proto/architecture.pb.h"
 #include "proto/study.pb.h"
 
@@ -17,6 +18,7 @@ namespace thimble::search {
 struct SpaceContext {
   int classes = 2;         // of the task head, for DEPLOYED counting
   int teacher_hidden = 0;  // for PAPER counting and for Space.pooler = 0
+  models::Head head = models::Head::kPooled;
 };
 
 // Checks Space beyond ranges: one block without `at`, no layer named twice or out of range, no value listed

@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/parallel.h"
+#include "data/cache.h"
+#include "data/spans.h"
 #include "models/arch/cost.h"
 #include "models/latency.h"
 #include "models/onnx.h"
@@ -26,6 +28,7 @@ void AddDeployment(CLI::App& app, Options* options) {
   app.add_option("--threads", options->threads, "threads; 0: every core")->check(CLI::Range(0, 1024));
   app.add_option("--checkpoint-seconds", options->checkpoint_seconds, "time between two checkpoints of a training run")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--cache", options->cache, "directory for tokenized data; none: no files; default: $THIMBLE_CACHE or ~/.cache/thimble");
 }
 
 void AddForce(CLI::App& app, Options* options) {
@@ -41,6 +44,7 @@ proto::Deployment MakeDeployment(const Options& options) {
   proto::Deployment deployment;
   deployment.set_threads(options.threads > 0 ? options.threads : Cores());
   if (options.checkpoint_seconds >= 0) deployment.set_checkpoint_seconds(options.checkpoint_seconds);
+  if (!options.cache.empty()) deployment.set_cache(options.cache);
   train::SetTorchThreads(deployment.threads());
   return deployment;
 }
@@ -111,17 +115,38 @@ proto::Recipe DistilRecipe() {
 
 const data::TaskEntry& FindTrainable(const std::string& name, const std::string& data_directory) {
   const auto& task = data::FindTask(name, data_directory);
-  if (task.kind == data::TaskKind::kSpan)
-    throw BadRequest("--task", "models have no head for spans yet", task.name, "a task of classification or regression");
   if (task.train.empty()) throw BadRequest("--task", "task " + task.name + " has no training file");
   return task;
 }
 
 data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
-                        const std::string& model_directory, int rows, int max_length, int threads) {
+                        const std::string& model_directory, int rows, int max_length, int threads,
+                        const std::string& cache) {
   const data::WordPiece tokenizer(model_directory);
-  return data::Tokenize(data::ReadRows(task, data::SplitPath(task, data_directory, file), rows), task, tokenizer,
-                        max_length, threads > 0 ? threads : Cores());
+  return data::TokenizeCached(data::ReadRows(task, data::SplitPath(task, data_directory, file), rows), task, tokenizer,
+                              max_length, threads > 0 ? threads : Cores(), data::CacheDirectory(cache));
+}
+
+int TokenLimit(const data::TaskEntry& task, const models::Shape& shape) {
+  return std::min(task.kind == data::TaskKind::kSpan ? 384 : 128, shape.positions);
+}
+
+DevScore ScoreOnDev(const models::Model& model, const data::Dataset& dev, const data::TaskEntry& task) {
+  DevScore score{.evaluation = train::Evaluate(model, dev, &task, {})};
+  auto& [evaluation, null_threshold] = score;
+  if (!task.unanswerable || evaluation.metrics.empty()) return score;
+  std::vector<data::Row> rows;
+  for (const int row : evaluation.answered) rows.push_back((*dev.rows)[row]);
+  null_threshold = data::TuneThreshold(task, rows, evaluation.answers).threshold;
+  data::ApplyThreshold(*null_threshold, &evaluation.answers);
+  evaluation.metrics = data::ScoreAnswers(task, rows, evaluation.answers);
+  return score;
+}
+
+data::TaskEntry WithThreshold(const data::TaskEntry& task, const models::Pretrained& model) {
+  data::TaskEntry copy = task;
+  if (model.null_threshold) copy.null_threshold = *model.null_threshold;
+  return copy;
 }
 
 StudyFile LoadStudy(const std::string& where, const Options& options) {
@@ -177,32 +202,41 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
 }
 
 std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
-                          const std::string& data_directory, const std::string& file, bool latency, int threads) {
+                          const std::string& data_directory, const std::string& file, const CompareOptions& options) {
   std::vector<std::vector<std::string>> table = {{"model", "parameters"}};
   for (const auto& metric : task.metrics) table[0].push_back(metric);
   table[0].push_back("size MB");
-  if (latency) table[0].push_back("latency ms");
+  if (options.latency) table[0].push_back("latency ms");
+  std::string notes;
   double majority = 0;
   for (const auto& row : models) {
     const auto loaded = models::LoadPretrained(row.directory);
-    models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name);
-    const auto data = LoadSplit(task, data_directory, file, row.directory, 0, 128, threads);
-    const auto evaluation = train::Evaluate(loaded.model, data, &task, {});
+    models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
+    const int length = options.max_length > 0 ? options.max_length : TokenLimit(task, loaded.model.shape);
+    const auto data = LoadSplit(task, data_directory, file, row.directory, 0, length, options.threads, options.cache);
+    const auto own = WithThreshold(task, loaded);
+    const auto evaluation = train::Evaluate(loaded.model, data, &own, {});
+    if (task.unanswerable) {
+      const auto best = data::TuneThreshold(own, *data.rows, evaluation.answers);
+      notes += row.name + ": no answer above " + Decimal(own.null_threshold, 3) + (loaded.null_threshold ? ", tuned" : "") +
+               "; the best threshold on this file, " + Decimal(best.threshold, 3) + ", gives " + task.metrics[0] + " " +
+               Decimal(100 * best.score, 1) + "\n";
+    }
     std::vector<int> gold;
     for (const auto& example : data.examples) gold.push_back(example.label);
     if (task.kind == data::TaskKind::kClassification) majority = data::MajorityShare(gold);
     std::vector<std::string> cells = {
-        row.name, Millions(models::DeployedParameters(loaded.model.shape, loaded.model.classes))};
+        row.name, Millions(models::DeployedParameters(loaded.model.shape, loaded.model.classes, loaded.model.head))};
     for (const auto& metric : evaluation.metrics)
       cells.push_back(Decimal(100 * metric.value, 1) + " +- " + Decimal(100 * metric.standard_error, 1));
     cells.push_back(Decimal(static_cast<double>(fs::file_size(row.directory + "/model.safetensors")) / 1e6, 1));
-    if (latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
+    if (options.latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
     table.push_back(cells);
   }
   std::string text = Table(table) + "\n" + task.name + ", " + file + ", whole set; +- one standard error";
   if (majority > 0) text += "; answering the commonest class: accuracy " + Decimal(100 * majority, 1);
-  text += "\n";
-  if (latency) text += "latency: median, batch 1, 128 tokens, 1 thread, float32, on this machine\n";
+  text += "\n" + notes;
+  if (options.latency) text += "latency: median, batch 1, 128 tokens, 1 thread, float32, on this machine\n";
   return text;
 }
 
@@ -212,7 +246,7 @@ double LatencyMs(const models::Model& model) {
 
 void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,
                  const std::string& tokenizer_directory, const Lineage& lineage, const std::string& directory) {
-  models::SavePretrained(model, label_names, directory);
+  models::SavePretrained(model, label_names, directory, lineage.null_threshold);
   models::CopyTokenizer(tokenizer_directory, directory);
   WriteText(directory + "/architecture.textproto", model.architecture);
   models::WriteOnnx(model, directory + "/model.onnx");
@@ -220,7 +254,8 @@ void WriteExport(const models::Model& model, const std::vector<std::string>& lab
   card += "| | |\n|---|---|\n";
   card += "| task | " + lineage.task + " |\n";
   if (!lineage.teacher.empty()) card += "| teacher | " + lineage.teacher + " |\n";
-  card += "| deployed parameters | " + std::to_string(models::DeployedParameters(model.shape, model.classes)) + " |\n";
+  card += "| deployed parameters | " + std::to_string(models::DeployedParameters(model.shape, model.classes, model.head)) +
+          " |\n";
   card += "| layers, hidden, heads | " + std::to_string(model.shape.layers.size()) + ", " +
           std::to_string(model.shape.hidden) + ", " + std::to_string(model.shape.heads) + " |\n";
   card += "| multiply-adds at length 128 | " + Millions(models::MultiplyAdds(model.shape, 128)) + " |\n";
@@ -229,7 +264,9 @@ void WriteExport(const models::Model& model, const std::vector<std::string>& lab
             Decimal(100 * metric.standard_error, 2) + " |\n";
   card += "\nFiles: `model.safetensors` and `config.json` (weights, labels), `architecture.textproto` (the architecture),\n"
           "`model.onnx` (inputs input_ids, token_type_ids, attention_mask; output logits), `vocab.txt` (tokenizer).\n"
-          "Use: `thimble predict DIR \"a sentence\"`, or any ONNX runtime.\n";
+          "Use: `thimble predict DIR " + std::string(model.head == models::Head::kTokens && model.classes > 0
+                                                         ? "\"a question\" \"a passage\""
+                                                         : "\"a sentence\"") + "`, or any ONNX runtime.\n";
   WriteFileAtomically(directory + "/README.md", card);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,10 @@ struct Options {
   int threads = 0;
   double checkpoint_seconds = -1;  // below 0: the schema's default
   bool force = false, dry_run = false;
+  std::string cache;  // Deployment.cache
   std::vector<std::string> set;
 };
-void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds
+void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds, --cache
 void AddForce(CLI::App& app, Options* options);
 void AddRecipeOptions(CLI::App& app, Options* options);  // --set and --dry-run
 proto::Deployment MakeDeployment(const Options& options);  // and sets torch's threads
@@ -51,12 +53,28 @@ proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard,
 proto::Recipe FinetuneRecipe();  // AdamW, 3 epochs, hard labels
 proto::Recipe DistilRecipe();    // AdamW, 3 epochs, attention scores + hidden states + soft labels
 
-// FindTask for a command that trains. Error (exit 2) if the task has no training file, or answers with spans, for which there
-// is no head yet.
+// FindTask for a command that trains. Error (exit 2) if the task has no training file.
 const data::TaskEntry& FindTrainable(const std::string& name, const std::string& data_directory);
 
+// Tokens of a row where nothing says: 128; 384 of a window with a question and a passage, as run_squad.py; not more than the model
+// has positions.
+int TokenLimit(const data::TaskEntry& task, const models::Shape& shape);
+
+// `cache`: Deployment.cache.
 data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
-                        const std::string& model_directory, int rows, int max_length, int threads);
+                        const std::string& model_directory, int rows, int max_length, int threads,
+                        const std::string& cache = "");
+
+// Scores of a model that was just trained. Where questions may have no answer, the threshold is tuned on these rows first, as the
+// official script's best score is.
+struct DevScore {
+  train::Evaluation evaluation;
+  std::optional<double> null_threshold;
+};
+DevScore ScoreOnDev(const models::Model& model, const data::Dataset& dev, const data::TaskEntry& task);
+
+// The task with the threshold that came with the model, if one did.
+data::TaskEntry WithThreshold(const data::TaskEntry& task, const models::Pretrained& model);
 
 // study.textproto of a study directory (or a file given directly), overridden and validated.
 struct StudyFile {
@@ -83,9 +101,15 @@ std::string Table(const std::vector<std::vector<std::string>>& rows);
 struct ModelRow {
   std::string name, directory;
 };
+struct CompareOptions {
+  bool latency = false;
+  int max_length = 0;  // 0: TokenLimit
+  int threads = 0;
+  std::string cache;
+};
 // One line a model: deployed parameters, official metrics with standard error, size on disk, latency. What evaluate prints.
-std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
-                          const std::string& data_directory, const std::string& file, bool latency, int threads);
+std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task, const std::string& data_directory,
+                          const std::string& file, const CompareOptions& options);
 
 // Median on this machine: batch 1, 128 tokens (fewer where the model's position table is shorter), 1 thread, float32.
 double LatencyMs(const models::Model& model);
@@ -94,6 +118,7 @@ double LatencyMs(const models::Model& model);
 struct Lineage {
   std::string teacher, task, how;  // how: one sentence
   std::vector<data::Metric> metrics;
+  std::optional<double> null_threshold;
 };
 void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,
                  const std::string& tokenizer_directory, const Lineage& lineage, const std::string& directory);

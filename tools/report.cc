@@ -110,7 +110,8 @@ search::SpaceContext ContextOf(const proto::Study& study) {
   if (hidden == 0)
     throw BadRequest("teacher.model", "there is no model here and teacher.hidden does not say its width",
                      study.teacher().model(), "a Hugging Face directory, or teacher { hidden: 768 }");
-  return {.classes = static_cast<int>(data::FindTask(study.data().task(), study.data().directory()).labels.size()), .teacher_hidden = hidden};
+  const auto& task = data::FindTask(study.data().task(), study.data().directory());
+  return {.classes = static_cast<int>(task.labels.size()), .teacher_hidden = hidden, .head = train::HeadOf(task.kind)};
 }
 
 int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }
@@ -183,7 +184,7 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
     }
     text += "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " +
             Decimal(best.trial.value, 4) + " +- " + Decimal(best.trial.standard_error, 4) + ", " +
-            Millions(models::DeployedParameters(models::Resolve(best.trial.architecture), context.classes)) +
+            Millions(models::DeployedParameters(models::Resolve(best.trial.architecture), context.classes, context.head)) +
             " parameters; " + std::to_string(complete) + " scored, " + std::to_string(close) +
             " of them within two standard errors of it\n";
   }

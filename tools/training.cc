@@ -40,7 +40,9 @@ void TrainAndExport(const TrainingRun& run) {
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed(run.what, results[0].failure);
   Lineage lineage = run.lineage;
-  lineage.metrics = train::Evaluate(*run.model, run.dev, &run.task, {}).metrics;
+  const auto score = ScoreOnDev(*run.model, run.dev, run.task);
+  lineage.metrics = score.evaluation.metrics;
+  lineage.null_threshold = score.null_threshold;
   PendingDirectory out(run.out);
   WriteExport(*run.model, run.task.labels, run.tokenizer_directory, lineage, out.working());
   if (run.write_more) run.write_more(out.working());

@@ -18,6 +18,7 @@
 #include "distill/objective.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
+#include "train/feed.h"
 
 namespace thimble::train {
 namespace {
@@ -48,7 +49,7 @@ class Cohort {
  private:
   void CheckJob() const;
   void RunEpoch(Progress* progress);
-  void StepAll(const std::vector<int>& rows);
+  void StepAll(const Feed::Rows& part);
   void Step(size_t i, const models::Batch& batch, const models::Outputs* teacher,
             const models::Shape* candidate);
   void FinishEpoch();
@@ -64,10 +65,10 @@ class Cohort {
   const bool bfloat16_;
   const TorchThreads torch_threads_;
   Workers workers_;
+  Feed feed_;
   std::vector<Student> students_;
   RunState state_;
   Identity identity_;  // empty without a checkpoint
-  int64_t batches_;    // of an epoch
   Clock::time_point saved_ = Clock::now();
 };
 
@@ -80,11 +81,10 @@ Cohort::Cohort(const Job& job)
       threads_(Threads(job.deployment)),
       bfloat16_(job.recipe.precision() == proto::BFLOAT16),
       torch_threads_(threads_),
-      workers_(job.members_threads, std::max(1, threads_ / std::max(1, job.members_threads))) {
+      workers_(job.members_threads, std::max(1, threads_ / std::max(1, job.members_threads))),
+      feed_(*job.train, job.recipe.batching(), job.recipe.seed()) {
   CheckJob();
   optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
-  const auto rows = static_cast<int64_t>(job.train->examples.size());
-  batches_ = (rows + job.recipe.batching().size() - 1) / job.recipe.batching().size();
   for (const auto& member : job.members) {
     Student student{.member = &member,
                     .objective = distill::Objective(job.recipe.objective(), member.model->shape, job.teacher,
@@ -110,7 +110,8 @@ Cohort::~Cohort() {
 void Cohort::CheckJob() const {
   THIMBLE_CHECK(job_.train != nullptr && !job_.members.empty(), "a job without data or members");
   THIMBLE_CHECK(job_.recipe.precision() != proto::AUTO, "precision must be resolved before training");
-  if (job_.train->examples.empty()) throw BadRequest(job_.what, "there are no rows to train on");
+  THIMBLE_CHECK(!job_.train->corpus || job_.teacher_cache == nullptr, "a corpus has no teacher cache");
+  if (job_.train->size() == 0) throw BadRequest(job_.what, "there are no rows to train on");
   if (job_.recipe.objective().loss_size() == 0)
     throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
   if (job_.recipe.optimizer().has_adahessian() && job_.recipe.precision() != proto::FLOAT32)
@@ -150,14 +151,13 @@ double Cohort::MeanLoss() const {
 }
 
 std::vector<MemberResult> Cohort::Run() {
-  const int64_t batches = job_.recipe.epochs() * batches_;
+  const int64_t batches = job_.recipe.epochs() * feed_.batches();
   if (!job_.checkpoint.empty() && ReadCheckpoint(job_.checkpoint, identity_, &state_, Tensors()))
-    Say(job_.what + ": going on after " + std::to_string(state_.epoch * batches_ + state_.batch) + " of " +
-        std::to_string(batches) + " batches");
-  const auto rows = static_cast<int64_t>(job_.train->examples.size());
+    Say(job_.what + ": going on after " + std::to_string(state_.epoch * feed_.batches() + state_.batch) +
+        " of " + std::to_string(batches) + " batches");
   {
     Progress progress(job_.what + " (examples)",
-                      job_.recipe.epochs() * rows * static_cast<int64_t>(students_.size()));
+                      job_.recipe.epochs() * feed_.rows() * static_cast<int64_t>(students_.size()));
     while (state_.epoch < job_.recipe.epochs() && !Alive().empty()) RunEpoch(&progress);
   }
   for (auto& student : students_) student.optimizer->ShowAverage();  // what the caller gets
@@ -167,24 +167,20 @@ std::vector<MemberResult> Cohort::Run() {
 }
 
 void Cohort::RunEpoch(Progress* progress) {
-  const auto plan =
-      data::PlanBatches(*job_.train, job_.recipe.batching(),
-                        Random(job_.recipe.seed()).Fork("epoch", static_cast<uint64_t>(state_.epoch)));
-  THIMBLE_CHECK(static_cast<int64_t>(plan.size()) == batches_ && state_.batch <= batches_,
-                "another number of batches");
+  THIMBLE_CHECK(state_.batch <= feed_.batches(), "another number of batches");
   const auto members = static_cast<int64_t>(students_.size());
-  int64_t done = state_.epoch * static_cast<int64_t>(job_.train->examples.size()) * members;
-  for (int64_t b = 0; b < state_.batch; ++b) done += static_cast<int64_t>(plan[b].size()) * members;
+  int64_t done = (state_.epoch * feed_.rows() + feed_.RowsBefore(state_.epoch, state_.batch)) * members;
   if (state_.batch > 0) progress->Update(done);
-  while (state_.batch < batches_ && !Alive().empty()) {
-    const auto& rows = plan[state_.batch];
-    StepAll(rows);
+  while (state_.batch < feed_.batches() && !Alive().empty()) {
+    const auto part = feed_.At(state_.epoch, state_.batch);
+    StepAll(part);
     ++state_.batch;
-    done += static_cast<int64_t>(rows.size()) * members;
+    done += static_cast<int64_t>(part.rows->size()) * members;
     progress->Update(done, "loss " + Format("%.4g", MeanLoss()));
     const bool interrupted = InterruptRequested();
     const double age = std::chrono::duration<double>(Clock::now() - saved_).count();
-    if (interrupted || (state_.batch < batches_ && age >= job_.deployment.checkpoint_seconds())) Save();
+    if (interrupted || (state_.batch < feed_.batches() && age >= job_.deployment.checkpoint_seconds()))
+      Save();
     if (interrupted) throw Interrupted();
   }
   FinishEpoch();
@@ -202,10 +198,14 @@ void Cohort::FinishEpoch() {
         subjects, *job_.validate, job_.task,
         {.teacher = job_.teacher, .teacher_cache = job_.validate_cache, .bfloat16 = bfloat16_}, &workers_);
     for (const size_t i : alive) students_[i].optimizer->HideAverage();
+    for (auto& evaluation : evaluations) {  // an epoch keeps scores; the answers are many strings
+      evaluation.answers.clear();
+      evaluation.answered.clear();
+    }
   }
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
-    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(batches_),
+    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(feed_.batches()),
                                     .validation = std::move(evaluations[k])});
     member.loss_sum = 0;
   }
@@ -226,9 +226,9 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(const std::vector<int>& ro
                  {.hidden = objective.needs_hidden(), .scores = objective.needs_scores()});
 }
 
-void Cohort::StepAll(const std::vector<int>& rows) {
-  const models::Batch batch = MakeBatch(*job_.train, rows);
-  const auto teacher = TeacherOutputs(rows, batch);
+void Cohort::StepAll(const Feed::Rows& part) {
+  const models::Batch batch = MakeBatch(*part.data, *part.rows);
+  const auto teacher = TeacherOutputs(*part.rows, batch);
   const auto alive = Alive();
   std::vector<std::optional<models::Shape>> views(alive.size());
   for (size_t k = 0; k < alive.size(); ++k) {
@@ -285,7 +285,7 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
   if (applied * applied > std::numeric_limits<float>::max())
     return fail("the gradient norm of " + Format("%g", norm) + " is too large for float32");
   student.optimizer->Step(
-      optim::ScheduleFactor(job_.recipe.schedule(), step, batches_ * job_.recipe.epochs()));
+      optim::ScheduleFactor(job_.recipe.schedule(), step, feed_.batches() * job_.recipe.epochs()));
   student.optimizer->ZeroGradients();
   state.loss_sum += loss;
   ++state.result.steps;

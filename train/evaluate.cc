@@ -17,9 +17,36 @@ namespace {
 // What one subject gathers over the batches.
 struct Tally {
   Evaluation evaluation;
-  std::vector<double> sums, counts;  // one a loss
-  std::vector<std::vector<double>> means;  // of each loss: one a batch
+  std::vector<double> sums, counts;         // one a loss
+  std::vector<std::vector<double>> means;   // of each loss: one a batch
+  std::vector<std::vector<double>> logits;  // spans: of each example
 };
+
+void KeepLogits(const at::Tensor& logits, const std::vector<int>& rows,
+                std::vector<std::vector<double>>* kept) {
+  const at::Tensor values = logits.to(torch::kFloat).contiguous();
+  const int64_t each = values.numel() / values.size(0);
+  const float* from = values.const_data_ptr<float>();
+  for (size_t b = 0; b < rows.size(); ++b, from += each) (*kept)[rows[b]].assign(from, from + each);
+}
+
+// The answers to the rows that `data` has windows of, and their scores where all are labelled.
+void FindSpans(const data::Dataset& data, const data::TaskEntry& task, Tally* tally) {
+  THIMBLE_CHECK(data.rows != nullptr, "windows without the rows they are of");
+  const auto all = data::FindAnswers(data, *data.rows, task, tally->logits);
+  Evaluation& evaluation = tally->evaluation;
+  bool labelled = true;
+  std::vector<data::SpanScore> scores;
+  for (size_t w = 0; w < data.windows.size(); ++w) {
+    const int row = data.windows[w].row;
+    if (w > 0 && row == data.windows[w - 1].row) continue;
+    evaluation.answered.push_back(row);
+    evaluation.answers.push_back(all[row]);
+    scores.push_back(data::ScoreRow(task, (*data.rows)[row], all[row].text));
+    labelled = labelled && (*data.rows)[row].label >= 0;
+  }
+  if (labelled) evaluation.metrics = data::SpanMetrics(task.metrics, scores);
+}
 
 double Ratio(double sum, double count) { return count > 0 ? sum / count : 0; }
 
@@ -38,7 +65,9 @@ void AddLosses(const Subject& subject, const models::Outputs& outputs, const mod
   tally->evaluation.row_losses.push_back(total);
 }
 
-void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, Evaluation* evaluation) {
+void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, Tally* tally) {
+  if (!tally->logits.empty()) return KeepLogits(logits, rows, &tally->logits);
+  Evaluation* evaluation = &tally->evaluation;
   if (!evaluation->scores.empty()) {
     const at::Tensor values = logits.squeeze(-1).to(torch::kFloat).contiguous();
     for (size_t b = 0; b < rows.size(); ++b) evaluation->scores[rows[b]] = values.const_data_ptr<float>()[b];
@@ -86,6 +115,7 @@ void Finish(const Subject& subject, const data::Dataset& data, const data::TaskE
     }
     evaluation.loss_standard_error = StandardError(evaluation.row_losses, batch_rows, evaluation.loss);
   }
+  if (task != nullptr && !tally->logits.empty()) return FindSpans(data, *task, tally);
   std::vector<int> gold;
   std::vector<double> numbers;
   for (const auto& example : data.examples) {
@@ -113,9 +143,14 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     const Subject& subject = subjects[i];
     CheckFits(*subject.model, data, "the model");
     const bool regression = data.kind == data::TaskKind::kRegression;
-    if (subject.model->classes > 0 && regression) tallies[i].evaluation.scores.resize(data.examples.size());
-    if (subject.model->classes > 0 && !regression)
+    const bool spans = data.kind == data::TaskKind::kSpan;
+    if (subject.model->classes > 0 && spans) {
+      tallies[i].logits.resize(data.examples.size());
+    } else if (subject.model->classes > 0 && regression) {
+      tallies[i].evaluation.scores.resize(data.examples.size());
+    } else if (subject.model->classes > 0) {
       tallies[i].evaluation.predicted.resize(data.examples.size());
+    }
     if (subject.objective == nullptr) continue;
     tallies[i].sums.resize(subject.objective->names().size());
     tallies[i].counts.resize(subject.objective->names().size());
@@ -151,7 +186,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
                                     .hidden = objective && subject.objective->needs_hidden(),
                                     .scores = objective && subject.objective->needs_scores()});
       if (objective) AddLosses(subject, outputs, teacher, batch, &tallies[i]);
-      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i].evaluation);
+      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i]);
     });
   }
   std::vector<Evaluation> evaluations;
@@ -175,10 +210,7 @@ std::vector<std::vector<double>> Logits(const models::Model& model, const data::
   const Autocast autocast(false);
   std::vector<std::vector<double>> result(data.examples.size());
   for (const auto& rows : data::PlanEvaluation(data, batch_size)) {
-    const at::Tensor logits = Forward(model, MakeBatch(data, rows)).logits.contiguous();
-    const float* values = logits.const_data_ptr<float>();
-    for (size_t b = 0; b < rows.size(); ++b)
-      result[rows[b]].assign(values + b * model.classes, values + (b + 1) * model.classes);
+    KeepLogits(Forward(model, MakeBatch(data, rows)).logits, rows, &result);
   }
   return result;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/metrics.h"
+#include "data/spans.h"
 #include "data/task.h"
 #include "distill/objective.h"
 #include "models/model.h"
@@ -18,6 +19,9 @@ struct Evaluation {
   std::vector<data::Metric> metrics;  // empty for unlabelled data
   std::vector<int> predicted;         // class of each row, in dataset order; empty without a head
   std::vector<double> scores;         // regression: number of each row instead
+  // Spans: the answer to each row that the dataset has windows of, and which of Dataset::rows that is.
+  std::vector<data::SpanAnswer> answers;
+  std::vector<int> answered;
   std::vector<std::string> loss_names;
   std::vector<double> losses;      // mean of each loss of the objective over the set
   std::vector<double> loss_standard_errors;  // of each, as loss_standard_error
@@ -52,7 +56,8 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
                                          const data::TaskEntry* task, const EvaluateOptions& options,
                                          Workers* workers = nullptr);
 
-// Outputs of the task head, [rows][classes] in dataset order, in float32.
+// Outputs of the task head, [rows][classes] in dataset order, in float32; of a head on tokens
+// [rows][tokens * classes], what belongs to padding behind.
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,
                                         int batch_size = 32);
 std::vector<double> Softmax(std::vector<double> logits);

@@ -41,7 +41,12 @@ void Reserve(const std::string& path, int64_t bytes) {
 
 int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
   const auto states = static_cast<int64_t>(hidden.size()), maps = static_cast<int64_t>(scores.size());
-  return states * tokens * width + maps * heads * tokens * tokens + 2 * classes;
+  return states * tokens * width + maps * heads * tokens * tokens +
+         2 * (on_tokens ? tokens * classes : classes);
+}
+
+std::vector<int64_t> TeacherCache::Layout::Logits(int64_t tokens) const {
+  return on_tokens ? std::vector<int64_t>{tokens, classes} : std::vector<int64_t>{classes};
 }
 
 TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objective& objective,
@@ -49,7 +54,8 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
     : layout_{.width = teacher.shape.hidden,
               .heads = teacher.shape.heads,
               .classes = teacher.classes,
-              .layers = static_cast<int64_t>(teacher.shape.layers.size())} {
+              .layers = static_cast<int64_t>(teacher.shape.layers.size()),
+              .on_tokens = teacher.classes > 0 && teacher.head == models::Head::kTokens} {
   const std::set<int> layers(objective.layer_map().begin(), objective.layer_map().end());  // from 1
   if (objective.needs_hidden()) {
     layout_.hidden.push_back(0);
@@ -119,7 +125,9 @@ void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
         for (const int layer : layout_.scores)
           put(outputs.scores[layer][row].narrow(1, 0, t).narrow(2, 0, t));
         if (layout_.classes == 0) continue;
-        const at::Tensor logits = outputs.logits[row].to(at::kFloat), rounded = logits.to(at::kHalf);
+        at::Tensor logits = outputs.logits[row].to(at::kFloat);
+        if (layout_.on_tokens) logits = logits.narrow(0, 0, t);
+        const at::Tensor rounded = logits.to(at::kHalf);
         put(rounded);
         put(logits - rounded.to(at::kFloat));  // what rounding lost
       }
@@ -142,7 +150,11 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
   for (const int layer : layout_.hidden) outputs.hidden[layer] = at::zeros({size, longest, layout_.width});
   for (const int layer : layout_.scores)
     outputs.scores[layer] = at::zeros({size, layout_.heads, longest, longest});
-  if (layout_.classes > 0) outputs.logits = at::empty({size, layout_.classes});
+  if (layout_.classes > 0) {
+    auto sizes = layout_.Logits(longest);
+    sizes.insert(sizes.begin(), size);
+    outputs.logits = at::zeros(sizes);
+  }
   for (int64_t b = 0; b < size; ++b) {
     const int64_t t = tokens_[rows[b]];
     int64_t at = starts_[rows[b]];
@@ -156,8 +168,11 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
     for (const int layer : layout_.scores)
       outputs.scores[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
     if (layout_.classes == 0) continue;
-    outputs.logits[b].copy_(take({layout_.classes}));
-    outputs.logits[b] += take({layout_.classes}).to(at::kFloat);
+    at::Tensor logits = outputs.logits[b];
+    if (layout_.on_tokens) logits = logits.narrow(0, 0, t);
+    const auto sizes = layout_.Logits(t);
+    logits.copy_(take(sizes));
+    logits += take(sizes).to(at::kFloat);
   }
   return outputs;
 }

@@ -34,10 +34,13 @@ class TeacherCache {
   const std::string& path() const { return path_; }
 
  private:
-  // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, logits twice.
+  // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, logits [C] or,
+  // of a head on tokens, [t, C] twice.
   struct Layout {
     std::vector<int> hidden, scores;  // which of Outputs::hidden and Outputs::scores
     int64_t width = 0, heads = 0, classes = 0, layers = 0;
+    bool on_tokens = false;
+    std::vector<int64_t> Logits(int64_t tokens) const;  // sizes
     int64_t Numbers(int64_t tokens) const;
   };
   TeacherCache(const models::Model& teacher, const distill::Objective& objective, const data::Dataset& data);

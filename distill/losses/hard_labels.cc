@@ -1,5 +1,9 @@
-// Cross-entropy with the labels of the data; of a regression head, the squared difference to them.
+// Cross-entropy with the labels of the data; of a regression head, the squared difference to them; of a span
+// head, the mean over start and end, each among the real tokens of its window (as run_squad.py, which has
+// padding take part, too).
 #include <torch/torch.h>
+
+#include <cmath>
 
 #include "distill/objective.h"
 #include "proto/objective.pb.h"
@@ -11,8 +15,17 @@ class HardLabels final : public Loss {
  public:
   LossSum Compute(const LossInput& input) const override {
     if (input.batch.labels.is_floating_point()) {
-      const at::Tensor difference = input.student_outputs.logits.to(torch::kFloat).squeeze(1) - input.batch.labels;
+      const at::Tensor difference =
+          input.student_outputs.logits.to(torch::kFloat).squeeze(1) - input.batch.labels;
       return {difference.square().sum(), static_cast<double>(difference.size(0))};
+    }
+    if (input.student_outputs.logits.dim() == 3) {
+      // [B, 2, T]: padding is out of the distribution.
+      const at::Tensor padding = (input.batch.mask == 0).unsqueeze(1);
+      const at::Tensor logits = input.student_outputs.logits.to(torch::kFloat).transpose(1, 2);
+      const at::Tensor q = torch::log_softmax(logits.masked_fill(padding, -INFINITY), 2);
+      const at::Tensor of_label = q.gather(2, input.batch.labels.unsqueeze(2));
+      return {-of_label.sum() / 2, static_cast<double>(q.size(0))};
     }
     const at::Tensor q = torch::log_softmax(input.student_outputs.logits.to(torch::kFloat), 1);
     const at::Tensor of_label = q.gather(1, input.batch.labels.unsqueeze(1));

@@ -1,6 +1,7 @@
 // KL(teacher || student) of the class distributions at a temperature, times its square, so that its gradient
-// keeps the scale of the hard-label loss. Hinton et al., 2015, section 2. A regression head, of one output, has no distribution: there
-// it is the squared difference to the teacher.
+// keeps the scale of the hard-label loss. Hinton et al., 2015, section 2. A regression head, of one output,
+// has no distribution: there it is the squared difference to the teacher. A span head has two, of where the
+// answer starts and where it ends, over [CLS] and the passage: the mean of their divergences.
 #include <torch/torch.h>
 
 #include "base/error.h"
@@ -19,6 +20,7 @@ class SoftLabels final : public Loss {
     const at::Tensor& teacher = input.teacher_outputs->logits;
     THIMBLE_CHECK(teacher.defined() && teacher.sizes() == student.sizes(),
                   "logits of student and teacher have different shapes");
+    if (student.dim() == 3) return Spans(student, teacher, input.batch.places);
     if (student.size(1) == 1) {
       const at::Tensor difference = student.to(torch::kFloat) - teacher.detach().to(torch::kFloat);
       return {difference.square().sum(), static_cast<double>(student.size(0))};
@@ -30,6 +32,20 @@ class SoftLabels final : public Loss {
   }
 
  private:
+  // Logits [B, T, 2]. What cannot be an answer gets the same great negative logit on both sides: finite, so
+  // that p (log p - log q) is 0 there and not a product of 0 and infinity.
+  LossSum Spans(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& places) const {
+    THIMBLE_CHECK(places.defined(), "a span head without the places of answers");
+    constexpr double kNowhere = -1e30;
+    const auto log_share = [&](const at::Tensor& logits) {
+      const at::Tensor scaled = logits.to(torch::kFloat).transpose(1, 2) / temperature_;
+      return torch::log_softmax(scaled.masked_fill((places == 0).unsqueeze(1), kNowhere), 2);
+    };
+    const at::Tensor q = log_share(student), p = log_share(teacher.detach());
+    const at::Tensor divergence = (p.exp() * (p - q)).sum() * (temperature_ * temperature_ / 2);
+    return {divergence, static_cast<double>(student.size(0))};
+  }
+
   const double temperature_;
 };
 

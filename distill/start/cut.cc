@@ -266,6 +266,10 @@ void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) 
 void Cutter::Ends() {
   Set("fit_dense.weight", p_.t());
   Set("fit_dense.bias", at::zeros({p_.size(1)}));
+  if (student_.classes > 0 && student_.head == models::Head::kTokens) {  // reads states, as the pooler does
+    Set("head.weight", Teacher("head.weight").matmul(p_.t()));
+    Set("head.bias", Teacher("head.bias"));
+  }
   if (!student_.weights.Has("pooler.weight")) return;
   Set("pooler.weight", Teacher("pooler.weight").matmul(p_.t()));
   Set("pooler.bias", Teacher("pooler.bias"));
@@ -283,7 +287,8 @@ void Cutter::WakeUnusedDirections() {
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
   };
   for (auto& [name, tensor] : student_.weights) {
-    bool reads = name == "pooler.weight" || name == "fit_dense.weight";
+    bool reads = name == "pooler.weight" || name == "fit_dense.weight" ||
+                 (name == "head.weight" && student_.head == models::Head::kTokens);
     for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"})
       reads |= ends_with(name, part);
     if (!reads) continue;

@@ -57,7 +57,8 @@ void CheckStudent(const models::Shape& student, const models::Model& teacher) {
                      "the teacher's, " + std::to_string(of_teacher));
   };
   same("vocabularies", student.vocabulary, teacher.shape.vocabulary);
-  if (teacher.classes > 0) same("pooler widths", student.pooler, teacher.shape.pooler);
+  if (teacher.classes > 0 && teacher.head == models::Head::kPooled)
+    same("pooler widths", student.pooler, teacher.shape.pooler);
 }
 
 // Rows that the teacher gives the student head with the fewest.
@@ -205,7 +206,8 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
   CheckStudent(shape, teacher);
   std::vector<int> layer_map = impl_->TeacherLayers(shape);
   Random random(seed);
-  models::Model student = models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random);
+  models::Model student =
+      models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random, teacher.head);
   CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map,
              impl_->options.weigh_scores(), &student, random.Fork("unused"));
   impl_->Refit(&student, Refit::kNormsOnly);

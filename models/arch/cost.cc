@@ -15,9 +15,10 @@ int64_t Linear(int64_t in, int64_t out) { return in * out + out; }
 
 }  // namespace
 
-int64_t DeployedParameters(const Shape& shape, int classes) {
-  const int64_t head = classes > 0 ? Linear(shape.hidden, shape.pooler) + Linear(shape.pooler, classes) : 0;
-  return Encoder(shape) + head;
+int64_t DeployedParameters(const Shape& shape, int classes, Head head) {
+  if (classes == 0) return Encoder(shape);
+  if (head == Head::kTokens) return Encoder(shape) + Linear(shape.hidden, classes);
+  return Encoder(shape) + Linear(shape.hidden, shape.pooler) + Linear(shape.pooler, classes);
 }
 
 int64_t PaperParameters(const Shape& shape, int teacher_hidden) {

@@ -4,11 +4,13 @@
 #include <cstdint>
 
 #include "models/arch/architecture.h"
+#include "models/arch/head.h"
 
 namespace thimble::models {
 
 // What is exported: embedding, encoder, pooler and a head of `classes` outputs (0: neither pooler nor head).
-int64_t DeployedParameters(const Shape& shape, int classes);
+// A head on tokens has no pooler.
+int64_t DeployedParameters(const Shape& shape, int classes, Head head = Head::kPooled);
 // SYSTEMS A6: embedding, encoder and the training-only projection hidden -> teacher_hidden; no pooler, no
 // head.
 int64_t PaperParameters(const Shape& shape, int teacher_hidden);

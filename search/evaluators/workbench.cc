@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "data/cache.h"
+#include "data/corpus.h"
 #include "data/dataset.h"
 #include "data/task.h"
 #include "data/wordpiece.h"
@@ -78,7 +80,7 @@ struct Workbench::Impl {
       : study(study), work(directory + "/work"), deployment(deployment),
         task(data::FindTask(study.data().task(), study.data().directory())),
         teacher(models::LoadPretrained(study.teacher().model())) {
-    models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name);
+    models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
     CheckTeacher();
     const auto largest = LargestArchitecture(study.space(), Context());
     // Objective's own checks (head counts, layer map) belong before any work.
@@ -88,24 +90,23 @@ struct Workbench::Impl {
     const auto rows = data::ReadRows(
         task, data::SplitPath(task, study.data().directory(), task.train), study.data().train_rows());
     const auto all =
-        data::Tokenize(rows, task, tokenizer, study.recipe().batching().max_length(), threads);
+        data::TokenizeCached(rows, task, tokenizer, study.recipe().batching().max_length(), threads,
+                             data::CacheDirectory(deployment.cache()));
     const size_t held = static_cast<size_t>(std::ceil(all.examples.size() * study.data().holdout()));
-    if (held >= all.examples.size())
+    const size_t cut = held >= all.examples.size() ? 0 : all.RowStart(all.examples.size() - held);
+    if (cut == 0 || cut == all.examples.size())
       throw BadRequest("data", "too few training rows to hold some out", std::to_string(all.examples.size()),
                        "at least 2");
-    train = all.Slice(0, all.examples.size() - held);
-    holdout = all.Slice(all.examples.size() - held, all.examples.size());
-    if (study.warmup().has_corpus()) {
-      std::vector<std::string> files;
-      for (const auto& pattern : study.warmup().corpus().path())
-        for (const auto& file : Glob(pattern)) files.push_back(file);
-      corpus = data::TokenizeText(files, study.warmup().corpus().lines(), tokenizer,
-                                  study.recipe().batching().max_length(), threads);
-    }
+    train = all.Slice(0, cut);
+    holdout = all.Slice(cut, all.examples.size());
+    for (const auto& pattern : study.warmup().corpus().path())
+      for (const auto& file : Glob(pattern)) corpus_files.push_back(file);
   }
 
   SpaceContext Context() const {
-    return {.classes = static_cast<int>(task.labels.size()), .teacher_hidden = teacher.model.shape.hidden};
+    return {.classes = static_cast<int>(task.labels.size()),
+            .teacher_hidden = teacher.model.shape.hidden,
+            .head = teacher.model.head};
   }
 
   void CheckTeacher() const {
@@ -156,11 +157,18 @@ struct Workbench::Impl {
     auto made = study.warmup().has_sliced()
                     ? Start().MakeSupernet(largest, study.seed())
                     : models::MakeModel(largest, Context().classes, teacher.model.shape.hidden,
-                                        Random(study.seed()).Fork("supernet"));
-    if (corpus.examples.empty() || study.warmup().corpus().epochs() == 0) {
+                                        Random(study.seed()).Fork("supernet"), teacher.model.head);
+    if (corpus_files.empty() || study.warmup().corpus().epochs() == 0) {
       supernet = std::make_unique<Model>(std::move(made));
       return *supernet;
     }
+    const auto corpus = data::StreamedText({.files = corpus_files,
+                                            .lines = study.warmup().corpus().lines(),
+                                            .pairs = study.warmup().corpus().pairs(),
+                                            .max_length = study.recipe().batching().max_length(),
+                                            .seed = study.seed()},
+                                           data::WordPiece(study.teacher().model()), work,
+                                           deployment.threads() > 0 ? deployment.threads() : Cores());
     proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
     *recipe.mutable_objective() = WithoutLabels(recipe.objective());
     if (recipe.objective().loss_size() == 0)
@@ -327,7 +335,8 @@ struct Workbench::Impl {
   proto::Deployment deployment;
   const data::TaskEntry& task;
   models::Pretrained teacher;
-  data::Dataset train, holdout, corpus;
+  data::Dataset train, holdout;
+  std::vector<std::string> corpus_files;
   Choices choices;
   std::unique_ptr<distill::SlicedStart> start;
   std::unique_ptr<Model> supernet;        // of the study, warmed up

@@ -92,8 +92,9 @@ TEST_F(SpansTest, AnswersAreCutFromThePassage) {
   EXPECT_EQ(answers[0].text, "A,");
   EXPECT_EQ(answers[0].n_best[0].score, 13);
   EXPECT_EQ(answers[0].null_odds, -13);
-  ASSERT_EQ(answers[0].n_best.size(), 2u);
-  EXPECT_EQ(answers[0].n_best[1].text, "b");
+  ASSERT_EQ(answers[0].n_best.size(), 3u);  // the passage's tokens are the n best, the question's are passed over
+  EXPECT_EQ(answers[0].n_best[1].text, "A");
+  EXPECT_EQ(answers[0].n_best[2].text, "b");
   // No answer beats it by more than the threshold.
   const auto logits = Logits(data, {{0, 0, 8, 8}, {0, 5, 7, 7}});
   EXPECT_EQ(FindAnswers(data, rows, task_, logits)[0].text, "");

@@ -102,6 +102,30 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   return c;
 }
 
+// The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no answer begins or ends
+// there, nor in padding.
+inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, int64_t first = 0) {
+  Case c = MakeCase(lengths, padded, first);
+  const auto rows = static_cast<int64_t>(lengths.size());
+  const auto logits = [&](const std::string& what) {
+    at::Tensor out = torch::full({rows, padded, 2}, 1e3f);
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t t = 0; t < lengths[b]; ++t)
+        for (int64_t k = 0; k < 2; ++k) out[b][t][k] = 3 * ValueAt(what, {first + b, t, k});
+    return out;
+  };
+  c.outputs.logits = logits("span logits").requires_grad_();
+  c.teacher.logits = logits("teacher span logits");
+  c.batch.labels = torch::zeros({rows, 2}, torch::kLong);
+  c.batch.places = torch::zeros({rows, padded});
+  for (int64_t b = 0; b < rows; ++b) {
+    c.batch.places[b][0] = 1;
+    if (lengths[b] > 3) c.batch.places[b].slice(0, 2, lengths[b] - 1).fill_(1);
+    for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k) c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
+  }
+  return c;
+}
+
 inline std::unique_ptr<Loss> MakeLoss(const std::string& text) {
   proto::Loss spec;
   ParseText(text, "test", &spec);

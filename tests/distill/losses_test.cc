@@ -107,5 +107,92 @@ TEST(HardLabels, IsTheCrossEntropyWithTheLabel) {
   ExpectLoss(MakeLoss("hard_labels {}")->Compute(c.input()), sum, 3);
 }
 
+// Log-share of position t among those of row b that `places` holds.
+double LogShare(const at::Tensor& logits, const at::Tensor& places, int64_t b, int64_t t, int64_t k,
+                double temperature) {
+  double sum = 0;
+  for (int64_t i = 0; i < places.size(1); ++i)
+    if (At(places, {b, i}) != 0) sum += std::exp(At(logits, {b, i, k}) / temperature);
+  return At(logits, {b, t, k}) / temperature - std::log(sum);
+}
+
+TEST(SpanLabels, HardIsTheMeanCrossEntropyOfStartAndEndOverRealTokens) {
+  const Case c = MakeSpanCase(kLengths, 9);
+  double sum = 0;
+  for (int64_t b = 0; b < 3; ++b)
+    for (int64_t k = 0; k < 2; ++k)
+      sum -= LogShare(c.outputs.logits, c.batch.mask, b, static_cast<int64_t>(At(c.batch.labels, {b, k})), k, 1) / 2;
+  ExpectLoss(MakeLoss("hard_labels {}")->Compute(c.input()), sum, 3);
+}
+
+TEST(SpanLabels, SoftIsTheMeanDivergenceOfStartAndEndOverThePassageAndNoAnswer) {
+  const Case c = MakeSpanCase({7, 5, 4}, 9);
+  for (const double temperature : {1.0, 2.5}) {
+    double sum = 0;
+    for (int64_t b = 0; b < 3; ++b)
+      for (int64_t k = 0; k < 2; ++k)
+        for (int64_t t = 0; t < 9; ++t) {
+          if (At(c.batch.places, {b, t}) == 0) continue;
+          const double p = LogShare(c.teacher.logits, c.batch.places, b, t, k, temperature),
+                       q = LogShare(c.outputs.logits, c.batch.places, b, t, k, temperature);
+          sum += std::exp(p) * (p - q) * temperature * temperature / 2;
+        }
+    ExpectLoss(MakeLoss("soft_labels {temperature: " + std::to_string(temperature) + "}")->Compute(c.input()),
+               sum, 3);
+  }
+}
+
+TEST(SpanLabels, SoftLooksAtNoAnswerButNotAtTheQuestion) {
+  const auto loss = MakeLoss("soft_labels {}");
+  const double before = loss->Compute(MakeSpanCase({7, 5}, 8).input()).sum.item<double>();
+  Case question = MakeSpanCase({7, 5}, 8);
+  question.teacher.logits.slice(1, 1, 2).add_(5);
+  EXPECT_EQ(loss->Compute(question.input()).sum.item<double>(), before);
+  Case none = MakeSpanCase({7, 5}, 8);
+  none.teacher.logits.slice(1, 0, 1).add_(5);
+  EXPECT_NE(loss->Compute(none.input()).sum.item<double>(), before);
+}
+
+class SpanLoss : public testing::TestWithParam<const char*> {
+ protected:
+  LossSum Compute(const Case& c) const { return MakeLoss(GetParam())->Compute(c.input()); }
+};
+
+TEST_P(SpanLoss, PaddingIsInNeitherSumNorCountNorGradient) {
+  const LossSum tight = Compute(MakeSpanCase({6, 5}, 6));
+  const Case c = MakeSpanCase({6, 5}, 17);
+  const LossSum loose = Compute(c);
+  EXPECT_EQ(tight.count, loose.count);
+  EXPECT_NEAR(loose.sum.item<double>() / tight.sum.item<double>(), 1, 1e-6);
+  const at::Tensor gradient = torch::autograd::grad({loose.sum}, {c.outputs.logits})[0];
+  EXPECT_TRUE(gradient.isfinite().all().item<bool>());
+  EXPECT_GT(gradient.abs().max().item<float>(), 0);
+  EXPECT_EQ((gradient * (1 - c.batch.mask.unsqueeze(2))).abs().max().item<float>(), 0);
+}
+
+TEST_P(SpanLoss, UnevenBatchesAddUpToOne) {
+  const LossSum a = Compute(MakeSpanCase({6, 5, 8}, 8)), b = Compute(MakeSpanCase({4}, 4, 3));
+  const LossSum joint = Compute(MakeSpanCase({6, 5, 8, 4}, 8));
+  EXPECT_EQ(a.count + b.count, joint.count);
+  EXPECT_NEAR((a.sum + b.sum).item<double>() / joint.sum.item<double>(), 1, 1e-6);
+}
+
+TEST_P(SpanLoss, GradientsAgreeWithDifferences) {
+  const Case c = MakeSpanCase({6, 5}, 8);
+  const at::Tensor gradient = torch::autograd::grad({Compute(c).sum}, {c.outputs.logits})[0];
+  const at::NoGradGuard no_grad;
+  const at::Tensor direction = gradient / gradient.norm();
+  at::Tensor logits = c.outputs.logits;
+  constexpr double kStep = 0.05;
+  logits.add_(direction, kStep);
+  const double above = Compute(c).sum.item<double>();
+  logits.sub_(direction, 2 * kStep);
+  const double below = Compute(c).sum.item<double>();
+  EXPECT_NEAR((above - below) / (2 * kStep) / gradient.norm().item<double>(), 1, 3e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Labels, SpanLoss, testing::Values("hard_labels {}", "soft_labels {}"),
+                         [](const auto& info) { return info.index == 0 ? "Hard" : "Soft"; });
+
 }  // namespace
 }  // namespace thimble::distill

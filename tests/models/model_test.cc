@@ -59,6 +59,27 @@ TEST(ModelTest, CountedParametersEqualTheFormulas) {
   }
 }
 
+TEST(ModelTest, AHeadOnTokensReadsEachLastState) {
+  const std::string text = kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock, 2);
+  Model model = MakeModel(Architecture(text), 2, 20, Random(3), Head::kTokens);
+  Shake(&model, 3);
+  EXPECT_FALSE(model.weights.Has("pooler.weight"));
+  const int64_t fit =
+      model.weights.at("fit_dense.weight").numel() + model.weights.at("fit_dense.bias").numel();
+  EXPECT_EQ(model.weights.Elements() - fit, DeployedParameters(model.shape, 2, Head::kTokens));
+  const Outputs outputs = Forward(model, MakeBatch({5, 9}));
+  EXPECT_EQ(outputs.logits.sizes(), at::IntArrayRef({2, 9, 2}));
+  EXPECT_LT(Difference(outputs.logits, at::linear(outputs.last, model.weights.at("head.weight"),
+                                                  model.weights.at("head.bias"))),
+            1e-6);
+  // Padding does not change a row.
+  const at::Tensor alone = Forward(model, MakeBatch({5})).logits;
+  EXPECT_LT(Difference(outputs.logits.slice(0, 0, 1).slice(1, 0, 5), alone), 1e-5);
+  const Model copy = CopyCandidate(model, Architecture(kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock)));
+  EXPECT_EQ(copy.head, Head::kTokens);
+  EXPECT_TRUE(at::equal(copy.weights.at("head.weight"), model.weights.at("head.weight")));
+}
+
 TEST(ModelTest, InitialValues) {
   const Model model =
       MakeModel(Architecture("vocabulary: 2000 hidden: 24 heads: 2 embedding { trigram { width: 30 } }" +

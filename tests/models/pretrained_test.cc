@@ -119,6 +119,79 @@ TEST(PretrainedTest, StudentRoundTrip) {
   for (const char* embedding : {kTrigram, kFactorised}) ExpectStudentRoundTrip(embedding);
 }
 
+TEST(PretrainedTest, SpanHeadRoundTrip) {
+  const std::string student = std::string(kTrigram) + LayerText("linear(relu(linear(x,wb1)),wb2)", 2, "1/2");
+  for (const std::string& text : {BertText("gelu_erf"), student}) {
+    const std::string directory = FreshDirectory("spans");
+    Model model = MakeModel(Architecture(text), 2, 16, Random(3), Head::kTokens);
+    Shake(&model, 3);
+    EXPECT_FALSE(model.weights.Has("pooler.weight"));
+    const bool bert = IsPlainBert(model);
+    EXPECT_EQ(bert, text != student);
+    SavePretrained(model, {"start", "end"}, directory, -1.25);
+    const Pretrained read = LoadPretrained(directory);
+    ExpectSame(model, read.model);
+    EXPECT_EQ(Forward(read.model, MakeBatch({4, 9})).logits.sizes(), at::IntArrayRef({2, 9, 2}));
+    EXPECT_EQ(read.model.head, Head::kTokens);
+    EXPECT_THAT(read.label_names, ElementsAre("start", "end"));
+    EXPECT_EQ(read.null_threshold, -1.25);
+    EXPECT_TRUE(read.unused.empty());
+    const json config = json::parse(ReadFile(directory + "/config.json"));
+    EXPECT_EQ(config["architectures"][0], bert ? "BertForQuestionAnswering" : "ThimbleForQuestionAnswering");
+    EXPECT_FALSE(config.contains("problem_type"));
+    EXPECT_EQ(ReadSafetensors(directory + "/model.safetensors").tensors.Has("qa_outputs.weight"), bert);
+    SavePretrained(model, {"start", "end"}, directory);
+    EXPECT_FALSE(LoadPretrained(directory).null_threshold.has_value());
+    fs::remove_all(directory);
+  }
+}
+
+// As transformers up to version 3 wrote them: a pooler that nothing reads, no names of outputs.
+TEST_F(SpoiltTest, SpanHeadBesideAPoolerAndOfAnotherWidth) {
+  Weights tensors;
+  for (const auto& [name, tensor] : Tensors()) {
+    if (name.find("classifier") == std::string::npos) tensors.Add(name, tensor);
+  }
+  const int64_t hidden = model_.shape.hidden;
+  tensors.Add("qa_outputs.weight", at::ones({2, hidden}));
+  tensors.Add("qa_outputs.bias", at::ones({2}));
+  WriteSafetensors(directory_ + "/model.safetensors", tensors);
+  config_.erase("id2label");
+  WriteFileAtomically(directory_ + "/config.json", config_.dump());
+  const Pretrained read = LoadPretrained(directory_);
+  EXPECT_EQ(read.model.head, Head::kTokens);
+  EXPECT_THAT(read.unused, ElementsAre("bert.pooler.dense.bias", "bert.pooler.dense.weight"));
+  EXPECT_THAT(read.label_names, ElementsAre("start", "end"));
+  Weights wide;
+  for (const auto& [name, tensor] : tensors)
+    wide.Add(name, name.rfind("qa_outputs", 0) == 0 ? at::cat({tensor, tensor}) : tensor);
+  WriteSafetensors(directory_ + "/model.safetensors", wide);
+  EXPECT_THAT(Failure(), HasSubstr("another number of outputs; got 4; accepted: 2"));
+}
+
+TEST(PretrainedTest, SpanAndSentenceHeadsAreNotTakenForEachOther) {
+  Pretrained model;
+  model.directory = "models/x";
+  model.model = ShakenModel(BertText("gelu_erf"), 2);
+  const auto refusal = [&](Head head) {
+    try {
+      RequireHead(model, 2, "squad", head);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refusal(Head::kPooled), "");
+  EXPECT_THAT(refusal(Head::kTokens), HasSubstr("got a head of 2 classes; accepted: a head for spans"));
+  AddHead(&model, 2, {"start", "end"}, Random(1), Head::kTokens);
+  EXPECT_EQ(refusal(Head::kTokens), "");
+  EXPECT_THAT(refusal(Head::kPooled), HasSubstr("got a head for spans; accepted: a head of 2 classes"));
+  EXPECT_FALSE(model.model.weights.Has("pooler.weight"));
+  EXPECT_EQ(model.model.weights.at("head.weight").size(1), model.model.shape.hidden);
+  AddHead(&model, 3, kLabels, Random(1));
+  EXPECT_TRUE(model.model.weights.Has("pooler.weight"));
+}
+
 TEST(PretrainedTest, WhatIsAPlainBert) {
   const std::string erf = "linear(gelu_erf(linear(x,wb1)),wb2)";
   auto plain = [](const std::string& text) {
@@ -275,11 +348,14 @@ TEST(PretrainedTest, CopiesTheTokenizerFilesThatAreThere) {
 TEST(PretrainedTest, LeavesCasesForTransformers) {
   const std::string root = THIMBLE_PRETRAINED_CASES;
   fs::remove_all(root);
-  for (const std::string activation : {"gelu_erf", "gelu", "relu"}) {
-    const std::string directory = root + "/" + activation;
+  for (const std::string name : {"gelu_erf", "gelu", "relu", "spans"}) {
+    const std::string directory = root + "/" + name;
     fs::create_directories(directory);
-    const Model model = ShakenModel(BertText(activation));
-    SavePretrained(model, kLabels, directory);
+    const bool spans = name == "spans";
+    const std::string text = BertText(spans ? "gelu_erf" : name);
+    Model model = spans ? MakeModel(Architecture(text), 2, 0, Random(7), Head::kTokens) : ShakenModel(text);
+    if (spans) Shake(&model, 7);
+    SavePretrained(model, spans ? std::vector<std::string>{"start", "end"} : kLabels, directory);
     const Batch batch = MakeBatch({4, 9, 20});
     Weights expected;
     expected.Add("input_ids", batch.ids);

@@ -21,15 +21,22 @@ def main():
     assert cases, "no models: run pretrained_test first"
     for case in cases:
         expected = safetensors.torch.load_file(case / "expected.safetensors")
-        model, info = transformers.AutoModelForSequenceClassification.from_pretrained(case, output_loading_info=True)
+        spans = case.name == "spans"
+        kind = transformers.AutoModelForQuestionAnswering if spans else transformers.AutoModelForSequenceClassification
+        model, info = kind.from_pretrained(case, output_loading_info=True)
+        config = transformers.AutoConfig.from_pretrained(case)
+        assert config.architectures == [type(model).__name__], config.architectures
         logits_expected = expected.pop("logits")
         with torch.inference_mode():
-            logits = model.eval()(**expected).logits
+            output = model.eval()(**expected)
+            logits = torch.stack([output.start_logits, output.end_logits], dim=-1) if spans else output.logits
+        if spans:  # padding is anything
+            logits, logits_expected = (x * expected["attention_mask"].unsqueeze(-1) for x in (logits, logits_expected))
         difference = (logits - logits_expected).abs().max().item()
         # A weight that is missing or left over would be drawn anew or ignored with no more than a warning.
         complete = not info["missing_keys"] and not info["unexpected_keys"]
         labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
-        good = complete and difference < 1e-5 and labels == ["no", "yes", "perhaps"]
+        good = complete and difference < 1e-5 and labels == (["start", "end"] if spans else ["no", "yes", "perhaps"])
         failures += not good
         print(f"{case.name}: difference {difference:.2g}, complete {complete}, labels {labels}: {'ok' if good else 'FAILED'}")
     sys.exit(1 if failures else 0)

@@ -26,6 +26,7 @@ struct Case {
   std::string embedding;            // of Embedding, as text
   std::vector<std::string> layers;  // FeedForward as text
   int classes = 0;
+  Head head = Head::kPooled;
 };
 
 // Expression, stacks, ratio.
@@ -40,6 +41,8 @@ const char kBertFfn[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
 std::vector<Case> Cases() {
   std::vector<Case> cases = {
       {"bert", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn), Ffn(kBertFfn)}, 3},
+      {"bert_spans", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 2, Head::kTokens},
+      {"trigram_spans", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2)}, 2, Head::kTokens},
       {"bert_without_head", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 0},
       {"trigram", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2), Ffn(kBertFfn, 3, "1/2")}, 2},
       {"trigram_without_head", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 3)}, 0},
@@ -74,7 +77,7 @@ proto::Architecture MakeArchitecture(const Case& item) {
 // Every weight away from its initial value: a bias or LayerNorm that the graph leaves out must show.
 Model RandomModel(const Case& item, uint64_t seed = 7) {
   Random random(seed);
-  Model model = MakeModel(MakeArchitecture(item), item.classes, 20, random);
+  Model model = MakeModel(MakeArchitecture(item), item.classes, 20, random, item.head);
   for (const auto& [name, tensor] : model.weights) {
     float* values = tensor.data_ptr<float>();
     const double deviation = tensor.dim() == 2 ? 1.5 / std::sqrt(tensor.size(1)) : 0.4;
@@ -136,6 +139,7 @@ TEST(Onnx, WritesEveryCaseWithExpectedOutputs) {
     expected["layers"] = item.layers.size();
     expected["hidden"] = model.shape.hidden;
     expected["classes"] = item.classes;
+    expected["tokens"] = item.head == Head::kTokens;
     // Uneven rows; the longest sequence the position table allows; one single token.
     for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{7, 3, 5}, {16, 1}, {1}})
       expected["runs"].push_back(InputsAndOutput(model, RandomBatch(lengths, Random(lengths.size()))));

@@ -27,7 +27,8 @@ models::Model Start(const Request& request, const models::Pretrained& teacher, c
                     int threads, SlicedRecord* record) {
   const uint64_t seed = recipe.seed();
   if (request.random_start)
-    return models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden, Random(seed).Fork("student"));
+    return models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden, Random(seed).Fork("student"),
+                             teacher.model.head);
   // The rows that `thimble slice` would take.
   const auto sample =
       request.text.empty()
@@ -50,25 +51,28 @@ void Run(Request request) {
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.out, request.force);
+  const auto teacher = models::LoadPretrained(request.teacher);
   auto standard = DistilRecipe();
+  standard.mutable_batching()->set_max_length(TokenLimit(task, teacher.model.shape));
   if (request.epochs >= 0) standard.set_epochs(static_cast<int>(request.epochs));
   const auto recipe = MakeRecipe(request.recipe, standard, request);
   proto::Architecture architecture;
   ReadText(request.architecture, &architecture);
   const auto shape = models::Resolve(architecture, request.architecture);
   const auto deployment = MakeDeployment(request);
-  const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, classes, task.name);
+  models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
   if (shape.vocabulary != teacher.model.shape.vocabulary)
     throw BadRequest(request.architecture + ": vocabulary", "must be the teacher's", std::to_string(shape.vocabulary),
                      std::to_string(teacher.model.shape.vocabulary));
   distill::Objective(recipe.objective(), shape, &teacher.model, true);
   const int length = recipe.batching().max_length();
   const auto train_data =
-      LoadSplit(task, request.data, task.train, request.teacher, request.rows, length, deployment.threads());
-  const auto dev_data = LoadSplit(task, request.data, task.dev, request.teacher, 0, length, deployment.threads());
+      LoadSplit(task, request.data, task.train, request.teacher, request.rows, length, deployment.threads(),
+                deployment.cache());
+  const auto dev_data =
+      LoadSplit(task, request.data, task.dev, request.teacher, 0, length, deployment.threads(), deployment.cache());
   if (request.dry_run) {
-    Say("all is well: " + Millions(models::DeployedParameters(shape, classes)) + " parameters");
+    Say("all is well: " + Millions(models::DeployedParameters(shape, classes, teacher.model.head)) + " parameters");
     return;
   }
   SlicedRecord record;

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/parallel.h"
+#include "data/cache.h"
 #include "data/submission.h"
 #include "tools/common.h"
 
@@ -16,31 +16,59 @@ namespace {
 struct Request : Options {
   std::vector<std::string> models, names;
   std::string task, data, predictions, submission;
+  int max_length = 0;
   bool latency = false;
 };
 
-// Predictions for the test file, as the leaderboard takes them.
-void Submit(const Request& request, const data::TaskEntry& task, int threads) {
+void WriteNew(const Request& request, const std::string& path, const std::string& text) {
+  if (std::filesystem::exists(path) && !request.force)
+    throw BadRequest(path, "is there already", "", "--force to overwrite it");
+  WriteFileAtomically(path, text);
+}
+
+// Predictions for the test file, as the leaderboard takes them; answers to the dev file's questions where there is no other, as
+// SQuAD's test files are not published.
+void Submit(const Request& request, const data::TaskEntry& task, const proto::Deployment& deployment) {
   if (request.models.size() != 1)
     throw BadRequest("--submission", "is of one model", std::to_string(request.models.size()));
-  if (task.test.empty() || task.submission.empty())
+  const bool spans = task.kind == data::TaskKind::kSpan, labelled = spans && task.test.empty();
+  const std::string& file = labelled ? task.dev : task.test;
+  if (file.empty() || task.submission.empty())
     throw BadRequest("--submission", "task " + task.name + " has no test file");
   const std::string path = request.submission + "/" + task.submission;
   if (std::filesystem::exists(path) && !request.force)
     throw BadRequest(path, "is there already", "", "--force to overwrite it");
   const std::string& directory = request.models[0];
   const auto loaded = models::LoadPretrained(directory);
-  models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name);
-  const auto rows = data::ReadRows(task, data::SplitPath(task, request.data, task.test),
-                                   data::ReadOptions{.labelled = false});
+  models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
+  const auto rows =
+      data::ReadRows(task, data::SplitPath(task, request.data, file), data::ReadOptions{.labelled = labelled});
   const data::WordPiece tokenizer(directory);
-  const auto data = data::Tokenize(rows, task, tokenizer, 128, threads > 0 ? threads : Cores());
-  const auto evaluation = train::Evaluate(loaded.model, data, nullptr, {});
+  const int length = request.max_length > 0 ? request.max_length : TokenLimit(task, loaded.model.shape);
+  const auto data = data::TokenizeCached(rows, task, tokenizer, length, deployment.threads(),
+                                         data::CacheDirectory(deployment.cache()));
+  const auto own = WithThreshold(task, loaded);
+  const auto evaluation = train::Evaluate(loaded.model, data, spans ? &own : nullptr, {});
   std::filesystem::create_directories(request.submission);
-  WriteFileAtomically(path, task.kind == data::TaskKind::kRegression
+  if (spans) {
+    std::vector<std::string> answers;
+    std::vector<double> odds;
+    for (const auto& answer : evaluation.answers) {
+      answers.push_back(answer.text);
+      odds.push_back(answer.null_odds);
+    }
+    WriteNew(request, path, data::SquadSubmission(rows, answers));
+    if (task.unanswerable) {
+      std::string beside = path;
+      beside.replace(beside.rfind("_predictions"), std::string::npos, "_null_odds.json");
+      WriteNew(request, beside, data::NullOddsFile(rows, odds));
+    }
+  } else {
+    WriteNew(request, path, task.kind == data::TaskKind::kRegression
                                 ? data::GlueSubmission(task, evaluation.scores)
                                 : data::GlueSubmission(task, evaluation.predicted));
-  std::printf("%s: predictions for %zu rows of %s\n", path.c_str(), rows.size(), task.test.c_str());
+  }
+  std::printf("%s: predictions for %zu rows of %s\n", path.c_str(), rows.size(), file.c_str());
 }
 
 void ScoreFile(const Request& request, const data::TaskEntry& task) {
@@ -62,12 +90,6 @@ void Run(const Request& request) {
   if (!request.predictions.empty()) return ScoreFile(request, task);
   if (request.models.empty())
     throw BadRequest("evaluate", "nothing to evaluate", "", "model directories, or --predictions FILE");
-  if (task.kind == data::TaskKind::kSpan) {
-    throw BadRequest(
-        "--task",
-        "models with a head for spans cannot be read; answers made elsewhere are scored with --predictions",
-        task.name);
-  }
   const auto deployment = MakeDeployment(request);
   std::vector<ModelRow> rows;
   if (!request.names.empty() && request.names.size() != request.models.size())
@@ -78,9 +100,14 @@ void Run(const Request& request) {
                     .directory = request.models[i]});
   if (!task.dev.empty())
     std::fputs(
-        CompareModels(rows, task, request.data, task.dev, request.latency, deployment.threads()).c_str(),
+        CompareModels(rows, task, request.data, task.dev,
+                      {.latency = request.latency,
+                       .max_length = request.max_length,
+                       .threads = deployment.threads(),
+                       .cache = deployment.cache()})
+            .c_str(),
         stdout);
-  if (!request.submission.empty()) Submit(request, task, deployment.threads());
+  if (!request.submission.empty()) Submit(request, task, deployment);
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -95,7 +122,9 @@ std::function<void()> Add(CLI::App& app) {
       "--predictions", request->predictions,
       "score this file instead of a model: index and prediction, TAB-separated, or SQuAD's JSON of answers");
   app.add_option("--submission", request->submission,
-                 "write predictions for the test file, as the leaderboard takes them, to this directory");
+                 "write predictions for the test file (SQuAD: the dev file), as the leaderboard takes them, to this directory");
+  app.add_option("--max-length", request->max_length, "tokens of a row; default: 128, of a window with a passage 384")
+      ->check(CLI::Range(8, 512));
   app.add_flag("--latency", request->latency, "measure latency too: batch 1, 128 tokens, 1 thread");
   AddForce(app, request.get());
   AddDeployment(app, request.get());

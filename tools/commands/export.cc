@@ -64,7 +64,7 @@ proto::Architecture UniformLike(const proto::Study& study, const search::SpaceCo
         layer.mutable_ffn()->set_stacks(stacks);
         layer.mutable_ffn()->set_ratio(ratio);
       }
-      const int64_t gap = std::abs(models::DeployedParameters(models::Resolve(uniform), context.classes) - found);
+      const int64_t gap = std::abs(models::DeployedParameters(models::Resolve(uniform), context.classes, context.head) - found);
       if (gap < distance) distance = gap, best = uniform;
     }
   }
@@ -90,7 +90,9 @@ void Run(const Request& request) {
     if (choice.trial->deployed_parameters > max_params) continue;
     if (std::isfinite(max_ms)) {
       // Latency does not depend on the weights' values: measured on this machine with random ones.
-      const auto model = models::MakeModel(choice.trial->trial.architecture, ContextOf(file.study).classes, 0, Random(1));
+      const auto context = ContextOf(file.study);
+      const auto model =
+          models::MakeModel(choice.trial->trial.architecture, context.classes, 0, Random(1), context.head);
       const double ms = LatencyMs(model);
       fastest = std::min(fastest, ms);
       if (ms > max_ms) continue;
@@ -115,7 +117,7 @@ void Run(const Request& request) {
   search::Workbench bench(file.study, file.directory, deployment);
   UseStoredChoices(file, &store, &bench);
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
-  Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes)) +
+  Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes, context.head)) +
       " parameters");
   SlicedRecord record;
   auto student = bench.Student(architecture, &record.report);
@@ -123,14 +125,14 @@ void Run(const Request& request) {
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
   const auto& study = file.study;
   const auto dev = LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
-                             study.recipe().batching().max_length(), deployment.threads());
-  const auto evaluation = train::Evaluate(student, dev, &bench.task(), {});
+                             study.recipe().batching().max_length(), deployment.threads(), deployment.cache());
+  const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
   PendingDirectory out(request.out);
   WriteExport(student, bench.task().labels, study.teacher().model(),
               {.teacher = study.teacher().model(), .task = bench.task().name,
                .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " + std::to_string(epochs) +
                       " epochs with the study's recipe.",
-               .metrics = evaluation.metrics},
+               .metrics = evaluation.metrics, .null_threshold = null_threshold},
               out.working());
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
   record.options = study.warmup().sliced();

@@ -18,8 +18,9 @@ struct Request : Options {
 
 // With a teacher: its class distribution beside the labels. Its inner states need fit_dense, which is not exported: that is
 // `thimble distill`.
-proto::Recipe Standard(const Request& request) {
+proto::Recipe Standard(const Request& request, int length) {
   proto::Recipe recipe = FinetuneRecipe();
+  recipe.mutable_batching()->set_max_length(length);
   if (!request.teacher.empty()) {
     recipe.mutable_objective()->add_loss()->mutable_soft_labels();
     recipe.clear_dropout();
@@ -32,27 +33,30 @@ proto::Recipe Standard(const Request& request) {
 void Run(const Request& request) {
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
+  const auto head = train::HeadOf(task.kind);
   CheckOutputDirectory(request.out, request.force);
-  const auto recipe = MakeRecipe(request.recipe, Standard(request), request);
-  const auto deployment = MakeDeployment(request);
   auto loaded = models::LoadPretrained(request.model);
-  if (loaded.model.classes != classes) {
+  const auto recipe = MakeRecipe(request.recipe, Standard(request, TokenLimit(task, loaded.model.shape)), request);
+  const auto deployment = MakeDeployment(request);
+  if (!models::HasHead(loaded.model, classes, head)) {
     if (loaded.model.classes > 0)
-      Warn(request.model + " has a head of " + std::to_string(loaded.model.classes) + " classes; " + task.name + " needs " +
-           std::to_string(classes) + ": it is replaced");
-    models::AddHead(&loaded, classes, task.labels, Random(recipe.seed()).Fork("head"));
+      Warn(request.model + " has " + models::DescribeHead(loaded.model.classes, loaded.model.head) + "; " + task.name +
+           " needs " + models::DescribeHead(classes, head) + ": it is replaced");
+    models::AddHead(&loaded, classes, task.labels, Random(recipe.seed()).Fork("head"), head);
   }
   std::unique_ptr<models::Pretrained> teacher;
   if (!request.teacher.empty()) {
     teacher = std::make_unique<models::Pretrained>(models::LoadPretrained(request.teacher));
-    models::RequireHead(*teacher, classes, task.name);
+    models::RequireHead(*teacher, classes, task.name, head);
   }
   // The recipe's demands are checked by the objective before data are read.
   distill::Objective(recipe.objective(), loaded.model.shape, teacher ? &teacher->model : nullptr, true);
   const int length = recipe.batching().max_length();
   const auto train_data =
-      LoadSplit(task, request.data, task.train, request.model, request.rows, length, deployment.threads());
-  const auto dev_data = LoadSplit(task, request.data, task.dev, request.model, 0, length, deployment.threads());
+      LoadSplit(task, request.data, task.train, request.model, request.rows, length, deployment.threads(),
+                deployment.cache());
+  const auto dev_data =
+      LoadSplit(task, request.data, task.dev, request.model, 0, length, deployment.threads(), deployment.cache());
   if (request.dry_run) {
     Say("all is well: " + std::to_string(train_data.examples.size()) + " training rows, " +
         std::to_string(dev_data.examples.size()) + " dev rows");

@@ -35,23 +35,25 @@ Effort EffortOf(const std::string& name) {
   throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
 }
 
-int64_t Uniform(int hidden, const models::Shape& teacher, int classes, int stacks) {
+int64_t Uniform(int hidden, const models::Model& model, int stacks) {
+  const models::Shape& teacher = model.shape;
   models::Shape shape = teacher;
   shape.hidden = shape.ffn_hidden = hidden;
   shape.trigram = 128;
   shape.pooler = teacher.hidden;
   for (auto& layer : shape.layers) layer.stacks = stacks, layer.width = hidden;
-  return models::DeployedParameters(shape, classes);
+  return models::DeployedParameters(shape, model.classes, model.head);
 }
 
 // The widest student whose uniform form with 3 full blocks a layer (the middle of the space, seen by size) fits the budget.
-int ChooseHidden(const models::Shape& teacher, int classes, int64_t budget) {
+int ChooseHidden(const models::Model& model, int64_t budget) {
+  const models::Shape& teacher = model.shape;
   int hidden = 0;
   for (int width = teacher.heads * 2; width <= teacher.hidden; width += teacher.heads)
-    if (Uniform(width, teacher, classes, 3) <= budget) hidden = width;
+    if (Uniform(width, model, 3) <= budget) hidden = width;
   if (hidden == 0)
     throw BadRequest("--max-params", "too few for any student of this teacher", Millions(budget),
-                     "at least " + Millions(Uniform(teacher.heads * 2, teacher, classes, 3)));
+                     "at least " + Millions(Uniform(teacher.heads * 2, model, 3)));
   return hidden;
 }
 
@@ -61,11 +63,11 @@ void Run(const Request& request) {
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.directory, request.force);
   const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, classes, task.name);
+  models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
   const auto& shape = teacher.model.shape;
-  const int64_t whole = models::DeployedParameters(shape, classes);
+  const int64_t whole = models::DeployedParameters(shape, classes, teacher.model.head);
   const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
-  const int hidden = ChooseHidden(shape, classes, budget);
+  const int hidden = ChooseHidden(teacher.model, budget);
   const int64_t least = budget * 85 / 100;
   // Read now, so that a wrong directory is known now.
   const size_t rows =
@@ -101,7 +103,7 @@ void Run(const Request& request) {
       "# How a candidate is taught.\n"
       "recipe {\n"
       "  epochs: " + std::to_string(effort.epochs) + "  # of the exported student; stages say their own\n"
-      "  batching { max_length: 128 size: 32 }\n"
+      "  batching { max_length: " + std::to_string(TokenLimit(task, shape)) + " size: 32 }\n"
       "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
       "  optimizer { came { learning_rate: 2e-5 } }  # short runs: CAME's early steps are tens of rates long\n"
       "  schedule { linear { warmup_fraction: 0.2 } }\n"
@@ -131,7 +133,8 @@ void Run(const Request& request) {
       "seed: 1\n";
   proto::Study study;
   ParseText(text, "the new study", &study);
-  const search::SpaceContext context{.classes = classes, .teacher_hidden = shape.hidden};
+  const search::SpaceContext context{
+      .classes = classes, .teacher_hidden = shape.hidden, .head = teacher.model.head};
   search::ValidateStudy(study, context, "the new study");
   if (request.dry_run) {
     std::fputs(text.c_str(), stdout);

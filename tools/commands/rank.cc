@@ -15,8 +15,6 @@
 namespace thimble::tools {
 namespace {
 
-constexpr int kMaxLength = 128;
-
 struct Request : Options {
   std::string teacher, out, task, data, recipe, parameters;
   int rows = 4000, score_rows = 1000, dev_rows = 0, architectures = 40, seeds = 2, epochs = -1, trigram = 128;
@@ -50,12 +48,12 @@ std::string Summary(const proto::Architecture& architecture) {
   return stacks + "  " + ratios;
 }
 
-void PrintPlan(const std::vector<proto::Architecture>& architectures, int classes) {
+void PrintPlan(const std::vector<proto::Architecture>& architectures, const models::Model& teacher) {
   std::vector<std::vector<std::string>> table = {{"", "layers", "hidden", "FFN", "parameters", "stacks  ratios", "first expression"}};
   for (const auto& architecture : architectures)
     table.push_back({std::to_string(table.size()), std::to_string(architecture.layer_size()),
                      std::to_string(architecture.hidden()), std::to_string(architecture.ffn_hidden()),
-                     Millions(models::DeployedParameters(models::Resolve(architecture), classes)), Summary(architecture),
+                     Millions(models::DeployedParameters(models::Resolve(architecture), teacher.classes, teacher.head)), Summary(architecture),
                      architecture.layer(0).ffn().expression()});
   std::fputs(Table(table).c_str(), stdout);
 }
@@ -64,31 +62,35 @@ void Run(const Request& request) {
   const auto& task = FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name);
+  models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
   auto recipe = MakeRecipe(request.recipe, DistilRecipe(), request);
   if (request.epochs >= 0) recipe.set_epochs(request.epochs);
   search::OneSize wanted{.tolerance = request.tolerance,
                          .classes = teacher.model.classes,
+                         .head = teacher.model.head,
                          .trigram = request.trigram,
                          .layers = request.layers,
                          .hidden = request.hidden,
                          .together = 2};
-  const int64_t whole = models::DeployedParameters(teacher.model.shape, teacher.model.classes);
+  const int64_t whole = models::DeployedParameters(teacher.model.shape, teacher.model.classes, teacher.model.head);
   wanted.parameters = request.parameters.empty() ? whole * 3 / 10 : ParseCount("--parameters", request.parameters);
   FillChoices(teacher.model.shape, &wanted);
   const auto architectures = search::DrawOfOneSize(teacher.model.shape, wanted, request.architectures, Random(1));
+  const int length = TokenLimit(task, teacher.model.shape);
   const auto all = LoadSplit(task, request.data, task.train, request.teacher, request.rows + request.score_rows,
-                             kMaxLength, deployment.threads());
+                             length, deployment.threads(), deployment.cache());
   const auto given = all.examples.size(), score_rows = static_cast<size_t>(request.score_rows);
-  if (given <= score_rows)
+  const size_t cut = given <= score_rows ? 0 : all.RowStart(given - score_rows);
+  if (cut == 0)
     throw BadRequest("--score-rows", "no row is left to learn from", std::to_string(score_rows),
                      "fewer than the " + std::to_string(given) + " training rows");
-  const auto train = all.Slice(0, given - score_rows), score = all.Slice(given - score_rows, given);
-  const auto dev = LoadSplit(task, request.data, task.dev, request.teacher, request.dev_rows, kMaxLength, deployment.threads());
+  const auto train = all.Slice(0, cut), score = all.Slice(cut, given);
+  const auto dev = LoadSplit(task, request.data, task.dev, request.teacher, request.dev_rows, length, deployment.threads(),
+                             deployment.cache());
   for (const auto* rows : {&train, &score, &dev}) train::CheckFits(teacher.model, *rows, "the teacher");
-  Say(std::to_string(train.examples.size()) + " rows to learn from, " + std::to_string(score_rows) +
+  Say(std::to_string(train.examples.size()) + " rows to learn from, " + std::to_string(score.examples.size()) +
       " further ones for cheap scores, " + std::to_string(dev.examples.size()) + " dev rows");
-  if (request.dry_run) return PrintPlan(architectures, teacher.model.classes);
+  if (request.dry_run) return PrintPlan(architectures, teacher.model);
   std::filesystem::create_directories(request.out);
   const DirectoryLock lock(request.out, "thimble rank");
   search::Rank({.teacher = teacher,

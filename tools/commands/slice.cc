@@ -55,7 +55,7 @@ proto::Architecture Widest(const models::Model& teacher, int64_t budget, int lay
   int64_t least = 0;
   for (int hidden = 2 * heads; hidden <= teacher.shape.hidden; hidden += heads) {
     const auto architecture = Uniform(teacher, hidden, layers);
-    const int64_t count = models::DeployedParameters(models::Resolve(architecture), teacher.classes);
+    const int64_t count = models::DeployedParameters(models::Resolve(architecture), teacher.classes, teacher.head);
     if (least == 0) least = count;
     if (count > budget) break;
     widest = architecture;
@@ -66,11 +66,10 @@ proto::Architecture Widest(const models::Model& teacher, int64_t budget, int lay
 }
 
 // What the teacher is looked at on: lines of plain text, or else rows of a task.
-data::Dataset Sample(const Request& request, const data::TaskEntry* task, int rows, int threads) {
-  if (request.text.empty())
-    return LoadSplit(*task, request.data, task->train, request.teacher, rows, kMaxLength, threads);
+data::Dataset Sample(const Request& request, const data::TaskEntry* task, int rows, int length, int threads) {
+  if (request.text.empty()) return LoadSplit(*task, request.data, task->train, request.teacher, rows, length, threads);
   const data::WordPiece tokenizer(request.teacher);
-  return data::TokenizeText(Glob(request.text), rows, tokenizer, kMaxLength, threads);
+  return data::TokenizeText(Glob(request.text), rows, tokenizer, length, threads);
 }
 
 void Run(Request request) {
@@ -93,8 +92,8 @@ void Run(Request request) {
   const auto loaded = models::LoadPretrained(request.teacher);
   const auto& teacher = loaded.model;
   if (task != nullptr && teacher.classes > 0)
-    models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name);
-  const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes);
+    models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
+  const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes, teacher.head);
   proto::Architecture architecture;
   if (request.architecture.empty()) {
     architecture = Widest(teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params), request.layers);
@@ -102,10 +101,11 @@ void Run(Request request) {
     ReadText(request.architecture, &architecture);
   }
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
-  const auto sample = Sample(request, task, rows, deployment.threads());
+  const int length = task == nullptr ? kMaxLength : TokenLimit(*task, teacher.shape);
+  const auto sample = Sample(request, task, rows, length, deployment.threads());
   train::CheckFits(teacher, sample, "the teacher");
   if (request.dry_run) {
-    Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.classes)) + " parameters from " +
+    Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " parameters from " +
         std::to_string(sample.examples.size()) + " rows");
     return;
   }
@@ -129,11 +129,13 @@ void Run(Request request) {
                      .task = task != nullptr ? task->name : "no task yet",
                      .how = "Cut out of its teacher's own weights with `thimble slice` (rotated, cut, refitted on " +
                             std::to_string(sample.examples.size()) + " rows); not trained."};
-  const std::string size = Millions(models::DeployedParameters(shape, teacher.classes)) + " of the teacher's " + Millions(whole) + " parameters";
+  const std::string size = Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " of the teacher's " + Millions(whole) + " parameters";
   if (task != nullptr && teacher.classes > 0) {
-    const auto dev = LoadSplit(*task, request.data, task->dev, request.teacher, 0, kMaxLength, deployment.threads());
-    lineage.metrics = train::Evaluate(student, dev, task, {}).metrics;
-    const auto teachers = train::Evaluate(teacher, dev, task, {}).metrics;
+    const auto dev = LoadSplit(*task, request.data, task->dev, request.teacher, 0, length, deployment.threads());
+    const auto score = ScoreOnDev(student, dev, *task);
+    lineage.metrics = score.evaluation.metrics;
+    lineage.null_threshold = score.null_threshold;
+    const auto teachers = ScoreOnDev(teacher, dev, *task).evaluation.metrics;
     record.metrics = lineage.metrics;
     record.teacher_metrics = teachers;
     for (size_t i = 0; i < teachers.size(); ++i)
