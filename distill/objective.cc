@@ -3,6 +3,8 @@
 #include <google/protobuf/descriptor.h>
 #include <torch/torch.h>
 
+#include <set>
+
 #include "base/config.h"
 #include "base/error.h"
 #include "proto/objective.pb.h"
@@ -45,8 +47,8 @@ std::string Names(bool (*wanted)(const LossEntry&)) {
 }
 
 // One check a requirement; each says what to change.
-void CheckLoss(const LossEntry& entry, const std::string& where, const models::Shape& student,
-               const models::Model* teacher, bool labelled) {
+void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
+               const models::Shape& student, const models::Model* teacher, bool labelled) {
   if (entry.teacher && teacher == nullptr)
     throw BadRequest(
         where, "loss " + entry.name + " needs a teacher", "none",
@@ -64,6 +66,7 @@ void CheckLoss(const LossEntry& entry, const std::string& where, const models::S
   if (entry.logits && entry.teacher && teacher->classes == 0)
     throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
                      "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
+  if (entry.check != nullptr) entry.check(spec, where + "." + entry.name, student, teacher->shape);
 }
 
 }  // namespace
@@ -72,9 +75,9 @@ struct Objective::Impl {
   std::vector<std::unique_ptr<Loss>> losses;
   std::vector<const LossEntry*> entries;
   std::vector<std::string> names;
-  std::vector<double> weights;
-  std::vector<int> layer_map;
-  bool scores = false, hidden = false, teacher = false;
+  std::vector<double> first_weights, last_weights;
+  std::vector<int> layer_map, projection_layers;
+  bool scores = false, hidden = false, projections = false, teacher = false;
 };
 
 Objective::Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
@@ -83,21 +86,29 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
   Validate(spec, "objective");
   if (spec.loss_size() == 0)
     throw BadRequest("objective", "it has no loss", "", Names([](const LossEntry&) { return true; }));
+  std::set<int> projection_layers;
   for (int i = 0; i < spec.loss_size(); ++i) {
     const LossEntry& entry = EntryOf(spec.loss(i));
-    CheckLoss(entry, "objective.loss[" + std::to_string(i) + "]", student, teacher, labelled);
+    CheckLoss(entry, spec.loss(i), "objective.loss[" + std::to_string(i) + "]", student, teacher, labelled);
     impl_->losses.push_back(entry.make(spec.loss(i)));
     impl_->entries.push_back(&entry);
     impl_->names.push_back(entry.name);
-    impl_->weights.push_back(spec.loss(i).weight());
+    const auto& loss = spec.loss(i);
+    impl_->first_weights.push_back(loss.weight());
+    impl_->last_weights.push_back(loss.has_final_weight() ? loss.final_weight() : loss.weight());
     impl_->scores |= entry.scores;
     impl_->hidden |= entry.hidden;
+    impl_->projections |= entry.projections;
+    if (entry.projections)
+      for (const int layer :
+           impl_->losses.back()->ProjectionLayers(static_cast<int>(teacher->shape.layers.size())))
+        projection_layers.insert(layer);
     impl_->teacher |= entry.teacher;
   }
+  impl_->projection_layers.assign(projection_layers.begin(), projection_layers.end());
   if (impl_->teacher && (impl_->scores || impl_->hidden))
-    impl_->layer_map =
-        LayerMap(static_cast<int>(student.layers.size()), static_cast<int>(teacher->shape.layers.size()),
-                 {spec.layer_map().begin(), spec.layer_map().end()});
+    impl_->layer_map = LayerMapOf(spec, static_cast<int>(student.layers.size()),
+                                  static_cast<int>(teacher->shape.layers.size()));
 }
 
 Objective::~Objective() = default;
@@ -105,10 +116,23 @@ Objective::Objective(Objective&&) noexcept = default;
 
 bool Objective::needs_scores() const { return impl_->scores; }
 bool Objective::needs_hidden() const { return impl_->hidden; }
+bool Objective::needs_projections() const { return impl_->projections; }
 bool Objective::needs_teacher() const { return impl_->teacher; }
+const std::vector<int>& Objective::projection_layers() const { return impl_->projection_layers; }
+void Objective::Ask(models::ForwardOptions* options) const {
+  options->scores |= impl_->scores;
+  options->hidden |= impl_->hidden;
+  options->projections |= impl_->projections;
+}
 const std::vector<int>& Objective::layer_map() const { return impl_->layer_map; }
 const std::vector<std::string>& Objective::names() const { return impl_->names; }
-const std::vector<double>& Objective::weights() const { return impl_->weights; }
+std::vector<double> Objective::weights(double progress) const {
+  std::vector<double> weights;
+  for (size_t i = 0; i < impl_->losses.size(); ++i)
+    weights.push_back(impl_->first_weights[i] +
+                      progress * (impl_->last_weights[i] - impl_->first_weights[i]));
+  return weights;
+}
 
 std::vector<LossSum> Objective::Compute(const models::Model& student, const models::Outputs& outputs,
                                         const models::Outputs* teacher, const models::Batch& batch) const {
@@ -122,6 +146,8 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
       THIMBLE_CHECK(outputs.scores.size() == layers, entry.name + " without a score tensor a layer");
     if (entry.hidden)
       THIMBLE_CHECK(outputs.hidden.size() == layers + 1, entry.name + " without a hidden state a layer");
+    if (entry.projections)
+      THIMBLE_CHECK(!outputs.projections.empty(), entry.name + " without queries, keys and values");
     if (entry.logits) THIMBLE_CHECK(outputs.logits.defined(), entry.name + " and a student without a head");
     if (entry.labels) THIMBLE_CHECK(batch.labels.defined(), entry.name + " without labels");
     sums.push_back(impl_->losses[i]->Compute(input));
@@ -129,12 +155,13 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
   return sums;
 }
 
-at::Tensor Objective::Total(const std::vector<LossSum>& sums) const {
-  THIMBLE_CHECK(sums.size() == impl_->weights.size(), "sums of another objective");
+at::Tensor Objective::Total(const std::vector<LossSum>& sums, double progress) const {
+  THIMBLE_CHECK(sums.size() == impl_->losses.size(), "sums of another objective");
+  const auto weights = this->weights(progress);
   at::Tensor total;
   for (size_t i = 0; i < sums.size(); ++i) {
     THIMBLE_CHECK(sums[i].count > 0, impl_->names[i] + " compared nothing");
-    const at::Tensor part = sums[i].sum * (impl_->weights[i] / sums[i].count);
+    const at::Tensor part = sums[i].sum * (weights[i] / sums[i].count);
     total = total.defined() ? total + part : part;
   }
   return total;

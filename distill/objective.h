@@ -35,13 +35,19 @@ class Loss {
  public:
   virtual ~Loss() = default;
   virtual LossSum Compute(const LossInput& input) const = 0;
+  // Which of the teacher's `layers` layers (from 0) it reads queries, keys and values of.
+  virtual std::vector<int> ProjectionLayers(int /*layers*/) const { return {}; }
 };
 
 struct LossEntry {
   std::string name{};  // oneof case in proto/objective.proto; set by Losses()
-  bool scores = false, hidden = false, logits = false, labels = false, teacher = true;  // what it needs
+  // What it needs.
+  bool scores = false, hidden = false, projections = false, logits = false, labels = false, teacher = true;
   bool equal_heads = false;  // student and teacher must have as many attention heads
   std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
+  // Further demands on the two models; `where` begins the Error's text.
+  void (*check)(const proto::Loss&, const std::string& where, const models::Shape& student,
+                const models::Shape& teacher) = nullptr;
 };
 const std::vector<LossEntry>& Losses();
 
@@ -49,8 +55,15 @@ const std::vector<LossEntry>& Losses();
 // uniform map needs a teacher depth that is no multiple of the student's (names the two and the explicit
 // list), or a listed layer does not exist.
 std::vector<int> LayerMap(int student_layers, int teacher_layers, const std::vector<int>& chosen);
+// By the objective's list, else by its rule; an Error as well if the first or last layers are more than the
+// teacher has.
+std::vector<int> LayerMapOf(const proto::Objective& objective, int student_layers, int teacher_layers);
 
-// The same for any two depths: i * teacher / student rounded to the nearest, at least 1. Layers may repeat.
+// The same; empty if the objective says nothing (no list, rule UNIFORM), which the sliced start takes for
+// evenly spread whatever the depths.
+std::vector<int> StatedLayers(const proto::Objective& objective, int student_layers, int teacher_layers);
+// Rule NEAREST: i * teacher / student rounded to the nearest, at least 1, for any two depths. Layers may
+// repeat.
 std::vector<int> NearestLayers(int student_layers, int teacher_layers);
 
 class Objective {
@@ -63,15 +76,18 @@ class Objective {
   ~Objective();
   Objective(Objective&&) noexcept;
 
-  bool needs_scores() const, needs_hidden() const, needs_teacher() const;
-  const std::vector<int>& layer_map() const;      // empty if no loss compares layers
-  const std::vector<std::string>& names() const;  // of the losses, in order
-  const std::vector<double>& weights() const;
+  bool needs_scores() const, needs_hidden() const, needs_projections() const, needs_teacher() const;
+  const std::vector<int>& projection_layers() const;  // of the teacher, from 0, rising
+  void Ask(models::ForwardOptions* options) const;    // sets what a forward pass must return, of either model
+  const std::vector<int>& layer_map() const;          // empty if no loss compares layers
+  const std::vector<std::string>& names() const;      // of the losses, in order
+  // After this share of all training steps; 1: at the end, which is what held-out losses are weighted by.
+  std::vector<double> weights(double progress = 1) const;
 
   // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total.
   std::vector<LossSum> Compute(const models::Model& student, const models::Outputs& outputs,
                                const models::Outputs* teacher, const models::Batch& batch) const;
-  at::Tensor Total(const std::vector<LossSum>& sums) const;
+  at::Tensor Total(const std::vector<LossSum>& sums, double progress = 1) const;
 
  private:
   struct Impl;

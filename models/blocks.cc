@@ -112,12 +112,16 @@ Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch
   const int64_t rows = x.size(0), length = x.size(1), heads = model.shape.heads,
                 width = model.shape.head_width();
   const std::string prefix = LayerName(layer) + ".attention.";
-  auto split = [&](const char* part) {
-    return Linear(model, prefix + part, x).view({rows, length, heads, width}).transpose(1, 2);
+  const Projections projections = {Linear(model, prefix + "query", x), Linear(model, prefix + "key", x),
+                                   Linear(model, prefix + "value", x)};
+  auto split = [&](const at::Tensor& part) {
+    return part.view({rows, length, heads, width}).transpose(1, 2);
   };
-  const at::Tensor query = split("query"), key = split("key"), value = split("value");
+  const at::Tensor query = split(projections.query), key = split(projections.key),
+                   value = split(projections.value);
   const at::Tensor mask = ((1 - batch.mask) * kMasked).to(x.scalar_type()).view({rows, 1, 1, length});
   Attention result;
+  if (options.projections) result.projections = projections;
   at::Tensor context;
   if (!options.scores && options.dropout.probability == 0) {
     context = at::scaled_dot_product_attention(query, key, value, mask);
@@ -175,6 +179,7 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
     const std::string prefix = LayerName(i) + ".attention.";
     const Attention attention = Attend(model, i, x, batch, options);
     if (options.scores) outputs.scores.push_back(attention.scores);
+    if (options.projections) outputs.projections.push_back(attention.projections);
     const at::Tensor attended = Linear(model, prefix + "out", attention.context);
     x = LayerNorm(model, prefix + "norm", x + Drop(options.dropout, attended));
     for (int s = 0; s < layer.stacks; ++s) {

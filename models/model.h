@@ -65,10 +65,16 @@ struct Batch {
   int64_t rows() const { return ids.size(0); }
 };
 
+// A layer's queries, keys and values, [B, T, h] each, before they are split into heads.
+struct Projections {
+  at::Tensor query, key, value;
+};
+
 struct Outputs {
   std::vector<at::Tensor> hidden;  // L + 1 of [B, T, h]: embedding output first; empty unless asked for
   std::vector<at::Tensor> scores;  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
-  at::Tensor last;                 // [B, T, h]
+  std::vector<Projections> projections;  // L; empty unless asked for
+  at::Tensor last;                       // [B, T, h]
   at::Tensor logits;               // [B, C], of a head on tokens [B, T, C]; undefined without a head
 };
 
@@ -82,6 +88,7 @@ struct ForwardOptions {
   const Shape* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
   bool hidden = false;               // return hidden states
   bool scores = false;               // return attention scores
+  bool projections = false;          // return queries, keys and values
   Dropout dropout;
 };
 
@@ -100,7 +107,8 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
 at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
 struct Attention {
-  at::Tensor scores;   // [B, H, T, T]; undefined unless asked for
+  at::Tensor scores;        // [B, H, T, T]; undefined unless asked for
+  Projections projections;  // undefined unless asked for
   at::Tensor context;  // [B, T, h]: heads concatenated, before the output linear
 };
 Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,

@@ -222,8 +222,9 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(const std::vector<int>& ro
   // Not inference mode: the losses' backward keeps what comes from here.
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16_);
-  return Forward(*job_.teacher, batch,
-                 {.hidden = objective.needs_hidden(), .scores = objective.needs_scores()});
+  models::ForwardOptions asked;
+  objective.Ask(&asked);
+  return Forward(*job_.teacher, batch, asked);
 }
 
 void Cohort::StepAll(const Feed::Rows& part) {
@@ -253,6 +254,8 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
     Warn(job_.what + ": " + student.member->name + " stops, " + state.result.failure);
   };
 
+  const auto steps = static_cast<double>(batches_ * job_.recipe.epochs());
+  const double progress = steps > 1 ? std::min(1.0, static_cast<double>(step) / (steps - 1)) : 1;
   double loss = 0;  // at the weights themselves, not where SAM or AdaHessian move them
   bool again = false;
   do {
@@ -263,12 +266,11 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
     at::Tensor total;
     {
       const Autocast autocast(bfloat16_);
-      const auto outputs = Forward(model, batch,
-                                   {.candidate = candidate,
-                                    .hidden = student.objective.needs_hidden(),
-                                    .scores = student.objective.needs_scores(),
-                                    .dropout = {.probability = job_.recipe.dropout(), .random = &random}});
-      total = student.objective.Total(student.objective.Compute(model, outputs, teacher, batch));
+      models::ForwardOptions asked{
+          .candidate = candidate, .dropout = {.probability = job_.recipe.dropout(), .random = &random}};
+      student.objective.Ask(&asked);
+      const auto outputs = Forward(model, batch, asked);
+      total = student.objective.Total(student.objective.Compute(model, outputs, teacher, batch), progress);
     }
     const double value = total.item<double>();
     if (!std::isfinite(value)) return fail("the loss is " + Format("%g", value));

@@ -53,7 +53,7 @@ double Ratio(double sum, double count) { return count > 0 ? sum / count : 0; }
 void AddLosses(const Subject& subject, const models::Outputs& outputs, const models::Outputs* teacher,
                const models::Batch& batch, Tally* tally) {
   const auto losses = subject.objective->Compute(*subject.model, outputs, teacher, batch);
-  const auto& weights = subject.objective->weights();
+  const auto weights = subject.objective->weights();
   double total = 0;
   for (size_t l = 0; l < losses.size(); ++l) {
     const double sum = losses[l].sum.item<double>();
@@ -94,12 +94,6 @@ models::Outputs TeacherPass(const models::Model& teacher, const models::Batch& b
   const c10::InferenceMode inference;
   const Autocast autocast(bfloat16);
   return Forward(teacher, batch, wanted);
-}
-
-// Of what several objectives need.
-void AddNeeds(const distill::Objective& objective, models::ForwardOptions* wanted) {
-  wanted->hidden = wanted->hidden || objective.needs_hidden();
-  wanted->scores = wanted->scores || objective.needs_scores();
 }
 
 void Finish(const Subject& subject, const data::Dataset& data, const data::TaskEntry* task,
@@ -156,7 +150,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
     tallies[i].counts.resize(subject.objective->names().size());
     tallies[i].means.resize(subject.objective->names().size());
     use_teacher = use_teacher || subject.objective->needs_teacher();
-    AddNeeds(*subject.objective, &wanted);
+    subject.objective->Ask(&wanted);
   }
   const auto plan = data::PlanEvaluation(data, options.batch_size);
   const auto* cache = options.teacher_cache;
@@ -181,10 +175,9 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
       const Autocast autocast(options.bfloat16);
       const Subject& subject = subjects[i];
       const bool objective = subject.objective != nullptr;
-      const auto outputs = Forward(*subject.model, batch,
-                                   {.candidate = subject.candidate,
-                                    .hidden = objective && subject.objective->needs_hidden(),
-                                    .scores = objective && subject.objective->needs_scores()});
+      models::ForwardOptions asked{.candidate = subject.candidate};
+      if (objective) subject.objective->Ask(&asked);
+      const auto outputs = Forward(*subject.model, batch, asked);
       if (objective) AddLosses(subject, outputs, teacher, batch, &tallies[i]);
       if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i]);
     });

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -26,6 +27,11 @@ constexpr int kBatch = 32;
 constexpr double kGiB = 1 << 30;
 constexpr char kFormat[] = "teacher cache 1";
 
+template <typename Projections>
+auto Parts(Projections& projections) {
+  return std::array{&projections.query, &projections.key, &projections.value};
+}
+
 // A full disk is found here, not by a fault while writing to the mapped file.
 void Reserve(const std::string& path, int64_t bytes) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -41,8 +47,8 @@ void Reserve(const std::string& path, int64_t bytes) {
 
 int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
   const auto states = static_cast<int64_t>(hidden.size()), maps = static_cast<int64_t>(scores.size());
-  return states * tokens * width + maps * heads * tokens * tokens +
-         2 * (on_tokens ? tokens * classes : classes);
+  return (states + 3 * static_cast<int64_t>(projections.size())) * tokens * width +
+         maps * heads * tokens * tokens + 2 * (on_tokens ? tokens * classes : classes);
 }
 
 std::vector<int64_t> TeacherCache::Layout::Logits(int64_t tokens) const {
@@ -63,6 +69,7 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
   }
   if (objective.needs_scores())
     for (const int layer : layers) layout_.scores.push_back(layer - 1);
+  layout_.projections = objective.projection_layers();
   starts_.push_back(0);
   for (const auto& example : data.examples) {
     tokens_.push_back(static_cast<int64_t>(example.ids.size()));
@@ -84,6 +91,7 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
                     teacher.weights.Hash();
   for (const int layer : cache->layout_.hidden) key += " h" + std::to_string(layer);
   for (const int layer : cache->layout_.scores) key += " s" + std::to_string(layer);
+  for (const int layer : cache->layout_.projections) key += " p" + std::to_string(layer);
   for (const int64_t tokens : cache->tokens_) key += " " + std::to_string(tokens);
   cache->path_ = directory + "/teacher-" + HashHex(key).substr(0, 16) + ".cache";
   if (!fs::exists(cache->path_)) cache->Make(teacher, data, bfloat16);
@@ -113,7 +121,9 @@ void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
     for (const auto& rows : data::PlanEvaluation(data, kBatch)) {
       if (InterruptRequested()) throw Interrupted();
       const auto outputs = Forward(teacher, MakeBatch(data, rows),
-                                   {.hidden = !layout_.hidden.empty(), .scores = !layout_.scores.empty()});
+                                   {.hidden = !layout_.hidden.empty(),
+                                    .scores = !layout_.scores.empty(),
+                                    .projections = !layout_.projections.empty()});
       for (size_t b = 0; b < rows.size(); ++b) {
         const auto row = static_cast<int64_t>(b), t = tokens_[rows[b]];
         int64_t at = starts_[rows[b]];
@@ -124,6 +134,8 @@ void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
         for (const int layer : layout_.hidden) put(outputs.hidden[layer][row].narrow(0, 0, t));
         for (const int layer : layout_.scores)
           put(outputs.scores[layer][row].narrow(1, 0, t).narrow(2, 0, t));
+        for (const int layer : layout_.projections)
+          for (const auto* part : Parts(outputs.projections[layer])) put((*part)[row].narrow(0, 0, t));
         if (layout_.classes == 0) continue;
         at::Tensor logits = outputs.logits[row].to(at::kFloat);
         if (layout_.on_tokens) logits = logits.narrow(0, 0, t);
@@ -147,9 +159,12 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
   const auto layers = static_cast<size_t>(layout_.layers);
   if (!layout_.hidden.empty()) outputs.hidden.resize(layers + 1);
   if (!layout_.scores.empty()) outputs.scores.resize(layers);
+  if (!layout_.projections.empty()) outputs.projections.resize(layers);
   for (const int layer : layout_.hidden) outputs.hidden[layer] = at::zeros({size, longest, layout_.width});
   for (const int layer : layout_.scores)
     outputs.scores[layer] = at::zeros({size, layout_.heads, longest, longest});
+  for (const int layer : layout_.projections)
+    for (auto* part : Parts(outputs.projections[layer])) *part = at::zeros({size, longest, layout_.width});
   if (layout_.classes > 0) {
     auto sizes = layout_.Logits(longest);
     sizes.insert(sizes.begin(), size);
@@ -167,6 +182,9 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
       outputs.hidden[layer][b].narrow(0, 0, t).copy_(take({t, layout_.width}));
     for (const int layer : layout_.scores)
       outputs.scores[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
+    for (const int layer : layout_.projections)
+      for (auto* part : Parts(outputs.projections[layer]))
+        (*part)[b].narrow(0, 0, t).copy_(take({t, layout_.width}));
     if (layout_.classes == 0) continue;
     at::Tensor logits = outputs.logits[b];
     if (layout_.on_tokens) logits = logits.narrow(0, 0, t);

@@ -34,10 +34,10 @@ class TeacherCache {
   const std::string& path() const { return path_; }
 
  private:
-  // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, logits [C] or,
-  // of a head on tokens, [t, C] twice.
+  // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, query,
+  // key and value [t, D] of each, logits [C] or, of a head on tokens, [t, C] twice.
   struct Layout {
-    std::vector<int> hidden, scores;  // which of Outputs::hidden and Outputs::scores
+    std::vector<int> hidden, scores, projections;  // which of those of Outputs
     int64_t width = 0, heads = 0, classes = 0, layers = 0;
     bool on_tokens = false;
     std::vector<int64_t> Logits(int64_t tokens) const;  // sizes

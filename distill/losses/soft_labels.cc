@@ -13,7 +13,8 @@ namespace {
 
 class SoftLabels final : public Loss {
  public:
-  explicit SoftLabels(const proto::SoftLabels& spec) : temperature_(spec.temperature()) {}
+  explicit SoftLabels(const proto::SoftLabels& spec)
+      : temperature_(spec.temperature()), divergence_(spec.divergence()) {}
 
   LossSum Compute(const LossInput& input) const override {
     const at::Tensor& student = input.student_outputs.logits;
@@ -27,11 +28,16 @@ class SoftLabels final : public Loss {
     }
     const at::Tensor q = torch::log_softmax(student.to(torch::kFloat) / temperature_, 1);
     const at::Tensor p = torch::log_softmax(teacher.detach().to(torch::kFloat) / temperature_, 1);
-    const at::Tensor divergence = (p.exp() * (p - q)).sum() * (temperature_ * temperature_);
-    return {divergence, static_cast<double>(student.size(0))};
+    const bool averaged = divergence_ == proto::AVERAGED_CROSS_ENTROPY;
+    const double classes = averaged ? static_cast<double>(student.size(1)) : 1;
+    return {Sum(q, p) * (temperature_ * temperature_ / classes), static_cast<double>(student.size(0))};
   }
 
  private:
+  at::Tensor Sum(const at::Tensor& q, const at::Tensor& p) const {
+    return (divergence_ == proto::KL ? p.exp() * (p - q) : -p.exp() * q).sum();
+  }
+
   // Logits [B, T, 2]. What cannot be an answer gets the same great negative logit on both sides: finite, so
   // that p (log p - log q) is 0 there and not a product of 0 and infinity.
   LossSum Spans(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& places) const {
@@ -42,11 +48,12 @@ class SoftLabels final : public Loss {
       return torch::log_softmax(scaled.masked_fill((places == 0).unsqueeze(1), kNowhere), 2);
     };
     const at::Tensor q = log_share(student), p = log_share(teacher.detach());
-    const at::Tensor divergence = (p.exp() * (p - q)).sum() * (temperature_ * temperature_ / 2);
-    return {divergence, static_cast<double>(student.size(0))};
+    const double ends = divergence_ == proto::AVERAGED_CROSS_ENTROPY ? 1 : 2;
+    return {Sum(q, p) * (temperature_ * temperature_ / ends), static_cast<double>(student.size(0))};
   }
 
   const double temperature_;
+  const proto::Divergence divergence_;
 };
 
 }  // namespace

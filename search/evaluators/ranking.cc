@@ -188,7 +188,8 @@ Json Ranker::CheapScores(Candidate* candidate) const {
   json["seconds"] = std::chrono::duration<double>(Clock::now() - begin).count();
   const size_t rows = std::min<size_t>(kPcaRows, ranking_.score.examples.size());
   const auto batch = train::MakeBatches(ranking_.score.Slice(0, rows), kPcaRows).front();
-  const auto random = models::MakeModel(architecture, student.classes, teacher_.shape.hidden, Random(1), student.head);
+  const auto random =
+      models::MakeModel(architecture, student.classes, teacher_.shape.hidden, Random(1), student.head);
   json["w_pca"] = PrincipalComponents(random, batch);
   json["w_pca_sliced"] = PrincipalComponents(student, batch);
   return json;

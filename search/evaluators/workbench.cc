@@ -45,6 +45,7 @@ double Seconds(std::chrono::steady_clock::time_point since) {
 proto::Objective WithoutLabels(const proto::Objective& objective) {
   proto::Objective kept;
   *kept.mutable_layer_map() = objective.layer_map();
+  kept.set_layers(objective.layers());
   for (const auto& loss : objective.loss())
     if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
   return kept;
@@ -77,7 +78,9 @@ Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
 
 struct Workbench::Impl {
   Impl(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
-      : study(study), work(directory + "/work"), deployment(deployment),
+      : study(study),
+        work(directory + "/work"),
+        deployment(deployment),
         task(data::FindTask(study.data().task(), study.data().directory())),
         teacher(models::LoadPretrained(study.teacher().model())) {
     models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
@@ -87,11 +90,10 @@ struct Workbench::Impl {
     distill::Objective(study.recipe().objective(), models::Resolve(largest), &teacher.model, true);
     const data::WordPiece tokenizer(study.teacher().model());
     const int threads = deployment.threads() > 0 ? deployment.threads() : Cores();
-    const auto rows = data::ReadRows(
-        task, data::SplitPath(task, study.data().directory(), task.train), study.data().train_rows());
-    const auto all =
-        data::TokenizeCached(rows, task, tokenizer, study.recipe().batching().max_length(), threads,
-                             data::CacheDirectory(deployment.cache()));
+    const auto rows = data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train),
+                                     study.data().train_rows());
+    const auto all = data::TokenizeCached(rows, task, tokenizer, study.recipe().batching().max_length(),
+                                          threads, data::CacheDirectory(deployment.cache()));
     const size_t held = static_cast<size_t>(std::ceil(all.examples.size() * study.data().holdout()));
     const size_t cut = held >= all.examples.size() ? 0 : all.RowStart(all.examples.size() - held);
     if (cut == 0 || cut == all.examples.size())
@@ -113,8 +115,9 @@ struct Workbench::Impl {
     const auto& shape = teacher.model.shape;
     const auto check = [&](const char* field, int given, int found) {
       if (given != 0 && given != found)
-        throw BadRequest(std::string("teacher.") + field, "the model in " + study.teacher().model() + " differs",
-                         std::to_string(given), std::to_string(found));
+        throw BadRequest(std::string("teacher.") + field,
+                         "the model in " + study.teacher().model() + " differs", std::to_string(given),
+                         std::to_string(found));
     };
     check("hidden", study.teacher().hidden(), shape.hidden);
     check("layers", study.teacher().layers(), static_cast<int>(shape.layers.size()));
@@ -132,8 +135,8 @@ struct Workbench::Impl {
   }
 
   std::vector<int> ObjectiveLayers() const {
-    const auto& chosen = study.recipe().objective().layer_map();
-    return {chosen.begin(), chosen.end()};
+    return distill::StatedLayers(study.recipe().objective(), study.space().layers(),
+                                 static_cast<int>(teacher.model.shape.layers.size()));
   }
 
   const distill::SlicedStart& Start() {
@@ -141,11 +144,11 @@ struct Workbench::Impl {
       const auto& options = study.warmup().sliced();
       const size_t rows = std::min<size_t>(options.rows(), train.examples.size());
       const size_t held = std::min<size_t>(options.validate_rows(), holdout.examples.size());
-      Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) + " held out");
-      start = std::make_unique<distill::SlicedStart>(teacher.model,
-                                                     train::MakeBatches(train.Slice(0, rows), 32),
-                                                     train::MakeBatches(holdout.Slice(0, held), 32), options,
-                                                     ObjectiveLayers());
+      Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) +
+          " held out");
+      start = std::make_unique<distill::SlicedStart>(
+          teacher.model, train::MakeBatches(train.Slice(0, rows), 32),
+          train::MakeBatches(holdout.Slice(0, held), 32), options, ObjectiveLayers());
     }
     return *start;
   }
@@ -172,20 +175,23 @@ struct Workbench::Impl {
     proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
     *recipe.mutable_objective() = WithoutLabels(recipe.objective());
     if (recipe.objective().loss_size() == 0)
-      throw BadRequest("warmup.corpus", "plain text has no labels: the objective needs attention_scores or hidden_states");
+      throw BadRequest("warmup.corpus",
+                       "plain text has no labels: the objective needs attention_scores or hidden_states");
     optim::SetBaseLearningRate(study.warmup().corpus().learning_rate(), recipe.mutable_optimizer());
     TrainOnce("warm-up on text", "warmup", recipe, corpus, nullptr, &made, {});
     supernet = std::make_unique<Model>(std::move(made));
     return *supernet;
   }
 
-  // Trains `model` unless its result lies in work/NAME.safetensors already; a kill in between resumes from the checkpoint.
+  // Trains `model` unless its result lies in work/NAME.safetensors already; a kill in between resumes from
+  // the checkpoint.
   void TrainOnce(const std::string& what, const std::string& name, const proto::Recipe& recipe,
                  const data::Dataset& data, const data::TaskEntry* labels, Model* model,
                  std::function<models::Shape(int64_t)> view) {
     const std::string result = work + "/" + name + ".safetensors";
-    const std::string identity = HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
-                                         std::to_string(study.seed()) + CanonicalText(study.warmup()));
+    const std::string identity =
+        HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
+                std::to_string(study.seed()) + CanonicalText(study.warmup()));
     if (fs::exists(result)) {
       auto file = models::ReadSafetensors(result);
       if (file.metadata["identity"] != identity)
@@ -224,9 +230,9 @@ struct Workbench::Impl {
   const train::TeacherCache* TeacherOn(const data::Dataset& rows, Cached* cached) {
     if (!cached->decided) {
       const int passes = study.stage_size() + 1;  // at least one a stage, and the exported student's
-      cached->cache = train::TeacherCache::Open(Recipe(1), teacher.model,
-                                                models::Resolve(LargestArchitecture(study.space(), Context())),
-                                                rows, passes, work);
+      cached->cache = train::TeacherCache::Open(
+          Recipe(1), teacher.model, models::Resolve(LargestArchitecture(study.space(), Context())), rows,
+          passes, work);
       cached->decided = true;
     }
     return cached->cache.get();
@@ -248,10 +254,12 @@ struct Workbench::Impl {
   }
 
   // Scores candidates side by side, one torch thread each where there are several.
-  std::vector<Score> EvaluateEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
-                                  const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
+  std::vector<Score> EvaluateEach(
+      const std::string& what, const std::vector<proto::Architecture>& candidates,
+      const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
     TeacherOnHoldout();
-    const int threads = std::max(1, std::min<int>(choices.members_threads, static_cast<int>(candidates.size())));
+    const int threads =
+        std::max(1, std::min<int>(choices.members_threads, static_cast<int>(candidates.size())));
     const int cores = deployment.threads() > 0 ? deployment.threads() : Cores();
     std::vector<Score> scores(candidates.size());
     Progress progress(what, static_cast<int64_t>(candidates.size()));
@@ -283,13 +291,15 @@ struct Workbench::Impl {
     });
   }
 
-  // The student that the filter made of this architecture, or a new one. Refitting takes seconds; the filter's is used up.
+  // The student that the filter made of this architecture, or a new one. Refitting takes seconds; the
+  // filter's is used up.
   Model TakeStudent(const proto::Architecture& architecture) {
     auto node = untrained.extract(CanonicalText(architecture));
     return node.empty() ? Student(architecture, nullptr) : std::move(node.mapped());
   }
 
-  std::vector<Score> Distilled(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
+  std::vector<Score> Distilled(const proto::Stage& stage,
+                               const std::vector<proto::Architecture>& candidates) {
     Supernet();
     std::vector<Model> students;
     students.reserve(candidates.size());
@@ -305,7 +315,8 @@ struct Workbench::Impl {
     job.teacher_cache = TeacherOnTrain();
     job.members_threads = choices.members_threads;
     for (size_t i = 0; i < students.size(); ++i)
-      job.members.push_back({.name = models::ArchitectureHash(candidates[i]), .model = &students[i], .seed = study.seed()});
+      job.members.push_back(
+          {.name = models::ArchitectureHash(candidates[i]), .model = &students[i], .seed = study.seed()});
     fs::create_directories(work);
     // Named by its members: an unfinished round is found again, another round's is never mistaken for it.
     std::string names;
@@ -343,10 +354,12 @@ struct Workbench::Impl {
   std::unique_ptr<Model> stage_supernet;  // of a stage with the supernet evaluator, trained on the task
   std::string stage_supernet_name;
   Cached train_cache, holdout_cache;
-  std::map<std::string, Model> untrained;  // of the last filter, by canonical text: the kept ones are trained next
+  std::map<std::string, Model>
+      untrained;  // of the last filter, by canonical text: the kept ones are trained next
 };
 
-Workbench::Workbench(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
+Workbench::Workbench(const proto::Study& study, const std::string& directory,
+                     const proto::Deployment& deployment)
     : impl_(std::make_unique<Impl>(study, directory, deployment)) {}
 Workbench::~Workbench() = default;
 
@@ -390,12 +403,14 @@ void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {
     return models::Resolve(*sampled);
   };
   impl_->TrainOnce("stage " + stage.name() + ": training the supernet", "stage-" + stage.name(),
-                   impl_->Recipe(stage.evaluator().supernet().epochs()), impl_->train, &impl_->task, &model, view);
+                   impl_->Recipe(stage.evaluator().supernet().epochs()), impl_->train, &impl_->task, &model,
+                   view);
   impl_->stage_supernet = std::make_unique<Model>(std::move(model));
   impl_->stage_supernet_name = stage.name();
 }
 
-std::vector<double> Workbench::Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
+std::vector<double> Workbench::Filter(const proto::Stage& stage,
+                                      const std::vector<proto::Architecture>& candidates) {
   const auto scores = impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates);
   std::vector<double> values;
   for (const auto& score : scores) values.push_back(score.value);

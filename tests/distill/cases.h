@@ -34,6 +34,8 @@ struct Case {
   std::vector<at::Tensor> Leaves() const {
     std::vector<at::Tensor> leaves = outputs.scores;
     leaves.insert(leaves.end(), outputs.hidden.begin(), outputs.hidden.end());
+    for (const auto& layer : outputs.projections)
+      leaves.insert(leaves.end(), {layer.query, layer.key, layer.value});
     if (outputs.logits.defined()) leaves.push_back(outputs.logits);
     for (const auto& [name, weight] : student.weights) leaves.push_back(weight);
     return leaves;
@@ -87,6 +89,15 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
     c.teacher.hidden.push_back(states("teacher state" + std::to_string(layer), kTeacherWidth));
     if (layer < 4) c.teacher.scores.push_back(scores("teacher scores" + std::to_string(layer)));
   }
+  const auto projections = [&](const std::string& what, int64_t channels) {
+    return models::Projections{states(what + " query", channels), states(what + " key", channels),
+                               states(what + " value", channels)};
+  };
+  for (int layer = 0; layer < 2; ++layer)
+    c.outputs.projections.push_back(projections("layer" + std::to_string(layer), width));
+  for (int layer = 0; layer < 4; ++layer)
+    c.teacher.projections.push_back(projections("teacher layer" + std::to_string(layer), kTeacherWidth));
+  c.student.shape.heads = kHeads;
   c.outputs.logits = logits("logits");
   c.teacher.logits = logits("teacher logits");
   if (project) {
@@ -102,8 +113,8 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   return c;
 }
 
-// The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no answer begins or ends
-// there, nor in padding.
+// The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no
+// answer begins or ends there, nor in padding.
 inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, int64_t first = 0) {
   Case c = MakeCase(lengths, padded, first);
   const auto rows = static_cast<int64_t>(lengths.size());
@@ -121,7 +132,8 @@ inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, in
   for (int64_t b = 0; b < rows; ++b) {
     c.batch.places[b][0] = 1;
     if (lengths[b] > 3) c.batch.places[b].slice(0, 2, lengths[b] - 1).fill_(1);
-    for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k) c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
+    for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k)
+      c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
   }
   return c;
 }

@@ -1,6 +1,8 @@
 // Each loss against plain loops in double precision over what is real.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/distill/cases.h"
 
 namespace thimble::distill {
@@ -121,7 +123,9 @@ TEST(SpanLabels, HardIsTheMeanCrossEntropyOfStartAndEndOverRealTokens) {
   double sum = 0;
   for (int64_t b = 0; b < 3; ++b)
     for (int64_t k = 0; k < 2; ++k)
-      sum -= LogShare(c.outputs.logits, c.batch.mask, b, static_cast<int64_t>(At(c.batch.labels, {b, k})), k, 1) / 2;
+      sum -= LogShare(c.outputs.logits, c.batch.mask, b, static_cast<int64_t>(At(c.batch.labels, {b, k})), k,
+                      1) /
+             2;
   ExpectLoss(MakeLoss("hard_labels {}")->Compute(c.input()), sum, 3);
 }
 
@@ -193,6 +197,135 @@ TEST_P(SpanLoss, GradientsAgreeWithDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(Labels, SpanLoss, testing::Values("hard_labels {}", "soft_labels {}"),
                          [](const auto& info) { return info.index == 0 ? "Hard" : "Soft"; });
+
+// Shares of the first `length` of `logits`.
+std::vector<double> Shares(const std::vector<double>& logits) {
+  double sum = 0;
+  for (const double x : logits) sum += std::exp(x);
+  std::vector<double> p;
+  for (const double x : logits) p.push_back(std::exp(x) / sum);
+  return p;
+}
+
+double Cross(const std::vector<double>& p, const std::vector<double>& q) {
+  double sum = 0;
+  for (size_t k = 0; k < p.size(); ++k) sum -= p[k] * std::log(q[k]);
+  return sum;
+}
+
+TEST(AttentionDistributions, DivergesOverRealKeysOfRealQueries) {
+  const Case c = MakeCase(kLengths, 9);
+  double kl = 0, cross = 0, count = 0;
+  for (size_t layer = 0; layer < 2; ++layer)
+    for (int64_t b = 0; b < 3; ++b)
+      for (int64_t h = 0; h < kHeads; ++h)
+        for (int64_t query = 0; query < kLengths[b]; ++query) {
+          const auto shares = [&](const at::Tensor& scores) {
+            std::vector<double> logits;
+            for (int64_t k = 0; k < kLengths[b]; ++k) logits.push_back(At(scores, {b, h, query, k}));
+            return Shares(logits);
+          };
+          const auto q = shares(c.outputs.scores[layer]), p = shares(c.teacher.scores[kLayerMap[layer] - 1]);
+          kl += Cross(p, q) - Cross(p, p);
+          cross += Cross(p, q);
+          count += layer == 0;
+        }
+  ExpectLoss(MakeLoss("attention_distributions {}")->Compute(c.input()), kl, count);
+  ExpectLoss(MakeLoss("attention_distributions { divergence: CROSS_ENTROPY }")->Compute(c.input()), cross,
+             count);
+}
+
+double RelationSum(const Case& c, const at::Tensor& student, const at::Tensor& teacher, int64_t heads) {
+  double sum = 0;
+  for (int64_t b = 0; b < 3; ++b)
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t query = 0; query < kLengths[b]; ++query) {
+        const auto shares = [&](const at::Tensor& vectors) {
+          const int64_t width = vectors.size(2) / heads;
+          std::vector<double> logits;
+          for (int64_t k = 0; k < kLengths[b]; ++k) {
+            double dot = 0;
+            for (int64_t i = h * width; i < (h + 1) * width; ++i)
+              dot += At(vectors, {b, query, i}) * At(vectors, {b, k, i});
+            logits.push_back(dot / std::sqrt(static_cast<double>(width)));
+          }
+          return Shares(logits);
+        };
+        const auto p = shares(teacher);
+        sum += Cross(p, shares(student)) - Cross(p, p);
+      }
+  return sum;
+}
+
+TEST(MiniLmRelations, ComparesLastLayersByHeadsOfItsOwn) {
+  const Case c = MakeCase(kLengths, 9);
+  const auto &student = c.outputs.projections[1], &last = c.teacher.projections[3],
+             &second = c.teacher.projections[1];
+  const double tokens = 7 + 4 + 1;
+  ExpectLoss(MakeLoss("minilm_relations {}")->Compute(c.input()),
+             RelationSum(c, student.query, last.query, 2) + RelationSum(c, student.key, last.key, 2) +
+                 RelationSum(c, student.value, last.value, 2),
+             3 * 2 * tokens);
+  ExpectLoss(MakeLoss("minilm_relations { heads: 1 part: VALUE teacher_layer: 2 }")->Compute(c.input()),
+             RelationSum(c, student.value, second.value, 1), tokens);
+}
+
+// Of the states in `layers` (0: the embedding), the distance of each compared token summed by `each`.
+double StateSum(const Case& c, const std::vector<size_t>& layers, bool first_token,
+                const std::function<double(const at::Tensor&, const at::Tensor&)>& each) {
+  double sum = 0;
+  for (const size_t layer : layers)
+    for (int64_t b = 0; b < 3; ++b)
+      for (int64_t t = 0; t < (first_token ? 1 : kLengths[b]); ++t) {
+        const at::Tensor x = c.outputs.hidden[layer].detach()[b][t].to(torch::kDouble);
+        const at::Tensor projected =
+            torch::mv(c.student.weights.at("fit_dense.weight").detach().to(torch::kDouble), x) +
+            c.student.weights.at("fit_dense.bias").detach().to(torch::kDouble);
+        sum +=
+            each(projected,
+                 c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]].detach()[b][t].to(torch::kDouble));
+      }
+  return sum;
+}
+
+TEST(HiddenStates, OtherDistancesStatesAndTokens) {
+  const Case c = MakeCase(kLengths, 9);
+  const auto squared = [](const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).square().mean().item<double>();
+  };
+  const auto cosine = [](const at::Tensor& a, const at::Tensor& b) {
+    return 1 - (a.dot(b) / a.norm() / b.norm()).item<double>();
+  };
+  const auto normalised = [&](const at::Tensor& a, const at::Tensor& b) {
+    const auto of = [](const at::Tensor& x) { return (x - x.mean()) / x.std(false); };
+    return squared(of(a), of(b));
+  };
+  const double tokens = 7 + 4 + 1;
+  const auto loss = [&](const std::string& text) {
+    return MakeLoss("hidden_states { " + text + " }")->Compute(c.input());
+  };
+  ExpectLoss(loss("states: LAYERS"), StateSum(c, {1, 2}, false, squared), tokens);
+  ExpectLoss(loss("states: EMBEDDING"), StateSum(c, {0}, false, squared), tokens);
+  ExpectLoss(loss("states: INNER first_token: true"), StateSum(c, {1}, true, squared), 3);
+  ExpectLoss(loss("distance: COSINE states: LAST"), StateSum(c, {2}, false, cosine), tokens);
+  ExpectLoss(loss("distance: LAYER_NORMALISED"), StateSum(c, {0, 1, 2}, false, normalised), tokens);
+  // PKD: squared distance of states of length 1 is twice 1 - cosine.
+  const auto of_length_one = [](const at::Tensor& a, const at::Tensor& b) {
+    return (a / a.norm() - b / b.norm()).square().sum().item<double>() / 2;
+  };
+  ExpectLoss(loss("distance: COSINE states: INNER first_token: true"), StateSum(c, {1}, true, of_length_one),
+             3);
+}
+
+TEST(SoftLabels, CrossEntropyDiffersByTheTeachersEntropyAlone) {
+  const Case c = MakeCase(kLengths, 9);
+  double cross = 0;
+  for (int64_t b = 0; b < 3; ++b)
+    cross += Cross(Probabilities(c.teacher.logits, b, 1), Probabilities(c.outputs.logits, b, 1));
+  ExpectLoss(MakeLoss("soft_labels { divergence: CROSS_ENTROPY }")->Compute(c.input()), cross, 3);
+  ExpectLoss(MakeLoss("soft_labels { divergence: AVERAGED_CROSS_ENTROPY }")->Compute(c.input()),
+             cross / kClasses, 3);
+}
 
 }  // namespace
 }  // namespace thimble::distill

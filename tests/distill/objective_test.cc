@@ -46,6 +46,28 @@ TEST(LayerMap, ErrorsNameDepthsAndAListThatFits) {
   EXPECT_THAT(LayerMap(12, 6, {1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6}), testing::SizeIs(12));
 }
 
+proto::Objective Spec(const std::string& text) {
+  proto::Objective spec;
+  ParseText(text, "test", &spec);
+  return spec;
+}
+
+TEST(LayerMap, RulesChooseWhereNothingIsListed) {
+  const auto map = [](const std::string& text, int student, int teacher) {
+    return LayerMapOf(Spec(text), student, teacher);
+  };
+  EXPECT_THAT(map("", 3, 6), ElementsAre(2, 4, 6));
+  EXPECT_THAT(map("layers: NEAREST", 4, 6), ElementsAre(2, 3, 5, 6));
+  EXPECT_THAT(map("layers: NEAREST", 8, 6), ElementsAre(1, 2, 2, 3, 4, 5, 5, 6));
+  EXPECT_THAT(map("layers: FIRST", 4, 6), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(map("layers: LAST", 4, 6), ElementsAre(3, 4, 5, 6));
+  EXPECT_THAT(map("layers: LAST layer_map: [1, 6]", 2, 6), ElementsAre(1, 6));
+  EXPECT_THAT(MessageOf([&] { map("layers: LAST", 7, 6); }),
+              AllOf(HasSubstr("7 layers"), HasSubstr("NEAREST")));
+  EXPECT_THAT(StatedLayers(Spec(""), 4, 6), testing::IsEmpty());
+  EXPECT_THAT(StatedLayers(Spec("layers: FIRST"), 2, 6), ElementsAre(1, 2));
+}
+
 models::Shape StudentShape(int layers = 2, int heads = kHeads) {
   models::Shape shape;
   shape.vocabulary = kVocabulary;
@@ -61,12 +83,6 @@ models::Model Teacher(int classes = kClasses) {
   teacher.shape.hidden = kTeacherWidth;
   teacher.classes = classes;
   return teacher;
-}
-
-proto::Objective Spec(const std::string& text) {
-  proto::Objective spec;
-  ParseText(text, "test", &spec);
-  return spec;
 }
 
 TEST(Objective, SaysWhatItNeeds) {
@@ -139,7 +155,48 @@ TEST(Objective, TotalIsTheWeightedSumOfMeans) {
   const at::Tensor total = objective.Total(sums);
   EXPECT_NEAR(total.item<double>() / want, 1, 1e-6);
   total.backward();
-  for (const at::Tensor& leaf : c.Leaves()) EXPECT_TRUE(leaf.grad().defined());
+  for (const at::Tensor& leaf : c.outputs.scores) EXPECT_TRUE(leaf.grad().defined());
+  for (const at::Tensor& leaf : c.outputs.hidden) EXPECT_TRUE(leaf.grad().defined());
+  EXPECT_TRUE(c.outputs.logits.grad().defined());
+}
+
+TEST(Objective, WeightsMoveFromTheFirstToTheLast) {
+  const models::Model teacher = Teacher();
+  const Objective objective(
+      Spec("loss {hidden_states {} weight: 1 final_weight: 0} loss {soft_labels {} weight: 0.5}"),
+      StudentShape(), &teacher, false);
+  EXPECT_THAT(objective.weights(0), ElementsAre(1, 0.5));
+  EXPECT_THAT(objective.weights(0.75), ElementsAre(0.25, 0.5));
+  EXPECT_THAT(objective.weights(), ElementsAre(0, 0.5));
+  const Case c = MakeCase({5, 2}, 6);
+  const auto sums = objective.Compute(c.student, c.outputs, &c.teacher, c.batch);
+  const double states = sums[0].sum.item<double>() / sums[0].count,
+               labels = sums[1].sum.item<double>() / sums[1].count;
+  EXPECT_NEAR(objective.Total(sums, 0.25).item<double>(), 0.75 * states + 0.5 * labels, 1e-5);
+  EXPECT_NEAR(objective.Total(sums).item<double>(), 0.5 * labels, 1e-6);
+}
+
+TEST(Objective, RelationsNameTheTeacherLayerAndTheirHeads) {
+  models::Model teacher = Teacher();
+  const auto make = [&](const std::string& options) {
+    return Objective(Spec("loss {minilm_relations {" + options + "}}"), StudentShape(3), &teacher, false);
+  };
+  EXPECT_THAT(make("").projection_layers(), ElementsAre(3));
+  EXPECT_THAT(make("teacher_layer: 2").projection_layers(), ElementsAre(1));
+  EXPECT_TRUE(make("").needs_projections());
+  EXPECT_FALSE(make("").needs_scores());
+  EXPECT_THAT(MessageOf([&] { make("heads: 5"); }),
+              AllOf(HasSubstr("minilm_relations.heads"), HasSubstr("10 and 14")));
+  EXPECT_THAT(MessageOf([&] { make("teacher_layer: 5"); }), HasSubstr("1 to 4"));
+  EXPECT_THAT(MessageOf([&] {
+                Objective(Spec("loss {hidden_states {states: INNER}}"), StudentShape(1), &teacher, false);
+              }),
+              HasSubstr("hidden_states.states"));
+  EXPECT_THAT(MessageOf([&] {
+                Objective(Spec("loss {attention_distributions {divergence: AVERAGED_CROSS_ENTROPY}}"),
+                          StudentShape(), &teacher, false);
+              }),
+              HasSubstr("KL or CROSS_ENTROPY"));
 }
 
 TEST(Objective, MissingOutputsAreBrokenInvariants) {

@@ -3,10 +3,24 @@ import json
 import sqlite3
 import unittest
 
-from fixture import Case, run
+from fixture import SOURCE, Case, run
 
 
 class Path(Case):
+    def test_every_recipe_distils(self):
+        architecture = self.root / "student.textproto"
+        vocabulary = len((self.root / "base/vocab.txt").read_text().split())
+        layer = "layer { mixer { self_attention {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } } "
+        architecture.write_text(f"vocabulary: {vocabulary} positions: 64 hidden: 16 heads: 4 ffn_hidden: 32 pooler: 24 "
+                                "embedding { trigram { width: 8 } } " + 2 * layer)
+        recipes = sorted((SOURCE / "configs/recipes").glob("*.textproto"))
+        self.assertGreaterEqual(len(recipes), 6)
+        for recipe in recipes:
+            out = self.root / ("by-" + recipe.stem)
+            done = run("distill", self.root / "teacher", "--architecture", architecture, "--task", "sample", "--data", self.data,
+                       "--rows", 64, "--recipe", recipe, "--set", "epochs=1", "--out", out)
+            self.assertIn("written to", done.stdout, recipe.stem)
+
     def test_whole_path(self):
         study = self.init("study", "--corpus", self.data / "corpus.txt")
         text = (study / "study.textproto").read_text()
@@ -14,7 +28,8 @@ class Path(Case):
 
         described = run("describe", study).stdout
         self.assertIn("feasible", described)
-        self.assertIn("student layer learns from teacher layer", described)
+        self.assertRegex(described, r"layer 2 +layer 2 +attention_scores, hidden_states")
+        self.assertRegex(described, r"head +head +soft_labels")
 
         before = sorted(p.name for p in study.iterdir())
         run("search", study, "--dry-run")

@@ -120,7 +120,10 @@ TEST_P(CheckpointTest, ARunKilledAndResumedGivesTheSameBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Optimizers, CheckpointTest,
-                         ::testing::Values("adamw { learning_rate: 3e-3 }", "came { learning_rate: 3e-3 }"));
+                         ::testing::Values("adamw { learning_rate: 3e-3 }", "came { learning_rate: 3e-3 }",
+                                           "adamw { learning_rate: 3e-3 } sam { keep: 0.5 refresh: 4 }",
+                                           "lamb { learning_rate: 3e-3 } average { decay: 0.9 }",
+                                           "adahessian { learning_rate: 3e-3 }"));
 
 class ForeignCheckpointTest : public CheckpointTest {};
 

@@ -46,6 +46,32 @@ TEST(CohortTest, FineTuningLearnsATask) {
   }
 }
 
+// Whatever moves the weights, the loop gives it what it needs: second passes, averages, groups, rates by depth.
+class EveryRuleTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EveryRuleTest, LearnsTheTask) {
+  const auto data = ToyData(240, 1), dev = ToyData(100, 2);
+  const auto task = ToyTask();
+  auto model = ToyModel(ToyArchitecture(), 3);
+  Job job = ToyJob(data, ToyRecipe(kLabels, 12, "schedule { linear { warmup_fraction: 0.1 } }", GetParam()));
+  job.validate = &dev;
+  job.task = &task;
+  job.members = {{.name = "only", .model = &model}};
+  const auto results = Train(job);
+  EXPECT_EQ(results[0].failure, "");
+  EXPECT_LT(results[0].epochs.back().train_loss, 0.4);
+  EXPECT_GT(results[0].epochs.back().validation.metrics[0].value, 0.85);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, EveryRuleTest,
+                         ::testing::Values("sgd { learning_rate: 0.05 momentum: 0.9 }", "adam { learning_rate: 3e-3 }",
+                                           "adafactor { learning_rate: 3e-3 }", "lamb { learning_rate: 0.02 }",
+                                           "came { learning_rate: 1e-3 }", "adahessian { learning_rate: 0.05 }",
+                                           "adamw { learning_rate: 3e-3 } sam { rho: 0.02 }",
+                                           "adamw { learning_rate: 3e-3 } average { decay: 0.98 }",
+                                           "adamw { learning_rate: 5e-3 } layer_decay: 0.8 clip_value: 0.5 "
+                                           "group { pattern: 'head.*' rate_factor: 2 }"));
+
 TEST(CohortTest, DistillationBringsTheStudentNearItsTeacher) {
   const auto data = ToyData(160, 1), dev = ToyData(60, 2);
   const auto teacher = ToyTeacher(4);

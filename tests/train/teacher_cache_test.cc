@@ -54,6 +54,23 @@ TEST_F(TeacherCacheTest, GivesWhatTheTeacherGives) {
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
 }
 
+TEST_F(TeacherCacheTest, KeepsQueriesKeysAndValuesOfTheLayerThatIsAskedFor) {
+  const auto cache = Open(ToyRecipe("loss { minilm_relations {} } loss { soft_labels {} }", 2));
+  const std::vector<int> rows = {7, 0, 39};
+  const auto batch = MakeBatch(data_, rows);
+  const at::NoGradGuard no_grad;
+  const auto wanted = Forward(teacher_, batch, {.projections = true});
+  const auto got = cache->Get(rows);
+  ASSERT_EQ(got.projections.size(), wanted.projections.size());
+  const at::Tensor real = batch.mask.unsqueeze(-1);
+  for (const auto part : {&models::Projections::query, &models::Projections::key, &models::Projections::value}) {
+    EXPECT_FALSE((got.projections[0].*part).defined());
+    EXPECT_TRUE(at::allclose(got.projections.back().*part, wanted.projections.back().*part * real, 1e-3, 1e-5));
+  }
+  EXPECT_TRUE(got.hidden.empty());
+  EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
+}
+
 TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
   const auto cache = Open(recipe_);
   const auto written = fs::last_write_time(cache->path());

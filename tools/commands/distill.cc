@@ -37,7 +37,8 @@ models::Model Start(const Request& request, const models::Pretrained& teacher, c
                                recipe.batching().max_length(), threads);
   const auto split = SplitSample(sample, options);
   const distill::SlicedStart start(teacher.model, split.fit, split.held_out, options,
-                                   {recipe.objective().layer_map().begin(), recipe.objective().layer_map().end()});
+                                   distill::StatedLayers(recipe.objective(), architecture.layer_size(),
+                                                         static_cast<int>(teacher.model.shape.layers.size())));
   record->options = options;
   record->rows = split.rows;
   record->held_out_rows = split.held_out_rows;

@@ -1,0 +1,50 @@
+// Divergence of the attention distributions, head by head. Wang et al., NeurIPS 2020 (MiniLM), equation 4,
+// there for the last layer alone.
+#include "base/error.h"
+#include "distill/distributions.h"
+#include "distill/objective.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+namespace {
+
+class AttentionDistributions final : public Loss {
+ public:
+  explicit AttentionDistributions(const proto::AttentionDistributions& spec)
+      : divergence_(spec.divergence()) {}
+
+  LossSum Compute(const LossInput& input) const override {
+    const auto& student = input.student_outputs.scores;
+    const auto& teacher = input.teacher_outputs->scores;
+    LossSum loss;
+    for (size_t i = 0; i < student.size(); ++i) {
+      const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
+      THIMBLE_CHECK(layer < teacher.size(), "the teacher's outputs lack scores of a layer");
+      const auto part = AttentionDivergence(student[i], teacher[layer], input.batch.mask, divergence_);
+      loss = {loss.sum.defined() ? loss.sum + part.sum : part.sum, part.count};
+    }
+    return loss;
+  }
+
+ private:
+  const proto::Divergence divergence_;
+};
+
+void Check(const proto::Loss& spec, const std::string& where, const models::Shape&, const models::Shape&) {
+  if (spec.attention_distributions().divergence() == proto::AVERAGED_CROSS_ENTROPY)
+    throw BadRequest(where + ".divergence", "averages over classes, which attention does not have",
+                     "AVERAGED_CROSS_ENTROPY", "KL or CROSS_ENTROPY");
+}
+
+}  // namespace
+
+LossEntry attention_distributions() {
+  return {.scores = true,
+          .equal_heads = true,
+          .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
+            return std::make_unique<AttentionDistributions>(spec.attention_distributions());
+          },
+          .check = Check};
+}
+
+}  // namespace thimble::distill

@@ -1,0 +1,85 @@
+// Relations of queries, keys and values to themselves, of the student's last layer and one of the teacher's.
+// Wang et al., Findings of ACL 2021 (MiniLMv2), equations 4 to 6.
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "distill/distributions.h"
+#include "distill/objective.h"
+#include "proto/objective.pb.h"
+
+namespace thimble::distill {
+namespace {
+
+using Spec = proto::MiniLmRelations;
+
+// [B, H, T, T] of vectors [B, T, h].
+at::Tensor Relation(const at::Tensor& vectors, int64_t heads) {
+  const int64_t width = vectors.size(2) / heads;
+  const at::Tensor split =
+      vectors.to(torch::kFloat).view({vectors.size(0), vectors.size(1), heads, width}).transpose(1, 2);
+  return torch::matmul(split, split.transpose(2, 3)) / std::sqrt(static_cast<double>(width));
+}
+
+const at::Tensor& Vectors(const models::Projections& layer, int part) {
+  return part == Spec::QUERY ? layer.query : part == Spec::KEY ? layer.key : layer.value;
+}
+
+class MiniLmRelations final : public Loss {
+ public:
+  explicit MiniLmRelations(const Spec& spec) : heads_(spec.heads()), teacher_layer_(spec.teacher_layer()) {
+    parts_.assign(spec.part().begin(), spec.part().end());
+    if (parts_.empty()) parts_ = {Spec::QUERY, Spec::KEY, Spec::VALUE};
+  }
+
+  std::vector<int> ProjectionLayers(int layers) const override {
+    return {(teacher_layer_ > 0 ? teacher_layer_ : layers) - 1};
+  }
+
+  LossSum Compute(const LossInput& input) const override {
+    const auto& layers = input.teacher_outputs->projections;
+    const int layer = ProjectionLayers(static_cast<int>(layers.size()))[0];
+    const models::Projections &student = input.student_outputs.projections.back(), &teacher = layers[layer];
+    const int64_t heads = heads_ > 0 ? heads_ : input.student.shape.heads;
+    LossSum loss;
+    for (const int part : parts_) {
+      THIMBLE_CHECK(Vectors(teacher, part).defined(), "the teacher's outputs lack the vectors of a layer");
+      const auto one =
+          AttentionDivergence(Relation(Vectors(student, part), heads),
+                              Relation(Vectors(teacher, part), heads), input.batch.mask, proto::KL);
+      loss = {loss.sum.defined() ? loss.sum + one.sum : one.sum, one.count + loss.count};
+    }
+    return loss;
+  }
+
+ private:
+  const int heads_, teacher_layer_;
+  std::vector<int> parts_;
+};
+
+void Check(const proto::Loss& loss, const std::string& where, const models::Shape& student,
+           const models::Shape& teacher) {
+  const auto& spec = loss.minilm_relations();
+  const int heads = spec.heads() > 0 ? spec.heads() : student.heads;
+  if (student.hidden % heads != 0 || teacher.hidden % heads != 0)
+    throw BadRequest(
+        where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
+        "a divisor of " + std::to_string(student.hidden) + " and " + std::to_string(teacher.hidden));
+  if (spec.teacher_layer() > static_cast<int>(teacher.layers.size()))
+    throw BadRequest(where + ".teacher_layer", "the teacher has no such layer",
+                     std::to_string(spec.teacher_layer()),
+                     "1 to " + std::to_string(teacher.layers.size()) + ", or 0 for the last");
+}
+
+}  // namespace
+
+LossEntry minilm_relations() {
+  return {.projections = true,
+          .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
+            return std::make_unique<MiniLmRelations>(spec.minilm_relations());
+          },
+          .check = Check};
+}
+
+}  // namespace thimble::distill
