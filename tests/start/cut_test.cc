@@ -74,7 +74,9 @@ TEST(CutTest, FactorisedOfFullRankIsTheTeachersEmbedding) {
   SlicedStart start = Start(teacher);
   auto embedding = [&](const std::string& kind, int width) {
     return start.MakeSupernet(
-        Encoder(1, 32, kBertBlock, Ffn(64) + " embedding { " + kind + " { width: " + std::to_string(width) + " } }"), 1);
+        Encoder(1, 32, kBertBlock,
+                Ffn(64) + " embedding { " + kind + " { width: " + std::to_string(width) + " } }"),
+        1);
   };
   models::Batch batch = RandomBatches(1, 8, 9)[0];
   auto difference = [&](const models::Model& student) {

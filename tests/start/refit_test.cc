@@ -186,8 +186,8 @@ TEST(RefitTest, OneTokenIsEnoughToRun) {
 // The start under other options, for a teacher with enough rows to fit to.
 struct Varied {
   models::Model teacher = RandomTeacher(2, 32, 64, false);
-  proto::Architecture student =
-      Encoder(2, 16, std::string(kGelu) + " stacks: 2", "ffn_hidden: 16 pooler: 32 embedding { trigram { width: 12 } }");
+  proto::Architecture student = Encoder(2, 16, std::string(kGelu) + " stacks: 2",
+                                        "ffn_hidden: 16 pooler: 32 embedding { trigram { width: 12 } }");
   SlicedReport Report(const std::string& options, int batches = 40) const {
     proto::Sliced sliced;
     ParseText(options, "options", &sliced);
@@ -207,8 +207,10 @@ std::vector<std::string> Goals(const SlicedReport& report) {
 
 TEST(RefitTest, GoalsCanBeChosen) {
   Varied varied;
-  EXPECT_THAT(Goals(varied.Report("goal: STATE")), testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("state")));
-  EXPECT_THAT(Goals(varied.Report("goal: LIFT")), testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("lift")));
+  EXPECT_THAT(Goals(varied.Report("goal: STATE")),
+              testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("state")));
+  EXPECT_THAT(Goals(varied.Report("goal: LIFT")),
+              testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("lift")));
   const SlicedReport sum = varied.Report("goal: SUM");
   EXPECT_EQ(sum.blocks[2].goal, "sum");  // the first block of a layer; a further one has no such goal
   EXPECT_THAT(sum.blocks[3].goal, testing::AnyOf("state", "lift", "norm"));
