@@ -42,8 +42,9 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
 // Writes config.json and model.safetensors into an existing directory. A plain BERT (plain embedding, pooler
 // as wide as hidden, one block a layer, all of one width and one activation that Hugging Face knows) is
 // written with Hugging Face names, as BertForSequenceClassification or BertForQuestionAnswering, without a
-// head as BertModel; others with our names and architecture.textproto. Tokenizer files are the caller's
-// (CopyTokenizer). fit_dense is not written.
+// head as BertModel; others with our names, architecture.textproto and modeling_thimble.py, with which
+// transformers reads them (AutoModel, AutoModelForSequenceClassification, AutoModelForQuestionAnswering;
+// trust_remote_code). Tokenizer files are the caller's (CopyTokenizer). fit_dense is not written.
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
                     const std::string& directory, std::optional<double> null_threshold = {});
 bool IsPlainBert(const Model& model);

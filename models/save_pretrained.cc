@@ -1,6 +1,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
@@ -19,6 +20,10 @@ std::string ClassName(const Model& model, const std::string& prefix, const std::
   if (model.classes == 0) return bare;
   return prefix + (model.head == Head::kTokens ? "ForQuestionAnswering" : "ForSequenceClassification");
 }
+
+const unsigned char kModelling[] = {
+#include "models/modeling_thimble.inc"
+};
 
 ordered_json BertConfig(const Model& model) {
   const Shape& shape = model.shape;
@@ -54,6 +59,20 @@ ordered_json OurConfig(const Model& model) {
   config["num_hidden_layers"] = model.shape.layers.size();
   config["num_attention_heads"] = model.shape.heads;
   config["pad_token_id"] = 0;
+  // What follows is for modeling_thimble.py; we read architecture.textproto.
+  const Shape& shape = model.shape;
+  config["type_vocab_size"] = shape.segments;
+  config["pooler_size"] = shape.pooler;
+  config["layer_norm_eps"] = shape.layer_norm_epsilon;
+  config["embedding"] = shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
+  config["embedding_size"] = shape.embedding_width();
+  config["blocks"] = ordered_json::array();
+  for (const LayerShape& layer : shape.layers)
+    config["blocks"].push_back(
+        {{"expression", layer.expression.ToString()}, {"stacks", layer.stacks}, {"width", layer.width}});
+  config["auto_map"] = {{"AutoConfig", "modeling_thimble.ThimbleConfig"}, {"AutoModel", "modeling_thimble.ThimbleModel"}};
+  if (model.classes > 0)
+    config["auto_map"][ClassName(model, "AutoModel", "")] = "modeling_thimble." + ClassName(model, "Thimble", "");
   return config;
 }
 
@@ -104,7 +123,10 @@ void SavePretrained(const Model& model, const std::vector<std::string>& label_na
   if (model.classes > 0) AddLabels(label_names, model.head, &config);
   if (null_threshold) config["null_threshold"] = *null_threshold;
   config["torch_dtype"] = "float32";
-  if (!bert) WriteText(directory + "/architecture.textproto", model.architecture);
+  if (!bert) {
+    WriteText(directory + "/architecture.textproto", model.architecture);
+    WriteFileAtomically(directory + "/modeling_thimble.py", std::string(std::begin(kModelling), std::end(kModelling)));
+  }
   WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}});
   WriteFileAtomically(directory + "/config.json", config.dump(2) + "\n");
 }

@@ -58,8 +58,12 @@ void CrossValidation::Add(const Centred& input, const at::Tensor& goal, const at
   std::array<Sums, kParts> parts;
   for (int p = 0; p < kParts; ++p) {
     const at::Tensor a = input.x.index_select(0, places_[p]), b = y.index_select(0, places_[p]);
-    parts[p] = {static_cast<double>(a.size(0)), b.square().sum(at::kDouble).item<double>(),
-                ColumnSums(a), ColumnSums(b), Gram(a), Product(a, b)};
+    parts[p] = {static_cast<double>(a.size(0)),
+                b.square().sum(at::kDouble).item<double>(),
+                ColumnSums(a),
+                ColumnSums(b),
+                Gram(a),
+                Product(a, b)};
   }
   std::array<std::array<double, kSizes>, kRidges.size()> error = {};
   double variance = 0;
@@ -77,7 +81,8 @@ void CrossValidation::Add(const Centred& input, const at::Tensor& goal, const at
     variance += test.squares;
     Sums train;
     for (int size = 0; size < kSizes; ++size) {
-      for (size_t i = size == 0 ? 0 : size_t{1} << (size - 1); i < (size_t{1} << size); ++i) train.Add(*others[i]);
+      for (size_t i = size == 0 ? 0 : size_t{1} << (size - 1); i < (size_t{1} << size); ++i)
+        train.Add(*others[i]);
       if (train.count == 0) {
         for (auto& by_size : error) by_size[size] += test.squares;
         continue;

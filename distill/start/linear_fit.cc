@@ -7,8 +7,8 @@
 namespace thimble::distill {
 namespace {
 
-constexpr int64_t kChunk = 4096;     // rows multiplied in float32 before their sum goes to float64
-constexpr int64_t kSumRows = 64;     // rows added in float32
+constexpr int64_t kChunk = 4096;       // rows multiplied in float32 before their sum goes to float64
+constexpr int64_t kSumRows = 64;       // rows added in float32
 constexpr int64_t kColumnBlock = 128;  // a Gram matrix is symmetric: blocks left of the diagonal are copied
 constexpr int kSteps = 6;
 
@@ -58,9 +58,7 @@ Centred::Centred(const at::Tensor& a) : x(a), mean(Mean(a)) { x -= mean.to(at::k
 
 Centred::Centred(const at::Tensor& a, const at::Tensor& mean) : x(a), mean(mean) {}
 
-Centred Centred::Every(int64_t stride) const {
-  return {x.slice(0, 0, x.size(0), stride).contiguous(), mean};
-}
+Centred Centred::Every(int64_t stride) const { return {x.slice(0, 0, x.size(0), stride).contiguous(), mean}; }
 
 at::Tensor Centred::Apply(const LinearWeights& linear) const {
   const at::Tensor level = linear.bias.to(at::kDouble) + linear.weight.to(at::kDouble).mv(mean);
@@ -86,15 +84,16 @@ LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
   at::Tensor goal = path.identity() ? y : y - path.Apply(at::zeros_like(y));
   at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal);
   if (factor_.defined()) {
-    weight = at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
+    weight =
+        at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
   }
   return Finish(weight, level);
 }
 
 // Output channels are separate problems min |y_c - f_c(a w_c + b_c)|^2. Their Gauss-Newton matrices a^T
 // diag(f'^2) a differ; all use the shared Gram matrix times the mean f'^2 of the channel instead, with a step
-// length of their own that shrinks when a step fails. A channel never gets worse on the fit rows. The start is
-// solved for in float64; steps are float32, for a step that rounding spoils is refused like any other.
+// length of their own that shrinks when a step fails. A channel never gets worse on the fit rows. The start
+// is solved for in float64; steps are float32, for a step that rounding spoils is refused like any other.
 LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Tensor& y,
                                             const LinearWeights& sliced) const {
   if (!factor_.defined()) return sliced;
@@ -103,8 +102,7 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
   auto output = [&](const at::Tensor& weight, const at::Tensor& level) {
     return at::linear(a_.x, weight, level.to(at::kFloat));
   };
-  at::Tensor weight = pull,
-             level = sliced.bias.to(at::kDouble) + pull.to(at::kDouble).mv(a_.mean);
+  at::Tensor weight = pull, level = sliced.bias.to(at::kDouble) + pull.to(at::kDouble).mv(a_.mean);
   at::Tensor u = output(weight, level), value = path.Apply(u), loss = SquaredError(y, value);
   auto take_better = [&](const at::Tensor& new_weight, const at::Tensor& new_level) {
     at::Tensor new_u = output(new_weight, new_level), new_value = path.Apply(new_u),
@@ -131,8 +129,8 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
     at::Tensor curvature = Mean(slope.square_()).clamp_min(1e-6);
     at::Tensor gradient = (Product(a_.x, r) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
     at::Tensor move = gradient.matmul(inverse);  // symmetric
-    at::Tensor better = take_better(weight + length.to(at::kFloat).unsqueeze(1) * move,
-                                    level + length * Mean(r) / curvature);
+    at::Tensor better =
+        take_better(weight + length.to(at::kFloat).unsqueeze(1) * move, level + length * Mean(r) / curvature);
     length = at::where(better, (1.5 * length).clamp_max(2), 0.3 * length);
   }
   return Finish(weight.to(at::kDouble), level);

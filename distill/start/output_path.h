@@ -48,17 +48,17 @@ struct LinearWeights {
   at::Tensor bias;    // [out] float32
 };
 
-// Sums over rows, [k] float64, of x [N, k]: float32 within 64 rows. (A reduction of float32 to float64 along the first
-// dimension takes LibTorch twenty times as long.)
+// Sums over rows, [k] float64, of x [N, k]: float32 within 64 rows. (A reduction of float32 to float64 along
+// the first dimension takes LibTorch twenty times as long.)
 at::Tensor ColumnSums(const at::Tensor& x);
 
 // What a linear reads, about its mean: a = x + mean.
 struct Centred {
   Centred() = default;
-  explicit Centred(const at::Tensor& a);  // takes `a` over and centres it in place
+  explicit Centred(const at::Tensor& a);                 // takes `a` over and centres it in place
   Centred(const at::Tensor& a, const at::Tensor& mean);  // a is centred already
-  Centred Every(int64_t stride) const;    // every stride-th row; the mean stays that of all
-  at::Tensor Apply(const LinearWeights& linear) const;  // a W^T + b, [N, out]
+  Centred Every(int64_t stride) const;                   // every stride-th row; the mean stays that of all
+  at::Tensor Apply(const LinearWeights& linear) const;   // a W^T + b, [N, out]
 
   at::Tensor x;     // [N, in] float32
   at::Tensor mean;  // [in] float64
@@ -71,7 +71,8 @@ at::Tensor Symmetric(const at::Tensor& upper);            // from what stands on
 // a^T b over the rows, [in, out] float64.
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b);
 
-// Ridge regression of linears on one input; the Gram matrix and its Cholesky factor are shared by all targets.
+// Ridge regression of linears on one input; the Gram matrix and its Cholesky factor are shared by all
+// targets.
 class LinearFit {
  public:
   LinearFit(const Centred& a, double ridge);
@@ -85,7 +86,7 @@ class LinearFit {
                                    const LinearWeights& sliced) const;
 
   Centred a_;
-  at::Tensor factor_;   // [in, in] float64, lower; undefined if the input does not vary
+  at::Tensor factor_;  // [in, in] float64, lower; undefined if the input does not vary
   double lambda_ = 0;
 };
 

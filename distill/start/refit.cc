@@ -1,5 +1,5 @@
-// The refit: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting a
-// compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
+// The refit: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting
+// a compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -18,7 +18,8 @@ constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than e
 // Steps towards a goal through an activation see every fourth token: a third of the time of all tokens, and
 // the untrained loss of six random students was 9.40 with it, 9.58 without.
 constexpr int64_t kGaussNewtonStride = 4;
-// Rows of a block's inner state computed at once: pages of fresh memory for all of them cost as much as their arithmetic.
+// Rows of a block's inner state computed at once: pages of fresh memory for all of them cost as much as their
+// arithmetic.
 constexpr int64_t kInnerRows = 2048;
 
 // One block y = LayerNorm(residual + path(linear(input))), seen from the fit rows and from the held-out rows.
@@ -31,8 +32,8 @@ struct View {
 struct Block {
   std::string name, linear, norm;  // of the report; prefixes of weights
   bool further = false;  // a further block of a layer, or a layer that takes its teacher layer again
-  // Its linear is fitted to the teacher's state, with or without the lift, else to the teacher's sum. On SST-2 and MRPC the
-  // sum never won in a feed-forward block, and a goal more takes an eighth of a refit.
+  // Its linear is fitted to the teacher's state, with or without the lift, else to the teacher's sum. On
+  // SST-2 and MRPC the sum never won in a feed-forward block, and a goal more takes an eighth of a refit.
   bool state = false;
 };
 struct Trial {
@@ -43,8 +44,8 @@ struct Trial {
   at::Tensor held_out_state;  // [N, d]
 };
 
-// What the linear of a block gives for several weights in turn. Weights that differ from those before in the bias alone cost
-// no product.
+// What the linear of a block gives for several weights in turn. Weights that differ from those before in the
+// bias alone cost no product.
 class Values {
  public:
   explicit Values(const View& view) : view_(view) {}
@@ -83,7 +84,8 @@ at::Tensor Lift(const at::Tensor& state) {
 
 View Thin(const View& view, int64_t stride) {
   return {view.residual.slice(0, 0, view.residual.size(0), stride).contiguous(),
-          view.input.x.defined() ? view.input.Every(stride) : Centred(), view.path.Every(stride), view.target};
+          view.input.x.defined() ? view.input.Every(stride) : Centred(), view.path.Every(stride),
+          view.target};
 }
 
 class Walker {

@@ -33,10 +33,10 @@ struct PlainMode {
 
 void CheckTeacher(const models::Shape& teacher) {
   if (teacher.projected() > 0) {
-    throw BadRequest(kWhere,
-                     std::string("the teacher has a ") + (teacher.trigram > 0 ? "trigram" : "factorised") +
-                         " embedding",
-                     "", "a teacher with a plain embedding, as BERT's");
+    throw BadRequest(
+        kWhere,
+        std::string("the teacher has a ") + (teacher.trigram > 0 ? "trigram" : "factorised") + " embedding",
+        "", "a teacher with a plain embedding, as BERT's");
   }
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
@@ -105,7 +105,7 @@ struct SlicedStart::Impl {
     std::vector<Target> fit, held_out;
   };
 
-  models::Model teacher;  // shares the caller's tensors
+  models::Model teacher;           // shares the caller's tensors
   std::vector<models::Batch> fit;  // kept while the number of tokens is not chosen
   proto::Sliced options;
   std::vector<int> chosen_layers;
@@ -165,8 +165,9 @@ struct SlicedStart::Impl {
         }
       }
       char text[128];
-      std::snprintf(text, sizeof text, "sliced start: ridge %g on %lld of %lld tokens by cross-validation (unexplained ",
-                    ridge, static_cast<long long>(record.fit.tokens), static_cast<long long>(had));
+      std::snprintf(text, sizeof text,
+                    "sliced start: ridge %g on %lld of %lld tokens by cross-validation (unexplained ", ridge,
+                    static_cast<long long>(record.fit.tokens), static_cast<long long>(had));
       Say(text + unexplained + ")");
     });
   }

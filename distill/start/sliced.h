@@ -45,9 +45,9 @@ struct SlicedReport {
 class SlicedStart {
  public:
   // Runs the teacher over the sample (real tokens only are used); warns if it is too small for regressions.
-  // CHECK: at least one batch in each list. A ridge or token count of 0 is chosen by cross-validation when the
-  // first supernet (or candidate) is made, with that student, for all that follow.
-  // `layer_map`: teacher layer (from 1) of each student layer; empty: evenly spread, whatever the two depths.
+  // CHECK: at least one batch in each list. A ridge or token count of 0 is chosen by cross-validation when
+  // the first supernet (or candidate) is made, with that student, for all that follow. `layer_map`: teacher
+  // layer (from 1) of each student layer; empty: evenly spread, whatever the two depths.
   SlicedStart(const models::Model& teacher, const std::vector<models::Batch>& fit,
               const std::vector<models::Batch>& held_out, const proto::Sliced& options,
               std::vector<int> layer_map = {});

@@ -81,6 +81,7 @@ TEST(PretrainedTest, PlainBertRoundTrip) {
       ASSERT_TRUE(IsPlainBert(model));
       SavePretrained(model, classes > 0 ? kLabels : std::vector<std::string>{}, directory);
       EXPECT_FALSE(fs::exists(directory + "/architecture.textproto"));
+      EXPECT_FALSE(fs::exists(directory + "/modeling_thimble.py"));
       const Pretrained read = LoadPretrained(directory);
       ExpectSame(model, read.model);
       EXPECT_EQ(read.model.classes, classes);
@@ -111,6 +112,7 @@ void ExpectStudentRoundTrip(const std::string& embedding) {
     EXPECT_FALSE(read.model.weights.Has("fit_dense.weight"));
     EXPECT_EQ(read.label_names.size(), static_cast<size_t>(classes));
     EXPECT_EQ(json::parse(ReadFile(directory + "/config.json"))["model_type"], "thimble");
+    EXPECT_THAT(ReadFile(directory + "/modeling_thimble.py"), HasSubstr("class ThimbleModel"));
     fs::remove_all(directory);
   }
 }
@@ -348,11 +350,23 @@ TEST(PretrainedTest, CopiesTheTokenizerFilesThatAreThere) {
 TEST(PretrainedTest, LeavesCasesForTransformers) {
   const std::string root = THIMBLE_PRETRAINED_CASES;
   fs::remove_all(root);
-  for (const std::string name : {"gelu_erf", "gelu", "relu", "spans"}) {
+  std::vector<std::pair<std::string, std::string>> cases;
+  for (const std::string activation : {"gelu_erf", "gelu", "relu"})
+    cases.emplace_back(activation, BertText(activation));
+  const std::string cut = LayerText("max(x,linear(gelu(linear(x,wb1)),wb2))", 3, "1/2") +
+                          LayerText("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/3") +
+                          LayerText("add(sigmoid(linear(elu(linear(x,wb1)),wb2)),leaky_relu(x))", 2) +
+                          LayerText("linear(mul(swish(linear(x,wb1)),tanh(x)),wb2)", 1, "1/2") +
+                          LayerText("linear(gelu_erf(linear(x,wb1)),wb2)");
+  cases.emplace_back("trigram", std::string(kTrigram) + " pooler: 7" + cut);
+  cases.emplace_back("factorised", kFactorised + cut);
+  cases.emplace_back("stacked", kPlain + cut);
+  cases.emplace_back("spans_bert", BertText("gelu_erf"));
+  cases.emplace_back("spans_trigram", kTrigram + cut);
+  for (const auto& [name, text] : cases) {
     const std::string directory = root + "/" + name;
     fs::create_directories(directory);
-    const bool spans = name == "spans";
-    const std::string text = BertText(spans ? "gelu_erf" : name);
+    const bool spans = name.rfind("spans", 0) == 0;
     Model model = spans ? MakeModel(Architecture(text), 2, 0, Random(7), Head::kTokens) : ShakenModel(text);
     if (spans) Shake(&model, 7);
     SavePretrained(model, spans ? std::vector<std::string>{"start", "end"} : kLabels, directory);
@@ -362,6 +376,7 @@ TEST(PretrainedTest, LeavesCasesForTransformers) {
     expected.Add("token_type_ids", batch.segments);
     expected.Add("attention_mask", batch.mask.to(at::kLong));
     expected.Add("logits", Forward(model, batch).logits);
+    expected.Add("last", Forward(model, batch).last * batch.mask.unsqueeze(-1));
     WriteSafetensors(directory + "/expected.safetensors", expected);
   }
 }

@@ -68,6 +68,34 @@ TEST(CutTest, TrigramOfFullRankIsTheTeachersEmbedding) {
   EXPECT_NEAR(student.weights.at("embedding.token").std().item<double>(), 0.05, 1e-3);
 }
 
+// A factorised table is the current token's third of a trigram.
+TEST(CutTest, FactorisedOfFullRankIsTheTeachersEmbedding) {
+  models::Model teacher = RandomTeacher(1, 32, 64, false);
+  SlicedStart start = Start(teacher);
+  auto embedding = [&](const std::string& kind, int width) {
+    return start.MakeSupernet(
+        Encoder(1, 32, kBertBlock,
+                Ffn(64) + " embedding { " + kind + " { width: " + std::to_string(width) + " } }"),
+        1);
+  };
+  models::Batch batch = RandomBatches(1, 8, 9)[0];
+  auto difference = [&](const models::Model& student) {
+    at::Tensor sum = models::Linear(student, "fit_dense", models::EmbeddingSum(student, batch));
+    return Difference(sum, models::EmbeddingSum(teacher, batch), batch);
+  };
+  models::Model student = embedding("factorised", 32);
+  EXPECT_LT(difference(student), 1e-4);
+  EXPECT_NEAR(student.weights.at("embedding.token").std().item<double>(), 0.05, 1e-3);
+  models::Model narrow = embedding("factorised", 12), trigram = embedding("trigram", 12);
+  EXPECT_GT(difference(narrow), 1e-2);
+  EXPECT_TRUE(narrow.weights.at("embedding.token").equal(trigram.weights.at("embedding.token")));
+  EXPECT_TRUE(narrow.weights.at("embedding.project.weight")
+                  .equal(trigram.weights.at("embedding.project.weight").slice(1, 12, 24)));
+  SlicedReport report;
+  start.MakeCandidate(embedding("factorised", 40), embedding("factorised", 40).architecture, &report);
+  EXPECT_THAT(report.initialised, testing::ElementsAre("embedding.token"));
+}
+
 // LayerNorm gains are not diagonal after a rotation, but what lies between two LayerNorms stays exact.
 TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
   models::Model teacher = RandomTeacher(4, 32, 64, false);
@@ -232,6 +260,9 @@ TEST(CutTest, ErrorsNameBothSides) {
   models::Model trigram =
       models::MakeModel(Encoder(1, 32, kBertBlock, "embedding { trigram {} }"), 0, 0, Random(1));
   EXPECT_THAT(Message([&] { Start(trigram); }), HasSubstr("trigram"));
+  models::Model factorised =
+      models::MakeModel(Encoder(1, 32, kBertBlock, "embedding { factorised {} }"), 0, 0, Random(1));
+  EXPECT_THAT(Message([&] { Start(factorised); }), HasSubstr("factorised"));
   models::Model stacked =
       models::MakeModel(Encoder(1, 32, std::string(kBertBlock) + " stacks: 2"), 0, 0, Random(1));
   EXPECT_THAT(Message([&] { Start(stacked); }), HasSubstr("2 stacks"));

@@ -96,12 +96,14 @@ TEST(LinearFitTest, CentredInputGivesTheLinearsValue) {
   EXPECT_LT(centred.x.mean(0).abs().max().item<double>(), 1e-6);
   const at::Tensor expected = at::linear(a, weight, bias);
   EXPECT_LT((centred.Apply({weight, bias}) - expected).abs().max().item<double>(), 1e-5);
-  EXPECT_LT((centred.Every(7).Apply({weight, bias}) - expected.slice(0, 0, 50, 7)).abs().max().item<double>(), 1e-5);
+  EXPECT_LT((centred.Every(7).Apply({weight, bias}) - expected.slice(0, 0, 50, 7)).abs().max().item<double>(),
+            1e-5);
 }
 
 TEST(LinearFitTest, StrongRidgeKeepsTheSlicedWeights) {
   at::Tensor a = Normal({50, 6}, 1), sliced = Normal({3, 6}, 3);
-  LinearWeights fitted = LinearFit(Centred(a.clone()), 1e7).Solve({}, Normal({50, 3}, 2), {sliced, at::zeros({3})});
+  LinearWeights fitted =
+      LinearFit(Centred(a.clone()), 1e7).Solve({}, Normal({50, 3}, 2), {sliced, at::zeros({3})});
   EXPECT_LT((fitted.weight - sliced).abs().max().item<double>(), 1e-5);
 }
 

@@ -183,6 +183,122 @@ TEST(RefitTest, OneTokenIsEnoughToRun) {
   ExpectFiniteAndNeverWorse(student, report);
 }
 
+// The start under other options, for a teacher with enough rows to fit to.
+struct Varied {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  proto::Architecture student = Encoder(2, 16, std::string(kGelu) + " stacks: 2",
+                                        "ffn_hidden: 16 pooler: 32 embedding { trigram { width: 12 } }");
+  SlicedReport Report(const std::string& options, int batches = 40) const {
+    proto::Sliced sliced;
+    ParseText(options, "options", &sliced);
+    SlicedStart start(teacher, RandomBatches(batches, 16, 1), RandomBatches(4, 16, 2), sliced);
+    SlicedReport report;
+    ExpectFiniteAndNeverWorse(start.MakeCandidate(start.MakeSupernet(student, 1), student, &report), report);
+    return report;
+  }
+};
+
+std::vector<std::string> Goals(const SlicedReport& report) {
+  std::vector<std::string> goals;
+  for (const BlockFit& block : report.blocks)
+    if (block.goal != "sliced" && block.goal != "norm") goals.push_back(block.goal);
+  return goals;
+}
+
+TEST(RefitTest, GoalsCanBeChosen) {
+  Varied varied;
+  EXPECT_THAT(Goals(varied.Report("goal: STATE")),
+              testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("state")));
+  EXPECT_THAT(Goals(varied.Report("goal: LIFT")),
+              testing::AllOf(testing::SizeIs(testing::Ge(4u)), testing::Each("lift")));
+  const SlicedReport sum = varied.Report("goal: SUM");
+  EXPECT_EQ(sum.blocks[2].goal, "sum");  // the first block of a layer; a further one has no such goal
+  EXPECT_THAT(sum.blocks[3].goal, testing::AnyOf("state", "lift", "norm"));
+  // The best of several goals cannot lose to one of them in the first block that has the choice.
+  const SlicedReport best = varied.Report("");
+  EXPECT_GE(best.blocks[2].after, sum.blocks[2].after - 1e-3);
+}
+
+TEST(RefitTest, WithoutRefitTheCandidateIsTheCrop) {
+  Varied varied;
+  proto::Sliced sliced;
+  sliced.set_refit(false);
+  SlicedStart start(varied.teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), sliced);
+  const models::Model supernet = start.MakeSupernet(varied.student, 1);
+  SlicedReport report;
+  EXPECT_TRUE(SameWeights(start.MakeCandidate(supernet, varied.student, &report).weights, supernet.weights));
+  ASSERT_EQ(report.blocks.size(), 7u);
+  for (const BlockFit& block : report.blocks) {
+    EXPECT_EQ(block.goal, "sliced");
+    EXPECT_EQ(block.before, block.after);
+  }
+  // What is reported is what a refit would start from.
+  EXPECT_NEAR(report.blocks[0].before, varied.Report("", 12).blocks[0].before, 1e-6);
+}
+
+TEST(RefitTest, PlainFactorsForgetTheStates) {
+  Varied varied;
+  auto supernet = [&](bool weigh) {
+    proto::Sliced sliced;
+    sliced.set_weigh_scores(weigh);
+    return SlicedStart(varied.teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), sliced)
+        .MakeSupernet(varied.student, 1);
+  };
+  const models::Model weighted = supernet(true), plain = supernet(false);
+  const std::string query = "layer.1.attention.query.weight", value = "layer.1.attention.value.weight";
+  EXPECT_FALSE(weighted.weights.at(query).allclose(plain.weights.at(query), 1e-2, 1e-2));
+  EXPECT_TRUE(weighted.weights.at(value).equal(plain.weights.at(value)));
+}
+
+TEST(RefitTest, CrossValidationChoosesOnceAndSaysSo) {
+  Varied varied;
+  proto::Sliced sliced;
+  sliced.set_ridge(0);
+  sliced.set_tokens(0);
+  SlicedStart start(varied.teacher, RandomBatches(40, 16, 1), RandomBatches(4, 16, 2), sliced);
+  testing::internal::CaptureStderr();
+  const models::Model supernet = start.MakeSupernet(varied.student, 1);
+  SlicedReport first, second;
+  start.MakeCandidate(supernet, varied.student, &first);
+  start.MakeCandidate(supernet, varied.student, &second);
+  const std::string said = testing::internal::GetCapturedStderr();
+  const std::string mark = "by cross-validation";
+  ASSERT_THAT(said, testing::HasSubstr(mark));
+  EXPECT_EQ(said.find(mark), said.rfind(mark)) << said;
+  for (size_t i = 0; i < first.blocks.size(); ++i) EXPECT_EQ(first.blocks[i].after, second.blocks[i].after);
+  EXPECT_GT(first.blocks.back().after, varied.Report("ridge: 100").blocks.back().after);
+}
+
+TEST(RefitTest, SmallSamplesAreWarnedOfAndChosenFrom) {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  for (const char* options : {"", "ridge: 0 tokens: 0"}) {
+    proto::Sliced sliced;
+    ParseText(options, "options", &sliced);
+    const std::vector<models::Batch> one = RandomBatches(1, 1, 4, 3);
+    testing::internal::CaptureStderr();
+    SlicedStart start(teacher, one, one, sliced);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("has only 3 tokens"));
+    proto::Architecture a = Encoder(2, 16, kGelu, "pooler: 32 embedding { factorised { width: 12 } }");
+    SlicedReport report;
+    ExpectFiniteAndNeverWorse(start.MakeCandidate(start.MakeSupernet(a, 1), a, &report), report);
+  }
+}
+
+TEST(RefitTest, OwnDirectionsHoldNoLessThanShared) {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  SlicedStart start(teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced());
+  const std::vector<CapturedVariance> captured = start.Captured(16);
+  ASSERT_EQ(captured.size(), 5u);
+  EXPECT_EQ(captured[0].state, "embedding");
+  EXPECT_EQ(captured[4].state, "layer.1.ffn");
+  for (const CapturedVariance& each : captured) {
+    EXPECT_GT(each.shared, 0.3) << each.state;
+    EXPECT_GT(each.own, each.shared) << each.state;
+    EXPECT_LT(each.own, 1) << each.state;
+  }
+  for (const CapturedVariance& each : start.Captured(48)) EXPECT_NEAR(each.shared, 1, 1e-9);
+}
+
 TEST(RefitTest, TeacherWithoutHeadAndOtherWidths) {
   models::Model teacher = models::MakeModel(Encoder(4, 32, kBertBlock, "ffn_hidden: 64"), 0, 0, Random(1));
   SlicedStart start(teacher, RandomBatches(6, 8, 1), RandomBatches(2, 8, 2), DefaultSliced());

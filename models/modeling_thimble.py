@@ -1,0 +1,187 @@
+"""A student found by thimble, for transformers: AutoModel.from_pretrained(directory, trust_remote_code=True).
+
+The encoder is BERT's (post-LayerNorm), with a plain, factorised (ALBERT) or trigram (MobileBERT) embedding and, in each layer,
+one or more feed-forward blocks y = LayerNorm(x + f(x)) whose f is an expression such as "linear(gelu(linear(x,wb1)),wb2)".
+Weights have the names that model.safetensors gives them.
+"""
+import re
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, QuestionAnsweringModelOutput, SequenceClassifierOutput
+
+MASKED = -10000.0
+UNARY = {
+    "gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu, "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh, "relu": functional.relu, "leaky_relu": lambda x: functional.leaky_relu(x, 0.01), "elu": functional.elu,
+    "swish": functional.silu,
+}
+BINARY = {"add": torch.add, "mul": torch.mul, "max": torch.maximum}
+
+
+class ThimbleConfig(PretrainedConfig):
+    model_type = "thimble"
+
+    def __init__(self, vocab_size=30522, max_position_embeddings=512, type_vocab_size=2, hidden_size=192, num_hidden_layers=0,
+                 num_attention_heads=12, pooler_size=192, layer_norm_eps=1e-12, embedding="plain", embedding_size=192, blocks=(),
+                 **more):
+        self.vocab_size, self.max_position_embeddings, self.type_vocab_size = vocab_size, max_position_embeddings, type_vocab_size
+        self.hidden_size, self.num_hidden_layers, self.num_attention_heads = hidden_size, num_hidden_layers, num_attention_heads
+        self.pooler_size, self.layer_norm_eps = pooler_size, layer_norm_eps
+        self.embedding, self.embedding_size = embedding, embedding_size
+        self.blocks = list(blocks)  # of each layer: {"expression", "stacks", "width"}
+        super().__init__(**more)
+
+
+def parse(text):
+    """Nested tuples: ("x",), ("linear", operand, "wb1"), ("gelu", operand), ("add", left, right)."""
+    tokens = re.findall(r"\w+|[(),]", text)
+
+    def read():
+        name = tokens.pop(0)
+        if name in ("x", "wb1", "wb2"):
+            return (name,) if name == "x" else name
+        operands = []
+        while tokens.pop(0) != ")":  # "(" or ","
+            operands.append(read())
+        return (name, *operands)
+
+    return read()
+
+
+class Block(nn.Module):
+    def __init__(self, config, expression, width):
+        super().__init__()
+        self.expression = parse(expression)
+        self.up, self.down = nn.Linear(config.hidden_size, width), nn.Linear(width, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def value(self, node, x):
+        if node[0] == "x":
+            return x
+        if node[0] == "linear":
+            return (self.up if node[2] == "wb1" else self.down)(self.value(node[1], x))
+        operands = [self.value(operand, x) for operand in node[1:]]
+        if len(operands) == 1:
+            return UNARY[node[0]](operands[0])
+        width = min(operand.shape[-1] for operand in operands)  # the wider operand is cut
+        return BINARY[node[0]](*(operand[..., :width] for operand in operands))
+
+    def forward(self, x):
+        return self.norm(x + self.value(self.expression, x))
+
+
+class Attention(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.query, self.key, self.value, self.out = (nn.Linear(config.hidden_size, config.hidden_size) for _ in range(4))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x, bias):
+        query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
+        context = functional.scaled_dot_product_attention(query, key, value, bias)
+        return self.norm(x + self.out(context.transpose(1, 2).flatten(2)))
+
+
+class Layer(nn.Module):
+    def __init__(self, config, block):
+        super().__init__()
+        self.attention = Attention(config)
+        self.ffn = nn.ModuleList(Block(config, block["expression"], block["width"]) for _ in range(block["stacks"]))
+
+    def forward(self, x, bias):
+        x = self.attention(x, bias)
+        for block in self.ffn:
+            x = block(x)
+        return x
+
+
+class Embedding(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        hidden, width = config.hidden_size, config.embedding_size
+        self.kind = config.embedding
+        self.token = nn.Parameter(torch.zeros(config.vocab_size, width))
+        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden))
+        self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
+        if self.kind != "plain":
+            self.project = nn.Linear(3 * width if self.kind == "trigram" else width, hidden)
+        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+
+    def forward(self, ids, segments, mask):
+        x = functional.embedding(ids, self.token)
+        if self.kind == "trigram":  # the next, the current and the previous token; padding and what lies beyond the ends is zero
+            x = x * mask.unsqueeze(-1).to(x.dtype)
+            x = torch.cat([functional.pad(x[:, 1:], (0, 0, 0, 1)), x, functional.pad(x[:, :-1], (0, 0, 1, 0))], -1)
+        if self.kind != "plain":
+            x = self.project(x)
+        return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
+
+
+class Base(PreTrainedModel):
+    config_class = ThimbleConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.embedding = Embedding(config)
+        self.layer = nn.ModuleList(Layer(config, block) for block in config.blocks)
+
+    def encode(self, input_ids, attention_mask, token_type_ids):
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        states = [self.embedding(input_ids, segments, mask)]
+        bias = ((1 - mask.to(states[0].dtype)) * MASKED)[:, None, None, :]
+        for layer in self.layer:
+            states.append(layer(states[-1], bias))
+        return states
+
+
+class ThimbleModel(Base):
+    _keys_to_ignore_on_load_unexpected = [r"^pooler\.", r"^head\."]
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, output_hidden_states=None, return_dict=None, **ignored):
+        states = self.encode(input_ids, attention_mask, token_type_ids)
+        return BaseModelOutput(last_hidden_state=states[-1], hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class ThimbleForSequenceClassification(Base):
+    def __init__(self, config):
+        super().__init__(config)
+        self.pooler = nn.Linear(config.hidden_size, config.pooler_size)
+        self.head = nn.Linear(config.pooler_size, config.num_labels)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None, output_hidden_states=None, return_dict=None,
+                **ignored):
+        states = self.encode(input_ids, attention_mask, token_type_ids)
+        logits = self.head(torch.tanh(self.pooler(states[-1][:, 0])))
+        loss = None
+        if labels is not None:
+            regression = self.config.num_labels == 1
+            loss = functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype)) if regression \
+                else functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class ThimbleForQuestionAnswering(Base):
+    def __init__(self, config):
+        super().__init__(config)
+        self.head = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, start_positions=None, end_positions=None,
+                output_hidden_states=None, return_dict=None, **ignored):
+        states = self.encode(input_ids, attention_mask, token_type_ids)
+        start, end = self.head(states[-1]).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = (functional.cross_entropy(start, start_positions) + functional.cross_entropy(end, end_positions)) / 2
+        return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end,
+                                            hidden_states=tuple(states) if output_hidden_states else None)
