@@ -1,5 +1,6 @@
-// What the loaders make of files that are not quite right: accepted as the official loaders do (GLUE's scripts split
-// at TAB and give quotes no meaning; SQuAD's read one JSON document), or refused with file and line.
+// What the loaders make of files that are not quite right: accepted as the official loaders do (GLUE's
+// scripts split at TAB and give quotes no meaning; SQuAD's read one JSON document), or refused with file and
+// line.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -60,15 +61,17 @@ TEST_F(MalformedTest, EmptyTables) {
 
 TEST_F(MalformedTest, JsonLines) {
   const TaskEntry& task = Custom("dev: 'd.jsonl' first: 'a' label: 'b' labels: ['0', '1']");
-  const auto rows = Read(task, "d.jsonl", std::string(kBom) + "{\"a\": \"x\\u00e9\\ud83d\\ude00\", \"b\": 1}\r\n\r\n{\"b\": \"0\", \"a\": 2}");
+  const auto rows = Read(
+      task, "d.jsonl",
+      std::string(kBom) + "{\"a\": \"x\\u00e9\\ud83d\\ude00\", \"b\": 1}\r\n\r\n{\"b\": \"0\", \"a\": 2}");
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].first, "x\xc3\xa9\xf0\x9f\x98\x80");
   EXPECT_EQ(rows[1].first, "2");
   const std::string good = "{\"a\": \"x\", \"b\": 1}\n";
   for (const std::string bad :
-       {"{\"a\": \"x\", \"b\": 1", "\"a\": \"x\", \"b\": 1}", "{\"a\": \"x\", \"b\": 1}}", "{\"a\": \"x\" \"b\": 1}",
-        "{\"a\": \"x\", \"b\": 1} {\"a\": \"x\", \"b\": 1}", "{\"a\": \"\\ud800\", \"b\": 1}",
-        "{\"a\": \"x\xff\", \"b\": 1}", "{'a': 'x', 'b': 1}"}) {
+       {"{\"a\": \"x\", \"b\": 1", "\"a\": \"x\", \"b\": 1}", "{\"a\": \"x\", \"b\": 1}}",
+        "{\"a\": \"x\" \"b\": 1}", "{\"a\": \"x\", \"b\": 1} {\"a\": \"x\", \"b\": 1}",
+        "{\"a\": \"\\ud800\", \"b\": 1}", "{\"a\": \"x\xff\", \"b\": 1}", "{'a': 'x', 'b': 1}"}) {
     EXPECT_THAT(Refusal(task, "d.jsonl", good + bad + "\n"), HasSubstr("d.jsonl:2: ")) << bad;
   }
 }
@@ -91,13 +94,16 @@ TEST_F(MalformedTest, SquadDocuments) {
   for (size_t size = 0; size < text.size(); ++size) {
     const std::string begin = text.substr(0, size);
     const auto line = 1 + std::count(begin.begin(), begin.end(), '\n');
-    EXPECT_THAT(Refusal(task, "d.json", begin), HasSubstr("d.json:" + std::to_string(line) + ": not JSON")) << begin;
+    EXPECT_THAT(Refusal(task, "d.json", begin), HasSubstr("d.json:" + std::to_string(line) + ": not JSON"))
+        << begin;
   }
   EXPECT_THAT(Refusal(task, "d.json", text + "}"), HasSubstr("d.json:3: not JSON"));
   for (const std::string start : {"7", "8", "2147483647"})
-    EXPECT_THAT(Refusal(task, "d.json", Squad("the cat", "cat", start)), HasSubstr("outside its passage")) << start;
+    EXPECT_THAT(Refusal(task, "d.json", Squad("the cat", "cat", start)), HasSubstr("outside its passage"))
+        << start;
   for (const std::string start : {"-1", "4.0", "2147483648", "1e99", "\"4\"", "null", "true"})
-    EXPECT_THAT(Refusal(task, "d.json", Squad("the cat", "cat", start)), HasSubstr("not a whole number")) << start;
+    EXPECT_THAT(Refusal(task, "d.json", Squad("the cat", "cat", start)), HasSubstr("not a whole number"))
+        << start;
   EXPECT_THAT(Refusal(task, "d.json", Squad("the cat", "Cat", "4")), HasSubstr("another text there"));
   EXPECT_THAT(Refusal(task, "d.json", Squad("the \\ud800 cat", "cat", "6")), HasSubstr("not JSON"));
   EXPECT_THAT(Refusal(task, "d.json", Squad("the \xff cat", "cat", "6")), HasSubstr("not JSON"));

@@ -31,11 +31,18 @@ constexpr Range kRanges[] = {
     {0xAC00, 0xD7FF},   {0xE000, 0xF8FF},   {0xF900, 0xFAFF},   {0xFB00, 0xFDFF},   {0xFE00, 0xFFFF},
     {0x10000, 0x10FFF}, {0x11000, 0x12FFF}, {0x13000, 0x1CFFF}, {0x1D000, 0x1D7FF}, {0x1D800, 0x1F2FF},
     {0x1F300, 0x1FAFF}, {0x1FB00, 0x2FFFF}, {0x30000, 0x10FFFF}};
-const std::vector<std::string> kPieces = {
-    "[CLS]",  "[SEP]",        "[MASK]",       "[UNK]",        "[PAD]", "the", "##ing", "un",
-    "able",   " ",            "  ",           "\t\n",         "\0"s,   "\xc2\xa0",     "e\xcc\x81",
-    "\xcc\x81\xcc\xa3", "\xe2\x80\x8d", "\xef\xb8\x8f", "12", "...", "'s",
-    "\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xe3\x82\x99", "\xef\xbf\xbd"};
+const std::vector<std::string> kPieces = {"[CLS]",        "[SEP]",
+                                          "[MASK]",       "[UNK]",
+                                          "[PAD]",        "the",
+                                          "##ing",        "un",
+                                          "able",         " ",
+                                          "  ",           "\t\n",
+                                          "\0"s,          "\xc2\xa0",
+                                          "e\xcc\x81",    "\xcc\x81\xcc\xa3",
+                                          "\xe2\x80\x8d", "\xef\xb8\x8f",
+                                          "12",           "...",
+                                          "'s",           "\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8",
+                                          "\xe3\x82\x99", "\xef\xbf\xbd"};
 
 uint64_t Draw(Random* random, uint64_t n) { return random->Next() % n; }
 
@@ -81,9 +88,10 @@ std::vector<std::string> LargeTexts() {
     for (int i = 0; i < 1 << shift; ++i) text += unit;
     return text;
   };
-  return {times("a", 20),           times("\xcc\x81", 18), times("e\xcc\x81", 18), times("\0"s, 18),
-          times("\xe4\xb8\xad", 16), times("[SEP]", 14),    times("a.", 16),        times("\xed\x95\x9c", 16),
-          times("\xe3\x80\xae\xcc\x96", 14), times(" ", 20)};
+  return {times("a", 20),   times("\xcc\x81", 18),     times("e\xcc\x81", 18),
+          times("\0"s, 18), times("\xe4\xb8\xad", 16), times("[SEP]", 14),
+          times("a.", 16),  times("\xed\x95\x9c", 16), times("\xe3\x80\xae\xcc\x96", 14),
+          times(" ", 20)};
 }
 
 std::string Digest(const WordPiece& tokenizer, const std::string& text) {
@@ -108,8 +116,8 @@ class RandomUnicodeTest : public ::testing::TestWithParam<bool> {
     scratch_.Write("vocab.txt", ReadFile(kVocabulary));
     if (!GetParam()) scratch_.Write("tokenizer_config.json", R"({"do_lower_case": false})");
     tokenizer_.emplace(scratch_.path());
-    golden_ = nlohmann::json::parse(ReadFile(
-        THIMBLE_SOURCE_DIR "/tests/golden/random_unicode.json"))[GetParam() ? "uncased" : "cased"];
+    golden_ = nlohmann::json::parse(
+        ReadFile(THIMBLE_SOURCE_DIR "/tests/golden/random_unicode.json"))[GetParam() ? "uncased" : "cased"];
   }
   const Scratch scratch_;
   std::optional<WordPiece> tokenizer_;
@@ -120,7 +128,8 @@ TEST_P(RandomUnicodeTest, IdsAndOffsetsAsTokenizers) {
   const auto digests = golden_["texts"].get<std::string>();
   ASSERT_EQ(digests.size(), 6000u * 16);
   for (size_t i = 0; i < digests.size() / 16; ++i)
-    ASSERT_EQ(Digest(*tokenizer_, TextOf(i)), digests.substr(16 * i, 16)) << "text " << i << ": " << TextOf(i);
+    ASSERT_EQ(Digest(*tokenizer_, TextOf(i)), digests.substr(16 * i, 16))
+        << "text " << i << ": " << TextOf(i);
 }
 
 TEST_P(RandomUnicodeTest, LargeTextsAsTokenizersAndInTime) {
@@ -132,10 +141,12 @@ TEST_P(RandomUnicodeTest, LargeTextsAsTokenizersAndInTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
-// `tokenizers` takes no bytes that are not UTF-8, of which unpaired surrogates are some: here they are dropped.
+// `tokenizers` takes no bytes that are not UTF-8, of which unpaired surrogates are some: here they are
+// dropped.
 TEST_P(RandomUnicodeTest, BytesThatAreNotTextAreDropped) {
-  const std::vector<std::string> wrong = {"\xed\xa0\x80", "\xed\xbf\xbf", "\xed\xa0\x80\xed\xb0", "\xff", "\xc3",
-                                          "\xe2\x82",     "\xf0\x9f\x98", "\xc0\x80",             "\xf4\x90\x80\x80"};
+  const std::vector<std::string> wrong = {"\xed\xa0\x80", "\xed\xbf\xbf", "\xed\xa0\x80\xed\xb0",
+                                          "\xff",         "\xc3",         "\xe2\x82",
+                                          "\xf0\x9f\x98", "\xc0\x80",     "\xf4\x90\x80\x80"};
   for (uint64_t i = 0; i < 1500; ++i) {
     const std::string text = TextOf(i);
     Random random = Random(i).Fork("wrong");

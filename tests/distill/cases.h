@@ -102,8 +102,8 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   return c;
 }
 
-// The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no answer begins or ends
-// there, nor in padding.
+// The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no
+// answer begins or ends there, nor in padding.
 inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, int64_t first = 0) {
   Case c = MakeCase(lengths, padded, first);
   const auto rows = static_cast<int64_t>(lengths.size());
@@ -121,7 +121,8 @@ inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, in
   for (int64_t b = 0; b < rows; ++b) {
     c.batch.places[b][0] = 1;
     if (lengths[b] > 3) c.batch.places[b].slice(0, 2, lengths[b] - 1).fill_(1);
-    for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k) c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
+    for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k)
+      c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
   }
   return c;
 }

@@ -121,7 +121,9 @@ TEST(SpanLabels, HardIsTheMeanCrossEntropyOfStartAndEndOverRealTokens) {
   double sum = 0;
   for (int64_t b = 0; b < 3; ++b)
     for (int64_t k = 0; k < 2; ++k)
-      sum -= LogShare(c.outputs.logits, c.batch.mask, b, static_cast<int64_t>(At(c.batch.labels, {b, k})), k, 1) / 2;
+      sum -= LogShare(c.outputs.logits, c.batch.mask, b, static_cast<int64_t>(At(c.batch.labels, {b, k})), k,
+                      1) /
+             2;
   ExpectLoss(MakeLoss("hard_labels {}")->Compute(c.input()), sum, 3);
 }
 
