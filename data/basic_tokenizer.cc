@@ -20,6 +20,14 @@ bool HasOldCategory(UChar32 c) {
   return age[0] >= 1 && age[0] <= 8;
 }
 
+// Its normalization goes by tables of Unicode 9: what came later is not decomposed and stays where it stands
+// among marks.
+bool HasOldForm(UChar32 c) {
+  UVersionInfo age;
+  u_charAge(c, age);
+  return age[0] >= 1 && age[0] <= 9;
+}
+
 bool IsNonspacingMark(UChar32 c) {
   switch (c) {
     case 0x1734:  // Mn then, Mc now
@@ -87,9 +95,11 @@ std::vector<Mark> Decompose(const std::vector<Mark>& text) {
   };
   std::vector<Part> parts;
   icu::UnicodeString decomposed;
-  auto add = [&](UChar32 c, bool first) { parts.push_back({c, u_getCombiningClass(c), first}); };
+  auto add = [&](UChar32 c, bool first) {
+    parts.push_back({c, HasOldForm(c) ? u_getCombiningClass(c) : uint8_t{0}, first});
+  };
   for (const Mark& mark : text) {
-    if (!Nfd().getDecomposition(mark.c, decomposed)) {
+    if (!HasOldForm(mark.c) || !Nfd().getDecomposition(mark.c, decomposed)) {
       add(mark.c, true);
       continue;
     }

@@ -65,10 +65,12 @@ std::vector<Example> MakePairs(const Documents& documents, size_t d, const PairO
                                Random random) {
   THIMBLE_CHECK(d < documents.size() && options.max_length >= 8, std::to_string(d));
   const size_t room = static_cast<size_t>(options.max_length) - 3;
-  const size_t target = random.Chance(options.short_share) ? 2 + random.Below(room - 1) : room;
   std::vector<Example> pairs;
   const size_t end = documents.starts[d + 1];
   for (size_t chunk = documents.starts[d]; chunk < end;) {
+    // Drawn for each pair; the script draws once a document, which of a long one makes all pairs short or
+    // none.
+    const size_t target = random.Chance(options.short_share) ? 2 + random.Below(room - 1) : room;
     // Sentences until the target is reached.
     size_t next = chunk, length = 0;
     while (next < end && (next == chunk || length < target)) length += documents.sentence(next++).size();

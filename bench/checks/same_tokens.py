@@ -12,10 +12,26 @@ from tokenizers import BertWordPieceTokenizer
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+def strings(node):
+    """Every string of a JSON document; names of members are none."""
+    if isinstance(node, str):
+        yield node
+    for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from strings(item)
+
+
 def lines(directory, limit):
     for path in sorted(p for p in pathlib.Path(directory).rglob("*") if p.is_file()):
         # Bytes that are not UTF-8 are left out on both sides: a Python string cannot hold them.
         text = path.read_bytes().decode("utf-8", "ignore")
+        if path.suffix == ".json":
+            # Read as lines, other scripts would be escapes of ASCII.
+            for number, value in enumerate(strings(json.loads(text)), 1):
+                if limit and number > limit:
+                    break
+                if value.strip():
+                    yield f"{path}, string {number}", value
+            continue
         for number, line in enumerate(text.split("\n"), 1):
             if limit and number > limit:
                 break
@@ -72,7 +88,7 @@ def main():
         if len(batch) == 1000:
             check()
     check()
-    print(f"{compared} lines, {tokens} tokens, {different} lines differ")
+    print(f"{compared} texts, {tokens} tokens, {different} differ")
     sys.exit(different > 0 or compared == 0)
 
 

@@ -30,7 +30,8 @@ std::string Vocabulary() {
 
 std::string Words(Random* random, uint64_t most) {
   std::string text;
-  for (uint64_t n = 1 + random->Below(most); n > 0; --n) text += "w" + std::to_string(random->Below(100)) + " ";
+  for (uint64_t n = 1 + random->Below(most); n > 0; --n)
+    text += "w" + std::to_string(random->Below(100)) + " ";
   return text;
 }
 
@@ -67,7 +68,8 @@ class CorpusTest : public ::testing::Test {
 };
 
 TEST_F(CorpusTest, LinesAreThoseOfADataset) {
-  const std::string one = WriteLines("one.txt", 40, 1), two = scratch_.Write("two.txt", " = Title = \nw1 w2\n\nw3");
+  const std::string one = WriteLines("one.txt", 40, 1),
+                    two = scratch_.Write("two.txt", " = Title = \nw1 w2\n\nw3");
   for (const int lines : {0, 17}) {
     auto options = Options({one, two});
     options.lines = lines;
@@ -110,7 +112,8 @@ TEST_F(CorpusTest, HashFollowsFromTextTokenizerAndOptions) {
   EXPECT_TRUE(hashes.insert(Open(options)->hash()).second);
   EXPECT_TRUE(hashes.insert(Open(Options({WriteLines("a.txt", 20, 2)}))->hash()).second);
   const WordPiece other(scratch_.Write("vocab2.txt", Vocabulary() + "more\n"));
-  EXPECT_TRUE(hashes.insert(Corpus::Open(Options({file}), other, scratch_.path() + "/work", 1)->hash()).second);
+  EXPECT_TRUE(
+      hashes.insert(Corpus::Open(Options({file}), other, scratch_.path() + "/work", 1)->hash()).second);
 }
 
 TEST_F(CorpusTest, DamagedFilesAreMadeAnewAndWholeOnesAreNot) {
@@ -144,7 +147,8 @@ TEST_F(CorpusTest, DamagedFilesAreMadeAnewAndWholeOnesAreNot) {
 TEST_F(CorpusTest, TextWithoutALineIsRefusedAndLeavesNothing) {
   const std::string file = scratch_.Write("empty.txt", "\n = Title = \n");
   EXPECT_THAT(ErrorOf([&] { Open(Options({file})); }), ::testing::HasSubstr("no line of text"));
-  EXPECT_THAT(ErrorOf([&] { Open(Options({scratch_.path() + "/absent.txt"})); }), ::testing::HasSubstr("absent.txt"));
+  EXPECT_THAT(ErrorOf([&] { Open(Options({scratch_.path() + "/absent.txt"})); }),
+              ::testing::HasSubstr("absent.txt"));
   EXPECT_TRUE(fs::is_empty(scratch_.path() + "/work"));
 }
 
@@ -361,7 +365,8 @@ TEST_F(CacheTest, EveryKindOfTaskComesBackAsItWas) {
     if (task.kind == TaskKind::kClassification) changed[7].label = 1 - rows[7].label;
     if (task.kind == TaskKind::kRegression) changed[7].score += 0.01;
     if (task.kind == TaskKind::kSpan) changed[7].answers.clear();
-    ExpectSame(TokenizeCached(changed, task, tokenizer_, 24, 2, cache_), Tokenize(changed, task, tokenizer_, 24, 1));
+    ExpectSame(TokenizeCached(changed, task, tokenizer_, 24, 2, cache_),
+               Tokenize(changed, task, tokenizer_, 24, 1));
     // A border moved from one text to the other.
     changed = rows;
     changed[7].second.insert(0, 1, changed[7].first.back());
@@ -395,7 +400,8 @@ TEST_F(CacheTest, ADamagedFileIsMadeAnew) {
 TEST_F(CacheTest, WithoutAPlaceForItWorkGoesOn) {
   const std::vector<Row> rows = {{"w1 w2", "", 1}};
   scratch_.Write("file", "");
-  EXPECT_EQ(TokenizeCached(rows, FindTask("sst2"), tokenizer_, 24, 1, scratch_.path() + "/file/cache").size(), 1u);
+  EXPECT_EQ(TokenizeCached(rows, FindTask("sst2"), tokenizer_, 24, 1, scratch_.path() + "/file/cache").size(),
+            1u);
   EXPECT_EQ(TokenizeCached(rows, FindTask("sst2"), tokenizer_, 24, 1, "").size(), 1u);
 }
 

@@ -92,7 +92,8 @@ TEST_F(SpansTest, AnswersAreCutFromThePassage) {
   EXPECT_EQ(answers[0].text, "A,");
   EXPECT_EQ(answers[0].n_best[0].score, 13);
   EXPECT_EQ(answers[0].null_odds, -13);
-  ASSERT_EQ(answers[0].n_best.size(), 3u);  // the passage's tokens are the n best, the question's are passed over
+  ASSERT_EQ(answers[0].n_best.size(),
+            3u);  // the passage's tokens are the n best, the question's are passed over
   EXPECT_EQ(answers[0].n_best[1].text, "A");
   EXPECT_EQ(answers[0].n_best[2].text, "b");
   // No answer beats it by more than the threshold.

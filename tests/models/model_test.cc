@@ -75,7 +75,8 @@ TEST(ModelTest, AHeadOnTokensReadsEachLastState) {
   // Padding does not change a row.
   const at::Tensor alone = Forward(model, MakeBatch({5})).logits;
   EXPECT_LT(Difference(outputs.logits.slice(0, 0, 1).slice(1, 0, 5), alone), 1e-5);
-  const Model copy = CopyCandidate(model, Architecture(kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock)));
+  const Model copy =
+      CopyCandidate(model, Architecture(kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock)));
   EXPECT_EQ(copy.head, Head::kTokens);
   EXPECT_TRUE(at::equal(copy.weights.at("head.weight"), model.weights.at("head.weight")));
 }

@@ -77,6 +77,17 @@ class Path(Case):
             "--data", self.data, "--rows", 240, "--epochs", 1, "--out", distilled)
         self.assertTrue((distilled / "model.onnx").is_file())
 
+    def test_warm_up_on_sentence_pairs(self):
+        study = self.init("pairs", "--corpus", self.data / "corpus.txt")
+        few = [argument for i in range(3) for argument in ("--set", f"stage[{i}].trials=2")]
+        run("search", study, *few, "--set", "warmup.corpus.pairs=true", "--set", "warmup.corpus.epochs=2", "--set",
+            "warmup.corpus.lines=0")
+        index = json.loads(next((study / "work").rglob("corpus.json")).read_text())
+        rows = [epoch["rows"] for epoch in index["epochs"]]
+        self.assertEqual(len(rows), 5)
+        self.assertGreater(min(rows), 0.8 * max(rows))
+        self.assertTrue((study / "work/warmup.safetensors").is_file())
+
     def test_describe_explains_components(self):
         came = run("describe", "optimizer", "came").stdout
         self.assertIn("beta3", came)

@@ -43,9 +43,12 @@ class FeedTest : public ::testing::Test {
 
   std::string TextFile() const { return (directory_ / "text.txt").string(); }
   data::Dataset Streamed(size_t block_rows, bool pairs = false) const {
-    return data::StreamedText(
-        {.files = {TextFile()}, .pairs = pairs, .max_length = 24, .shard_tokens = 300, .block_rows = block_rows},
-        *tokenizer_, (directory_ / "work").string(), 1);
+    return data::StreamedText({.files = {TextFile()},
+                               .pairs = pairs,
+                               .max_length = 24,
+                               .shard_tokens = 300,
+                               .block_rows = block_rows},
+                              *tokenizer_, (directory_ / "work").string(), 1);
   }
   using Texts = std::vector<std::vector<int32_t>>;
   static Texts Read(Feed* feed, int epoch, int64_t batch) {
@@ -146,8 +149,8 @@ TEST_F(FeedTest, MaskedBatches) {
   EXPECT_GE(hidden.sum().item<int64_t>(), 3);
   EXPECT_EQ((hidden & (plain.mask == 0)).sum().item<int64_t>(), 0);
   for (int64_t b = 0; b < 3; ++b) {
-    const data::Masked alone =
-        data::Mask(data.examples[rows[b]], *tokenizer_, {}, Random(1).Fork("row", static_cast<uint64_t>(rows[b])));
+    const data::Masked alone = data::Mask(data.examples[rows[b]], *tokenizer_, {},
+                                          Random(1).Fork("row", static_cast<uint64_t>(rows[b])));
     for (size_t t = 0; t < alone.ids.size(); ++t) {
       EXPECT_EQ(batch.ids[b][static_cast<int64_t>(t)].item<int64_t>(), alone.ids[t]);
       EXPECT_EQ(batch.labels[b][static_cast<int64_t>(t)].item<int64_t>(), alone.targets[t]);

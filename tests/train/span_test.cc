@@ -1,4 +1,5 @@
-// A task of spans through data, models, losses, training and evaluation: the answer stands between "(" and ")".
+// A task of spans through data, models, losses, training and evaluation: the answer stands between "(" and
+// ")".
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -10,8 +11,8 @@
 
 #include "base/error.h"
 #include "data/spans.h"
-#include "models/pretrained.h"
 #include "distill/start/sliced.h"
+#include "models/pretrained.h"
 #include "proto/study.pb.h"
 #include "tests/train/toy.h"
 #include "train/batch.h"
@@ -64,7 +65,8 @@ class SpanTest : public ::testing::Test {
     return data::Tokenize(Rows(count, seed), task_, *tokenizer_, 32, 1);
   }
   models::Model Student(int hidden, uint64_t seed, int teacher_hidden = 0, bool trigram = true) const {
-    return models::MakeModel(ToyArchitecture(hidden, 1, "1", trigram), 2, teacher_hidden, Random(seed), Head::kTokens);
+    return models::MakeModel(ToyArchitecture(hidden, 1, "1", trigram), 2, teacher_hidden, Random(seed),
+                             Head::kTokens);
   }
   Job MakeJob(const data::Dataset& train, const data::Dataset& dev, const proto::Recipe& recipe) const {
     Job job;
@@ -96,7 +98,8 @@ TEST_F(SpanTest, BatchesHoldLabelsAndPlaces) {
     // [CLS] w ? [SEP] passage [SEP]
     for (int64_t t = 0; t < batch.ids.size(1); ++t) {
       const auto size = static_cast<int64_t>(example.ids.size());
-      EXPECT_EQ(batch.places[b][t].item<float>(), t == 0 || (t >= 4 && t < size - 1) ? 1 : 0) << b << " " << t;
+      EXPECT_EQ(batch.places[b][t].item<float>(), t == 0 || (t >= 4 && t < size - 1) ? 1 : 0)
+          << b << " " << t;
     }
   }
   EXPECT_EQ(MakeBatches(data, 8).size(), (data.size() + 7) / 8);
@@ -116,7 +119,8 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
   // Labels that say nothing: what the student knows, it has from the teacher.
   auto unlabelled = train;
   for (auto& example : unlabelled.examples) example.start = example.end = 0;
-  const auto recipe = ToyRecipe("loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} }", 12);
+  const auto recipe =
+      ToyRecipe("loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} }", 12);
   auto student = Student(24, 5, 32);
   Job distil = MakeJob(unlabelled, dev, recipe);
   distil.teacher = &teacher;
@@ -125,8 +129,8 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
   EXPECT_GT(F1(learnt), 0.8);
 
   // The cut student knows most of it before it is trained, and the head comes along.
-  const distill::SlicedStart start(teacher, MakeBatches(train.Slice(0, 200), 16), MakeBatches(dev.Slice(0, 40), 16),
-                                   proto::Sliced());
+  const distill::SlicedStart start(teacher, MakeBatches(train.Slice(0, 200), 16),
+                                   MakeBatches(dev.Slice(0, 40), 16), proto::Sliced());
   const auto architecture = ToyArchitecture(32, 1, "1", true);
   const auto sliced = start.MakeCandidate(start.MakeSupernet(architecture, 1), architecture, nullptr);
   EXPECT_EQ(sliced.head, Head::kTokens);
@@ -214,8 +218,8 @@ TEST_F(SpanTest, TheTeacherCacheGivesItsLogits) {
   for (const auto& [name, tensor] : teacher.weights)
     if (tensor.dim() == 2) const_cast<at::Tensor&>(tensor).mul_(8);
   const auto student = Student(24, 5, 32);
-  const auto cache = TeacherCache::Open(ToyRecipe("loss { soft_labels {} }", 2), teacher, student.shape, data, 2,
-                                        directory_.string());
+  const auto cache = TeacherCache::Open(ToyRecipe("loss { soft_labels {} }", 2), teacher, student.shape, data,
+                                        2, directory_.string());
   ASSERT_NE(cache, nullptr);
   const std::vector<int> rows = {7, 0, 21, 12};
   const auto batch = MakeBatch(data, rows);
