@@ -254,8 +254,8 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
     Warn(job_.what + ": " + student.member->name + " stops, " + state.result.failure);
   };
 
-  const auto steps = static_cast<double>(batches_ * job_.recipe.epochs());
-  const double progress = steps > 1 ? std::min(1.0, static_cast<double>(step) / (steps - 1)) : 1;
+  const int64_t steps = feed_.batches() * job_.recipe.epochs();
+  const double progress = steps > 1 ? static_cast<double>(step) / static_cast<double>(steps - 1) : 1;
   double loss = 0;  // at the weights themselves, not where SAM or AdaHessian move them
   bool again = false;
   do {
@@ -287,7 +287,7 @@ void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* t
   if (applied * applied > std::numeric_limits<float>::max())
     return fail("the gradient norm of " + Format("%g", norm) + " is too large for float32");
   student.optimizer->Step(
-      optim::ScheduleFactor(job_.recipe.schedule(), step, feed_.batches() * job_.recipe.epochs()));
+      optim::ScheduleFactor(job_.recipe.schedule(), step, steps));
   student.optimizer->ZeroGradients();
   state.loss_sum += loss;
   ++state.result.steps;
