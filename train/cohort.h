@@ -30,7 +30,7 @@ struct Job {
   std::string what;      // for the progress line: "fine-tuning mrpc"
   proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
   proto::Deployment deployment;
-  const data::Dataset* train = nullptr;
+  const data::Dataset* train = nullptr;     // may be streamed (Dataset::corpus)
   const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
