@@ -77,7 +77,7 @@ class HiddenStates final : public Loss {
     const at::Tensor a = (packed ? state : state.index_select(0, real)).to(torch::kFloat),
                      b = teacher.detach().index_select(0, real).to(torch::kFloat);
     if (spec_.distance() == Spec::COSINE) return (1 - torch::cosine_similarity(a, b, 1)).sum();
-    const auto normalised = [&](const at::Tensor& x) { return torch::layer_norm(x, {width}); };
+    const auto normalised = [&](const at::Tensor& x) { return torch::layer_norm(x, {width}, {}, {}, 1e-12); };
     return (normalised(a) - normalised(b)).square().sum() / static_cast<double>(width);
   }
 

@@ -16,6 +16,7 @@ using Spec = proto::MiniLmRelations;
 
 // [B, H, T, T] of vectors [B, T, h].
 at::Tensor Relation(const at::Tensor& vectors, int64_t heads) {
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const int64_t width = vectors.size(2) / heads;
   const at::Tensor split =
       vectors.to(torch::kFloat).view({vectors.size(0), vectors.size(1), heads, width}).transpose(1, 2);

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "../train/toy.h"
+#include "tests/train/toy.h"
 #include "train/batch.h"
 
 namespace thimble::search {
