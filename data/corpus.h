@@ -19,7 +19,7 @@ struct CorpusOptions {
   int max_length = 128;
   uint64_t seed = 1;  // of the pairs
   // Neither changes what the examples are.
-  size_t shard_tokens = size_t{1} << 22;  // of one file
+  size_t shard_tokens = size_t{1} << 21;  // of one file
   size_t block_rows = size_t{1} << 15;    // examples held at a time; shuffling goes no further
 };
 
