@@ -11,7 +11,7 @@
 namespace thimble::distill {
 namespace {
 
-constexpr int64_t kHeldOutTokens = 4096;
+constexpr int64_t kHeldOutTokens = 3072;
 constexpr double kVarianceShare = 1e-4;  // of the mean variance, added to covariances
 constexpr double kRounding = 1e-6;       // of the mean second moment, added too: states are float32
 
