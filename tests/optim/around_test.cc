@@ -8,15 +8,10 @@
 #include "optim/passes.h"
 #include "proto/optimizer.pb.h"
 #include "tests/optim/numbers.h"
+#include "tests/optim/spec.h"
 
 namespace thimble::optim {
 namespace {
-
-proto::Optimizer Spec(const std::string& text) {
-  proto::Optimizer spec;
-  ParseText(text, "test", &spec);
-  return spec;
-}
 
 // One step of sgd {learning_rate: 1} with a gradient of ones from weights of ones: 1 - what is left is the
 // rate.

@@ -7,15 +7,10 @@
 #include "optim/optimizer.h"
 #include "proto/optimizer.pb.h"
 #include "tests/optim/numbers.h"
+#include "tests/optim/spec.h"
 
 namespace thimble::optim {
 namespace {
-
-proto::Optimizer Spec(const std::string& text) {
-  proto::Optimizer spec;
-  ParseText(text, "test", &spec);
-  return spec;
-}
 
 // Algorithm 2 on a matrix, with torch's double tensors.
 struct Reference {
