@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <memory>
 #include <numeric>
 #include <string_view>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "data/corpus.h"
 #include "data/spans.h"
+#include "data/table.h"
 #include "data/text_lines.h"
 #include "proto/task.pb.h"
 
@@ -119,21 +118,12 @@ Dataset TokenizeText(const std::vector<std::string>& files, int lines, const Wor
                      int max_length, int threads) {
   THIMBLE_CHECK(lines >= 0, std::to_string(lines));
   const size_t most = lines == 0 ? SIZE_MAX : static_cast<size_t>(lines);
-  std::vector<std::unique_ptr<MappedFile>> mapped;
-  std::vector<std::string_view> texts;
-  std::string names;
-  for (const auto& path : files) {
-    names += (names.empty() ? "" : ", ") + path;
-    if (texts.size() >= most) break;
-    mapped.push_back(std::make_unique<MappedFile>(path));
-    for (std::string_view rest = mapped.back()->bytes(); !rest.empty() && texts.size() < most;) {
-      const size_t end = std::min(rest.find('\n'), rest.size());
-      const std::string_view line = TrimLine(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (!line.empty() && !IsWikiHeading(line)) texts.push_back(line);
-    }
-  }
-  if (texts.empty()) throw BadRequest(names, "no line of text", "", "plain text, one example a line");
+  std::vector<std::string> texts;
+  ReadLines(files, [&](std::string_view line) {
+    if (!IsWikiHeading(line)) texts.emplace_back(line);
+    return texts.size() < most;
+  });
+  if (texts.empty()) throw BadRequest(Joined(files), "no line of text", "", "plain text, one example a line");
   Dataset data{.examples = std::vector<Example>(texts.size())};
   ForEachRow(texts.size(), threads, [&](size_t i) {
     Encoding encoding = tokenizer.Encode(texts[i], {}, /*pair=*/false, max_length);

@@ -9,6 +9,7 @@
 namespace thimble::proto {
 class Objective;
 class Loss;
+class HiddenStates;
 }  // namespace thimble::proto
 
 namespace thimble::distill {
@@ -65,6 +66,9 @@ std::vector<int> StatedLayers(const proto::Objective& objective, int student_lay
 // Rule NEAREST: i * teacher / student rounded to the nearest, at least 1, for any two depths. Layers may
 // repeat.
 std::vector<int> NearestLayers(int student_layers, int teacher_layers);
+
+// Whether a loss compares the student's hidden state `state` of layers + 1, the embedding's output first.
+bool ComparesState(const proto::HiddenStates& loss, int state, int layers);
 
 class Objective {
  public:

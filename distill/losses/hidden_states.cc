@@ -14,19 +14,6 @@ namespace {
 
 using Spec = proto::HiddenStates;
 
-// Which of the student's `count` states, embedding output first.
-std::vector<size_t> Chosen(Spec::States states, size_t count) {
-  std::vector<size_t> chosen;
-  for (size_t i = 0; i < count; ++i) {
-    const bool embedding = i == 0, last = i + 1 == count;
-    const bool taken = states == Spec::ALL || (states == Spec::LAYERS && !embedding) ||
-                       (states == Spec::INNER && !embedding && !last) ||
-                       (states == Spec::EMBEDDING && embedding) || (states == Spec::LAST && last);
-    if (taken) chosen.push_back(i);
-  }
-  return chosen;
-}
-
 class HiddenStates final : public Loss {
  public:
   explicit HiddenStates(const Spec& spec) : spec_(spec) {}
@@ -36,23 +23,25 @@ class HiddenStates final : public Loss {
     const auto& teacher = input.teacher_outputs->hidden;
     const bool projected = input.student.weights.Has("fit_dense.weight");
     const at::Tensor real = Compared(input.batch.mask);
+    const auto rows = Pairs(real, projected, teacher[0].size(2));
+    const auto layers = static_cast<int>(student.size()) - 1;
     LossSum loss = {{}, static_cast<double>(real.numel())};
-    for (const size_t i : Chosen(spec_.states(), student.size())) {
-      const size_t layer = i == 0 ? 0 : static_cast<size_t>(input.layer_map[i - 1]);
+    for (int i = 0; i <= layers; ++i) {
+      if (!ComparesState(spec_, i, layers)) continue;
+      const auto layer = static_cast<size_t>(i == 0 ? 0 : input.layer_map[i - 1]);
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].defined(),
                     "the teacher's outputs lack hidden state " + std::to_string(layer));
       THIMBLE_CHECK(projected || student[i].size(2) == teacher[layer].size(2),
                     "a student of another width than its teacher's needs fit_dense");
       at::Tensor state = student[i].flatten(0, 1);
-      const bool all = real.numel() == state.size(0);
-      // The projection leaves out what is not compared, so its rows are counted anew.
       if (projected) {
-        if (!all) state = state.index_select(0, real);
+        if (real.numel() < state.size(0)) state = state.index_select(0, real);
         state = models::Linear(input.student, "fit_dense", state);
       }
-      const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), real, projected);
+      const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), rows, real, projected);
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
+    if (spec_.distance() != Spec::COSINE) loss.sum = loss.sum / static_cast<double>(teacher[0].size(2));
     return loss;
   }
 
@@ -63,22 +52,28 @@ class HiddenStates final : public Loss {
     return mask.flatten().nonzero().flatten();
   }
 
-  // `state` holds the rows `real` alone if `packed`; `teacher` holds all.
-  at::Tensor Distance(const at::Tensor& state, const at::Tensor& teacher, const at::Tensor& real,
+  // Of all states. The projection leaves out what is not compared (`packed`), so its rows are counted anew.
+  std::shared_ptr<const RowPairs> Pairs(const at::Tensor& real, bool packed, int64_t width) const {
+    if (spec_.distance() != Spec::SQUARED) return nullptr;
+    auto rows = std::make_shared<RowPairs>();
+    rows->weights = torch::ones({1, width});
+    const int64_t* row = real.const_data_ptr<int64_t>();
+    for (int64_t n = 0; n < real.numel(); ++n) rows->pairs.push_back({packed ? n : row[n], row[n], 0});
+    return rows;
+  }
+
+  // Summed over channels. `state` holds the rows `real` alone if `packed`; `teacher` holds all.
+  at::Tensor Distance(const at::Tensor& state, const at::Tensor& teacher,
+                      const std::shared_ptr<const RowPairs>& rows, const at::Tensor& real,
                       bool packed) const {
-    const int64_t width = teacher.size(1);
-    if (spec_.distance() == Spec::SQUARED) {
-      auto rows = std::make_shared<RowPairs>();
-      rows->weights = torch::ones({1, width});
-      const int64_t* row = real.const_data_ptr<int64_t>();
-      for (int64_t n = 0; n < real.numel(); ++n) rows->pairs.push_back({packed ? n : row[n], row[n], 0});
-      return SquaredError(state, teacher, rows) / static_cast<double>(width);
-    }
+    if (spec_.distance() == Spec::SQUARED) return SquaredError(state, teacher, rows);
     const at::Tensor a = (packed ? state : state.index_select(0, real)).to(torch::kFloat),
                      b = teacher.detach().index_select(0, real).to(torch::kFloat);
     if (spec_.distance() == Spec::COSINE) return (1 - torch::cosine_similarity(a, b, 1)).sum();
-    const auto normalised = [&](const at::Tensor& x) { return torch::layer_norm(x, {width}, {}, {}, 1e-12); };
-    return (normalised(a) - normalised(b)).square().sum() / static_cast<double>(width);
+    const auto normalised = [&](const at::Tensor& x) {
+      return torch::layer_norm(x, {x.size(1)}, {}, {}, 1e-12);
+    };
+    return (normalised(a) - normalised(b)).square().sum();
   }
 
   const Spec spec_;
@@ -92,6 +87,21 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
 }
 
 }  // namespace
+
+bool ComparesState(const proto::HiddenStates& loss, int state, int layers) {
+  switch (loss.states()) {
+    case Spec::LAYERS:
+      return state > 0;
+    case Spec::INNER:
+      return state > 0 && state < layers;
+    case Spec::EMBEDDING:
+      return state == 0;
+    case Spec::LAST:
+      return state == layers;
+    default:
+      return true;
+  }
+}
 
 LossEntry hidden_states() {
   return {.hidden = true,

@@ -63,22 +63,6 @@ void DescribeTopic(const std::vector<std::string>& what) {
       if (entry.name == what[1]) std::printf("  state: %s\n", entry.state_bytes.c_str());
 }
 
-// Whether `loss` compares hidden state `state` of `layers` + 1, the embedding's output first.
-bool ComparesState(const proto::HiddenStates& loss, int state, int layers) {
-  switch (loss.states()) {
-    case proto::HiddenStates::LAYERS:
-      return state > 0;
-    case proto::HiddenStates::INNER:
-      return state > 0 && state < layers;
-    case proto::HiddenStates::EMBEDDING:
-      return state == 0;
-    case proto::HiddenStates::LAST:
-      return state == layers;
-    default:
-      return true;
-  }
-}
-
 // One row a place of the student: what it is compared with, and by which losses.
 std::vector<std::vector<std::string>> LossTable(const proto::Objective& objective, const std::vector<int>& layer_map,
                                                 int teacher_layers) {
@@ -94,12 +78,12 @@ std::vector<std::vector<std::string>> LossTable(const proto::Objective& objectiv
     if (!losses.empty()) table.push_back({student, teacher, losses});
   };
   add("embedding", "embedding", [&](const proto::Loss& loss) {
-    return loss.has_hidden_states() && ComparesState(loss.hidden_states(), 0, layers);
+    return loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), 0, layers);
   });
   for (int i = 1; i <= layers; ++i)
     add("layer " + std::to_string(i), "layer " + std::to_string(layer_map[i - 1]), [&](const proto::Loss& loss) {
       return loss.has_attention_scores() || loss.has_attention_distributions() ||
-             (loss.has_hidden_states() && ComparesState(loss.hidden_states(), i, layers));
+             (loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), i, layers));
     });
   for (const auto& loss : objective.loss())
     if (loss.has_minilm_relations()) {
@@ -165,7 +149,7 @@ void DescribeModel(const std::string& directory) {
               shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");
   if (loaded.model.classes > 0) std::printf(", head of %d", loaded.model.classes);
   std::printf("; %s deployed parameters, %s multiply-adds at length 128\n",
-              Millions(models::DeployedParameters(shape, loaded.model.classes)).c_str(),
+              Millions(models::DeployedParameters(shape, loaded.model.classes, loaded.model.head)).c_str(),
               Millions(models::MultiplyAdds(shape, 128)).c_str());
   for (size_t i = 0; i < shape.layers.size(); ++i)
     std::printf("  layer %zu: %d x %d  %s\n", i, shape.layers[i].stacks, shape.layers[i].width,

@@ -20,12 +20,6 @@ struct Request : Options {
   bool latency = false;
 };
 
-void WriteNew(const Request& request, const std::string& path, const std::string& text) {
-  if (std::filesystem::exists(path) && !request.force)
-    throw BadRequest(path, "is there already", "", "--force to overwrite it");
-  WriteFileAtomically(path, text);
-}
-
 // Predictions for the test file, as the leaderboard takes them; answers to the dev file's questions where there is no other, as
 // SQuAD's test files are not published.
 void Submit(const Request& request, const data::TaskEntry& task, const proto::Deployment& deployment) {
@@ -36,8 +30,12 @@ void Submit(const Request& request, const data::TaskEntry& task, const proto::De
   if (file.empty() || task.submission.empty())
     throw BadRequest("--submission", "task " + task.name + " has no test file");
   const std::string path = request.submission + "/" + task.submission;
-  if (std::filesystem::exists(path) && !request.force)
-    throw BadRequest(path, "is there already", "", "--force to overwrite it");
+  std::string odds_path;
+  if (task.unanswerable)
+    odds_path = std::string(path).replace(path.rfind("_predictions"), std::string::npos, "_null_odds.json");
+  for (const auto& each : {path, odds_path})
+    if (!each.empty() && std::filesystem::exists(each) && !request.force)
+      throw BadRequest(each, "is there already", "", "--force to overwrite it");
   const std::string& directory = request.models[0];
   const auto loaded = models::LoadPretrained(directory);
   models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
@@ -57,16 +55,12 @@ void Submit(const Request& request, const data::TaskEntry& task, const proto::De
       answers.push_back(answer.text);
       odds.push_back(answer.null_odds);
     }
-    WriteNew(request, path, data::SquadSubmission(rows, answers));
-    if (task.unanswerable) {
-      std::string beside = path;
-      beside.replace(beside.rfind("_predictions"), std::string::npos, "_null_odds.json");
-      WriteNew(request, beside, data::NullOddsFile(rows, odds));
-    }
+    WriteFileAtomically(path, data::SquadSubmission(rows, answers));
+    if (!odds_path.empty()) WriteFileAtomically(odds_path, data::NullOddsFile(rows, odds));
   } else {
-    WriteNew(request, path, task.kind == data::TaskKind::kRegression
-                                ? data::GlueSubmission(task, evaluation.scores)
-                                : data::GlueSubmission(task, evaluation.predicted));
+    WriteFileAtomically(path, task.kind == data::TaskKind::kRegression
+                                  ? data::GlueSubmission(task, evaluation.scores)
+                                  : data::GlueSubmission(task, evaluation.predicted));
   }
   std::printf("%s: predictions for %zu rows of %s\n", path.c_str(), rows.size(), file.c_str());
 }

@@ -28,17 +28,12 @@ struct Request : Options {
   bool bases = false;
 };
 
-// `layers` layers (0: the teacher's depth), the teacher's and heads, a trigram embedding, feed-forward blocks of four times the width with the teacher's activation.
+// `layers` layers (0: the teacher's depth), its heads, a trigram embedding, feed-forward blocks of four times the width with its
+// activation.
 proto::Architecture Uniform(const models::Model& teacher, int hidden, int layers) {
-  proto::Architecture architecture;
-  architecture.set_vocabulary(teacher.shape.vocabulary);
-  architecture.set_positions(teacher.shape.positions);
-  architecture.set_segments(teacher.shape.segments);
+  auto architecture = models::LikeTeacher(teacher.shape);
   architecture.set_hidden(hidden);
-  architecture.set_heads(teacher.shape.heads);
   architecture.set_ffn_hidden(4 * hidden);
-  architecture.set_pooler(teacher.shape.pooler);
-  architecture.set_layer_norm_epsilon(teacher.shape.layer_norm_epsilon);
   architecture.mutable_embedding()->mutable_trigram()->set_width(std::min(kTrigram, hidden));
   for (int i = 0; i < (layers > 0 ? layers : teacher.architecture.layer_size()); ++i) {
     const auto& from = teacher.architecture.layer(std::min(i, teacher.architecture.layer_size() - 1));
@@ -101,11 +96,12 @@ void Run(Request request) {
     ReadText(request.architecture, &architecture);
   }
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
+  const int64_t own = models::DeployedParameters(shape, teacher.classes, teacher.head);
   const int length = task == nullptr ? kMaxLength : TokenLimit(*task, teacher.shape);
   const auto sample = Sample(request, task, rows, length, deployment.threads());
   train::CheckFits(teacher, sample, "the teacher");
   if (request.dry_run) {
-    Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " parameters from " +
+    Say("all is well: " + Millions(own) + " parameters from " +
         std::to_string(sample.examples.size()) + " rows");
     return;
   }
@@ -118,7 +114,7 @@ void Run(Request request) {
   record.options = sliced;
   record.rows = split.rows;
   record.held_out_rows = split.held_out_rows;
-  record.parameters = models::DeployedParameters(shape, teacher.classes);
+  record.parameters = own;
   record.teacher_parameters = whole;
   if (request.bases) record.captured = start.Captured(shape.hidden);
   std::printf("explained variance of the teacher's states on %d held-out rows:\n%s\n",
@@ -129,7 +125,7 @@ void Run(Request request) {
                      .task = task != nullptr ? task->name : "no task yet",
                      .how = "Cut out of its teacher's own weights with `thimble slice` (rotated, cut, refitted on " +
                             std::to_string(sample.examples.size()) + " rows); not trained."};
-  const std::string size = Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " of the teacher's " + Millions(whole) + " parameters";
+  const std::string size = Millions(own) + " of the teacher's " + Millions(whole) + " parameters";
   if (task != nullptr && teacher.classes > 0) {
     const auto dev = LoadSplit(*task, request.data, task->dev, request.teacher, 0, length, deployment.threads());
     const auto score = ScoreOnDev(student, dev, *task);
