@@ -8,39 +8,31 @@
 #include "bench/bench.h"
 #include "models/arch/architecture.h"
 #include "models/arch/expression_sampling.h"
+#include "proto/space.pb.h"
 #include "search/space.h"
 #include "tools/common.h"
 
 namespace thimble::bench {
 namespace {
 
-constexpr char kPlain[] = "linear(gelu(linear(x,wb1)),wb2)";
-
 struct Request : tools::Options {
   std::string study;
   int expressions = 50000, architectures = 5000;
 };
 
-// EfficientBERT's grammar at hidden 540 and its four ratios (SYSTEMS A1).
-models::ExpressionRules PaperRules() {
-  using models::Operator;
-  return {.unary = {Operator::kGelu, Operator::kSigmoid, Operator::kTanh, Operator::kRelu,
-                    Operator::kLeakyRelu, Operator::kElu, Operator::kSwish},
-          .binary = {Operator::kAdd, Operator::kMul, Operator::kMax},
-          .widths = {{540, 540}, {540, 270}, {540, 180}, {540, 135}}};
-}
-
 class Bench {
  public:
   explicit Bench(const Request& request)
-      : request_(request), file_(tools::LoadStudy(request.study, request)), sampler_(PaperRules()) {
+      : request_(request),
+        file_(tools::LoadStudy(request.study, request)),
+        sampler_(models::PublishedRules({{540, 540}, {540, 270}, {540, 180}, {540, 135}})) {
     const search::SpaceContext context = {.classes = 2, .teacher_hidden = file_.study.teacher().hidden()};
     space_ = std::make_unique<search::StageSpace>(
         file_.study, file_.study.stage(0), search::SeedArchitecture(file_.study.space(), context), context);
   }
 
   std::vector<Timing> Round() {
-    const auto plain = models::Expression::Parse(kPlain);
+    const auto plain = models::Expression::Parse(proto::ExpressionSpace::default_instance().seed());
     size_t nodes = 0;
     const double draw = Time([&] {
       for (int i = 0; i < request_.expressions; ++i) nodes += sampler_.Draw(&random_).nodes().size();

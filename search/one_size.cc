@@ -7,39 +7,28 @@
 #include "base/error.h"
 #include "models/arch/cost.h"
 #include "models/arch/expression_sampling.h"
+#include "proto/space.pb.h"
 
 namespace thimble::search {
 namespace {
 
 constexpr int kTries = 200;  // for each architecture
 constexpr int kMostStacks = 4;
-constexpr char kPlain[] = "linear(gelu(linear(x,wb1)),wb2)";
 const char* const kRatios[] = {"1", "1/2", "1/3", "1/4"};
 
-const std::vector<models::Operator>& Activations() {
-  static const std::vector<models::Operator> all = {
-      models::Operator::kGelu, models::Operator::kSigmoid,   models::Operator::kTanh, models::Operator::kRelu,
-      models::Operator::kElu,  models::Operator::kLeakyRelu, models::Operator::kSwish};
-  return all;
-}
+const std::string& BertsExpression() { return proto::ExpressionSpace::default_instance().seed(); }
 
 // The searched part of `architecture` that stacks, ratios and ffn_hidden fix; expressions are filled in
 // later.
 proto::Architecture Skeleton(const models::Shape& teacher, const OneSize& wanted, int layers,
                              Random* random) {
-  proto::Architecture result;
-  result.set_vocabulary(teacher.vocabulary);
-  result.set_positions(teacher.positions);
-  result.set_segments(teacher.segments);
+  auto result = models::LikeTeacher(teacher);
   result.set_hidden(wanted.hidden[random->Below(wanted.hidden.size())]);
-  result.set_heads(teacher.heads);
-  result.set_pooler(teacher.pooler);
-  result.set_layer_norm_epsilon(teacher.layer_norm_epsilon);
   result.mutable_embedding()->mutable_trigram()->set_width(wanted.trigram);
   for (int i = 0; i < layers; ++i) {
     auto* layer = result.add_layer();
     layer->mutable_mixer()->mutable_self_attention();
-    layer->mutable_ffn()->set_expression(kPlain);
+    layer->mutable_ffn()->set_expression(BertsExpression());
     layer->mutable_ffn()->set_stacks(1 + static_cast<int>(random->Below(kMostStacks)));
     layer->mutable_ffn()->set_ratio(kRatios[random->Below(std::size(kRatios))]);
   }
@@ -55,8 +44,7 @@ int64_t Count(proto::Architecture* architecture, int ffn_hidden, const OneSize& 
 bool FitWidth(int64_t goal, const OneSize& wanted, proto::Architecture* architecture) {
   const int hidden = architecture->hidden();
   int low = std::max(4, hidden / 4), high = 8 * hidden;
-  if (Count(architecture, low, wanted) > goal || Count(architecture, high, wanted) < goal)
-    return false;
+  if (Count(architecture, low, wanted) > goal || Count(architecture, high, wanted) < goal) return false;
   while (low < high) {
     const int middle = (low + high + 1) / 2;
     if (Count(architecture, middle, wanted) <= goal) {
@@ -71,12 +59,10 @@ bool FitWidth(int64_t goal, const OneSize& wanted, proto::Architecture* architec
 
 void DrawExpressions(proto::Architecture* architecture, Random* random) {
   const auto shape = models::Resolve(*architecture);
-  models::ExpressionRules rules{
-      .unary = Activations(),
-      .binary = {models::Operator::kAdd, models::Operator::kMul, models::Operator::kMax}};
-  for (const auto& layer : shape.layers) rules.widths.push_back({shape.hidden, layer.width});
-  const models::ExpressionSampler sampler(rules);
-  const auto plain = models::Expression::Parse(kPlain);
+  std::vector<models::BlockWidths> widths;
+  for (const auto& layer : shape.layers) widths.push_back({shape.hidden, layer.width});
+  const models::ExpressionSampler sampler(models::PublishedRules(std::move(widths)));
+  const auto plain = models::Expression::Parse(BertsExpression());
   const bool shared = random->Chance(0.5);
   std::string expression;
   for (auto& layer : *architecture->mutable_layer()) {

@@ -72,10 +72,6 @@ class Cohort {
   Clock::time_point saved_ = Clock::now();
 };
 
-int Threads(const proto::Deployment& deployment) {
-  return deployment.threads() > 0 ? deployment.threads() : Cores();
-}
-
 Cohort::Cohort(const Job& job)
     : job_(job),
       threads_(Threads(job.deployment)),

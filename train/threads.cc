@@ -4,8 +4,13 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "proto/deployment.pb.h"
 
 namespace thimble::train {
+
+int Threads(const proto::Deployment& deployment) {
+  return deployment.threads() > 0 ? deployment.threads() : Cores();
+}
 
 void SetTorchThreads(int threads) {
   // The first question in a thread makes torch apply the process-wide default there; asked later it would

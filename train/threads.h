@@ -9,7 +9,13 @@
 #include <thread>
 #include <vector>
 
+namespace thimble::proto {
+class Deployment;
+}
+
 namespace thimble::train {
+
+int Threads(const proto::Deployment& deployment);  // that it asks for; 0: as many as there are cores
 
 // Sets torch's threads for this thread and its children of the OpenMP runtime; 0: all cores.
 void SetTorchThreads(int threads);

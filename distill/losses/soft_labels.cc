@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
+#include "distill/distributions.h"
 #include "distill/objective.h"
 #include "proto/objective.pb.h"
 
@@ -30,26 +31,20 @@ class SoftLabels final : public Loss {
     const at::Tensor p = torch::log_softmax(teacher.detach().to(torch::kFloat) / temperature_, 1);
     const bool averaged = divergence_ == proto::AVERAGED_CROSS_ENTROPY;
     const double classes = averaged ? static_cast<double>(student.size(1)) : 1;
-    return {Sum(q, p) * (temperature_ * temperature_ / classes), static_cast<double>(student.size(0))};
+    return {DivergenceTerms(q, p, divergence_).sum() * (temperature_ * temperature_ / classes),
+            static_cast<double>(student.size(0))};
   }
 
  private:
-  at::Tensor Sum(const at::Tensor& q, const at::Tensor& p) const {
-    return (divergence_ == proto::KL ? p.exp() * (p - q) : -p.exp() * q).sum();
-  }
-
-  // Logits [B, T, 2]. What cannot be an answer gets the same great negative logit on both sides: finite, so
-  // that p (log p - log q) is 0 there and not a product of 0 and infinity.
+  // Logits [B, T, 2]; shares only of what can be an answer.
   LossSum Spans(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& places) const {
     THIMBLE_CHECK(places.defined(), "a span head without the places of answers");
-    constexpr double kNowhere = -1e30;
-    const auto log_share = [&](const at::Tensor& logits) {
-      const at::Tensor scaled = logits.to(torch::kFloat).transpose(1, 2) / temperature_;
-      return torch::log_softmax(scaled.masked_fill((places == 0).unsqueeze(1), kNowhere), 2);
+    const auto log_shares = [&](const at::Tensor& logits) {
+      return LogShares(logits.to(torch::kFloat).transpose(1, 2) / temperature_, places.unsqueeze(1));
     };
-    const at::Tensor q = log_share(student), p = log_share(teacher.detach());
     const double ends = divergence_ == proto::AVERAGED_CROSS_ENTROPY ? 1 : 2;
-    return {Sum(q, p) * (temperature_ * temperature_ / ends), static_cast<double>(student.size(0))};
+    const at::Tensor terms = DivergenceTerms(log_shares(student), log_shares(teacher.detach()), divergence_);
+    return {terms.sum() * (temperature_ * temperature_ / ends), static_cast<double>(student.size(0))};
   }
 
   const double temperature_;

@@ -175,8 +175,7 @@ struct SlicedStart::Impl {
   std::vector<int> TeacherLayers(const models::Shape& student) const {
     const auto ours = static_cast<int>(student.layers.size()),
                theirs = static_cast<int>(teacher.shape.layers.size());
-    if (!chosen_layers.empty() || theirs % ours == 0) return LayerMap(ours, theirs, chosen_layers);
-    return NearestLayers(ours, theirs);
+    return chosen_layers.empty() ? NearestLayers(ours, theirs) : LayerMap(ours, theirs, chosen_layers);
   }
 };
 

@@ -15,6 +15,17 @@ std::string RatioText(int divisor) { return divisor == 1 ? "1" : "1/" + std::to_
 
 }  // namespace
 
+proto::Architecture LikeTeacher(const Shape& teacher) {
+  proto::Architecture student;
+  student.set_vocabulary(teacher.vocabulary);
+  student.set_positions(teacher.positions);
+  student.set_segments(teacher.segments);
+  student.set_heads(teacher.heads);
+  student.set_pooler(teacher.pooler);
+  student.set_layer_norm_epsilon(teacher.layer_norm_epsilon);
+  return student;
+}
+
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where) {
   int divisor = ratio == "1" ? 1 : 0;
   if (ratio.rfind("1/", 0) == 0) {

@@ -35,6 +35,10 @@ struct Shape {
 // or its widths do not fit, or there is no layer.
 Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
 
+// What a student takes over from its teacher: tables, heads, pooler, epsilon. Width, embedding and layers are
+// the caller's.
+proto::Architecture LikeTeacher(const Shape& teacher);
+
 // Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");
 

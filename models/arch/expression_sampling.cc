@@ -278,6 +278,13 @@ std::optional<Expression> ExpressionSampler::Mutate(const Expression& from, Rand
   return std::nullopt;
 }
 
+ExpressionRules PublishedRules(std::vector<BlockWidths> widths) {
+  return {.unary = {Operator::kGelu, Operator::kSigmoid, Operator::kTanh, Operator::kRelu,
+                    Operator::kLeakyRelu, Operator::kElu, Operator::kSwish},
+          .binary = {Operator::kAdd, Operator::kMul, Operator::kMax},
+          .widths = std::move(widths)};
+}
+
 Expression ExpressionSampler::Propose(const Expression& base, Random* random) const {
   if (random->Chance(0.5)) return Draw(random);
   auto expression = Mutate(base, random);

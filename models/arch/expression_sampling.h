@@ -23,6 +23,9 @@ struct ExpressionRules {
   std::vector<BlockWidths> widths;      // an expression fits all of them, or is not proposed
 };
 
+// EfficientBERT's operators and heights (SYSTEMS A1).
+ExpressionRules PublishedRules(std::vector<BlockWidths> widths);
+
 class ExpressionSampler {
  public:
   explicit ExpressionSampler(ExpressionRules rules);
@@ -38,7 +41,8 @@ class ExpressionSampler {
   // (SYSTEMS A3). The result keeps to the rules and differs from `from` in canonical form; nullopt if 200
   // tries gave none.
   std::optional<Expression> Mutate(const Expression& from, Random* random) const;
-  // What a search proposes that knows `base` only: a fresh tree or one to three mutations of `base`, half and half.
+  // What a search proposes that knows `base` only: a fresh tree or one to three mutations of `base`, half and
+  // half.
   Expression Propose(const Expression& base, Random* random) const;
   // `a` with a subtree of `b` in place of one of its own; otherwise as Mutate, and different from both.
   std::optional<Expression> Cross(const Expression& a, const Expression& b, Random* random) const;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -16,7 +15,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "base/progress.h"
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
@@ -25,6 +23,7 @@
 #include "train/cohort.h"
 #include "train/evaluate.h"
 #include "train/teacher_cache.h"
+#include "train/threads.h"
 
 namespace thimble::search {
 namespace {
@@ -105,7 +104,6 @@ class Ranker {
 
  private:
   Json Study() const;
-  proto::Recipe RecipeFor(const proto::Architecture& architecture) const;
   Json CheapScores(Candidate* candidate) const;
   void RunTogether(size_t begin, size_t end);
   void Distil(std::vector<Candidate>* candidates, int seed);
@@ -113,8 +111,9 @@ class Ranker {
 
   const Ranking& ranking_;
   const models::Model& teacher_;
-  const int threads_;
+  proto::Recipe recipe_;
   Lines lines_;
+  train::Workers workers_;
   std::unique_ptr<train::TeacherCache> train_cache_, score_cache_, dev_cache_;
   std::unique_ptr<distill::SlicedStart> start_;
 };
@@ -122,8 +121,11 @@ class Ranker {
 Ranker::Ranker(const Ranking& ranking)
     : ranking_(ranking),
       teacher_(ranking.teacher.model),
-      threads_(ranking.deployment.threads()),
-      lines_(ranking.directory + "/ranks.jsonl", Study()) {
+      recipe_(ranking.recipe),
+      lines_(ranking.directory + "/ranks.jsonl", Study()),
+      workers_(kSideBySide, std::max(1, train::Threads(ranking.deployment) / kSideBySide)) {
+  auto* objective = recipe_.mutable_objective();
+  if (objective->layer_map().empty()) objective->set_layers(proto::Objective::NEAREST);
   // One file serves all depths if it holds every layer.
   const auto cache = [&](const data::Dataset& data) {
     return train::TeacherCache::Open(ranking.recipe, teacher_, teacher_.shape, data, 2, ranking.directory);
@@ -152,23 +154,13 @@ Json Ranker::Study() const {
           {"sliced", CanonicalText(ranking_.sliced)}};
 }
 
-proto::Recipe Ranker::RecipeFor(const proto::Architecture& architecture) const {
-  auto recipe = ranking_.recipe;
-  auto* objective = recipe.mutable_objective();
-  if (objective->layer_map().empty())
-    for (const int layer :
-         distill::NearestLayers(architecture.layer_size(), static_cast<int>(teacher_.shape.layers.size())))
-      objective->add_layer_map(layer);
-  return recipe;
-}
-
 Json Ranker::CheapScores(Candidate* candidate) const {
   const auto begin = Clock::now();
   const auto& architecture = *candidate->architecture;
   distill::SlicedReport report;
   candidate->student = start_->MakeCandidate(start_->MakeSupernet(architecture, 1), architecture, &report);
   const auto& student = candidate->student;
-  const distill::Objective objective(RecipeFor(architecture).objective(), student.shape, &teacher_, true);
+  const distill::Objective objective(recipe_.objective(), student.shape, &teacher_, true);
   Json json = {{"kind", "cheap"},
                {"hash", candidate->hash},
                {"architecture", CanonicalText(architecture)},
@@ -210,11 +202,7 @@ void Ranker::RunTogether(size_t begin, size_t end) {
     const auto& architecture = ranking_.architectures[i];
     candidates.push_back({.architecture = &architecture, .hash = models::ArchitectureHash(architecture)});
   }
-  ParallelFor(candidates.size(), kSideBySide, [&](size_t i) {
-    train::SetTorchThreads(std::max(1, threads_ / kSideBySide));
-    candidates[i].cheap = CheapScores(&candidates[i]);
-  });
-  train::SetTorchThreads(threads_);
+  workers_.Run(candidates.size(), [&](size_t i) { candidates[i].cheap = CheapScores(&candidates[i]); });
   for (const auto& candidate : candidates)
     if (!lines_.Has(candidate.hash, 0)) lines_.Add(candidate.cheap);
   for (int seed = 1; seed <= ranking_.seeds; ++seed) Distil(&candidates, seed);
@@ -231,7 +219,7 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
     names += candidate.hash;
   }
   job.what = "distilling";
-  job.recipe = RecipeFor(*candidates->front().architecture);
+  job.recipe = recipe_;
   job.recipe.set_seed(static_cast<uint64_t>(seed));
   job.deployment = ranking_.deployment;
   job.train = &ranking_.train;
@@ -248,18 +236,18 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
         {.name = (*candidates)[i].hash, .model = &students[i], .seed = static_cast<uint64_t>(seed)});
   const auto begin = Clock::now();
   const auto results = train::Train(job);
-  std::vector<train::Evaluation> dev(students.size());
-  ParallelFor(students.size(), kSideBySide, [&](size_t i) {
-    train::SetTorchThreads(std::max(1, threads_ / kSideBySide));
-    const distill::Objective objective(job.recipe.objective(), students[i].shape, &teacher_, true);
-    dev[i] = train::Evaluate(students[i], ranking_.dev, &ranking_.task,
-                             {.teacher = &teacher_,
-                              .teacher_cache = dev_cache_.get(),
-                              .objective = &objective,
-                              .bfloat16 = job.recipe.precision() == proto::BFLOAT16,
-                              .batch_size = kBatch});
-  });
-  train::SetTorchThreads(threads_);
+  std::vector<distill::Objective> objectives;
+  for (const auto& student : students)
+    objectives.emplace_back(recipe_.objective(), student.shape, &teacher_, true);
+  std::vector<train::Subject> subjects;
+  for (size_t i = 0; i < students.size(); ++i)
+    subjects.push_back({.model = &students[i], .objective = &objectives[i]});
+  const auto dev = train::EvaluateTogether(subjects, ranking_.dev, &ranking_.task,
+                                           {.teacher = &teacher_,
+                                            .teacher_cache = dev_cache_.get(),
+                                            .bfloat16 = recipe_.precision() == proto::BFLOAT16,
+                                            .batch_size = kBatch},
+                                           &workers_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   for (size_t i = 0; i < students.size(); ++i) {
     Json line = {{"kind", "trained"}, {"hash", (*candidates)[i].hash}, {"seed", seed}};

@@ -89,7 +89,7 @@ struct Workbench::Impl {
     // Objective's own checks (head counts, layer map) belong before any work.
     distill::Objective(study.recipe().objective(), models::Resolve(largest), &teacher.model, true);
     const data::WordPiece tokenizer(study.teacher().model());
-    const int threads = deployment.threads() > 0 ? deployment.threads() : Cores();
+    const int threads = train::Threads(deployment);
     const auto rows = data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train),
                                      study.data().train_rows());
     const auto all = data::TokenizeCached(rows, task, tokenizer, study.recipe().batching().max_length(),
@@ -171,7 +171,7 @@ struct Workbench::Impl {
                                             .max_length = study.recipe().batching().max_length(),
                                             .seed = study.seed()},
                                            data::WordPiece(study.teacher().model()), work,
-                                           deployment.threads() > 0 ? deployment.threads() : Cores());
+                                           train::Threads(deployment));
     proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
     *recipe.mutable_objective() = WithoutLabels(recipe.objective());
     if (recipe.objective().loss_size() == 0)
@@ -260,7 +260,7 @@ struct Workbench::Impl {
     TeacherOnHoldout();
     const int threads =
         std::max(1, std::min<int>(choices.members_threads, static_cast<int>(candidates.size())));
-    const int cores = deployment.threads() > 0 ? deployment.threads() : Cores();
+    const int cores = train::Threads(deployment);
     std::vector<Score> scores(candidates.size());
     Progress progress(what, static_cast<int64_t>(candidates.size()));
     std::mutex mutex;
@@ -370,7 +370,7 @@ const data::Dataset& Workbench::train() const { return impl_->train; }
 const data::Dataset& Workbench::holdout() const { return impl_->holdout; }
 
 Choices Workbench::Measure() const {
-  const int cores = impl_->deployment.threads() > 0 ? impl_->deployment.threads() : Cores();
+  const int cores = train::Threads(impl_->deployment);
   return {.bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16,
           .members_threads = cores,
           .threads = cores};
