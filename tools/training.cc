@@ -21,35 +21,54 @@ void PrintWritten(const std::vector<data::Metric>& metrics, const std::string& o
 }
 
 void TrainAndExport(const TrainingRun& run) {
+  const auto& parts = run.mix.parts;
   train::Job job;
-  job.what = run.what + " " + run.task.name;
+  job.what = run.what + " " + run.mix.Names();
   job.recipe = run.recipe;
   job.deployment = run.deployment;
-  job.train = &run.train;
-  job.validate = &run.dev;
-  job.task = &run.task;
-  job.teacher = run.teacher;
-  job.members = {{.name = run.member, .model = run.model, .seed = run.recipe.seed()}};
+  job.members = {{.name = run.member, .models = run.models, .seed = run.recipe.seed()}};
+  job.mix_exponent = run.mix.exponent;
   job.checkpoint = CheckpointPath(run.out);
   const std::string cache_directory = job.checkpoint + ".teacher";
-  std::unique_ptr<train::TeacherCache> cache;
-  if (run.teacher != nullptr)
-    cache = train::TeacherCache::Open(run.recipe, *run.teacher, run.model->shape, run.train, run.recipe.epochs(),
-                                      cache_directory);
-  job.teacher_cache = cache.get();
+  std::vector<std::unique_ptr<train::TeacherCache>> caches;
+  job.sources.clear();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto& [train, dev] = run.data[i];
+    const models::Model* teacher = run.teachers.of(i);
+    caches.push_back(teacher == nullptr
+                         ? nullptr
+                         : train::TeacherCache::Open(run.recipe, *teacher, run.models[i]->shape, train,
+                                                     run.recipe.epochs(), cache_directory));
+    job.sources.push_back({.train = &train,
+                           .validate = &dev,
+                           .task = parts[i].task,
+                           .teacher = teacher,
+                           .teacher_cache = caches.back().get(),
+                           .weight = parts[i].weight});
+  }
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed(run.what, results[0].failure);
-  Lineage lineage = run.lineage;
-  const auto score = ScoreOnDev(*run.model, run.dev, run.task);
-  lineage.metrics = score.evaluation.metrics;
-  lineage.null_threshold = score.null_threshold;
   PendingDirectory out(run.out);
-  WriteExport(*run.model, run.task.labels, run.tokenizer_directory, lineage, out.working());
-  if (run.write_more) run.write_more(out.working());
+  std::vector<std::vector<data::Metric>> metrics;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto score = ScoreOnDev(*run.models[i], run.data[i].dev, *parts[i].task);
+    metrics.push_back(score.evaluation.metrics);
+    const std::string directory = run.mix.mixed ? out.working() + "/" + parts[i].task->name : out.working();
+    fs::create_directories(directory);
+    WriteExport(*run.models[i], parts[i].task->labels, run.tokenizer_directory,
+                {.teacher = parts[i].teacher,
+                 .task = parts[i].task->name,
+                 .how = run.how,
+                 .metrics = metrics.back(),
+                 .null_threshold = score.null_threshold},
+                directory);
+    if (run.write_more) run.write_more(directory);
+  }
   out.Commit();
   fs::remove(job.checkpoint);
   fs::remove_all(cache_directory);
-  PrintWritten(lineage.metrics, run.out);
+  for (size_t i = 0; i < parts.size(); ++i)
+    PrintWritten(metrics[i], run.mix.mixed ? run.out + "/" + parts[i].task->name : run.out);
 }
 
 }  // namespace thimble::tools

@@ -5,25 +5,27 @@
 #include <vector>
 
 #include "tools/common.h"
+#include "tools/tasks.h"
 
 namespace thimble::tools {
 
 struct TrainingRun {
   std::string what;    // "fine-tuning"
   std::string member;  // "student": part of the checkpoint's identity
-  const data::TaskEntry& task;
+  const TaskMix& mix;
   const proto::Recipe& recipe;
   const proto::Deployment& deployment;
-  const data::Dataset &train, &dev;
-  const models::Model* teacher = nullptr;  // nullptr: none
-  models::Model* model = nullptr;
+  const std::vector<TaskData>& data;  // of each part of the mix
+  const Teachers& teachers;
+  std::vector<models::Model*> models;  // of each part, sharing all but the head
   std::string tokenizer_directory, out;
-  Lineage lineage;  // without metrics
-  std::function<void(const std::string& directory)> write_more = {};  // further files beside the model's
+  std::string how;                                                    // one sentence for the model card
+  std::function<void(const std::string& directory)> write_more = {};  // further files beside each model's
 };
 
-// Trains the model, scores it on dev, writes it to `out` and prints its metrics. A checkpoint and the teacher's outputs lie
-// beside `out` while it runs. Error (exit 1) if training fails.
+// Trains the model, scores it on dev, writes it to `out` (one of a mix: to out/TASK each) and prints its
+// metrics. A checkpoint and the teachers' outputs lie beside `out` while it runs. Error (exit 1) if training
+// fails.
 void TrainAndExport(const TrainingRun& run);
 
 // Where a run that ends in directory `out` keeps its checkpoint.

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kMetadata[] = "thimble.checkpoint";
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 
 // JSON has no NaN and no infinity, and a loss can be both.
 Json Number(double value) {
@@ -79,8 +79,11 @@ Json ToJson(const RunState& state) {
   Json members = Json::array();
   for (const auto& member : state.members) {
     Json epochs = Json::array();
-    for (const auto& epoch : member.result.epochs)
-      epochs.push_back({{"train_loss", Number(epoch.train_loss)}, {"validation", ToJson(epoch.validation)}});
+    for (const auto& epoch : member.result.epochs) {
+      Json validations = Json::array();
+      for (const auto& validation : epoch.validations) validations.push_back(ToJson(validation));
+      epochs.push_back({{"train_loss", Number(epoch.train_loss)}, {"validations", std::move(validations)}});
+    }
     members.push_back({{"failure", member.result.failure},
                        {"steps", member.result.steps},
                        {"loss_sum", Number(member.loss_sum)},
@@ -96,9 +99,11 @@ RunState ToState(const Json& json) {
     member.result.failure = saved.at("failure").get<std::string>();
     member.result.steps = saved.at("steps").get<int64_t>();
     member.loss_sum = ReadNumber(saved.at("loss_sum"));
-    for (const auto& epoch : saved.at("epochs"))
-      member.result.epochs.push_back(
-          {ReadNumber(epoch.at("train_loss")), ToEvaluation(epoch.at("validation"))});
+    for (const auto& epoch : saved.at("epochs")) {
+      member.result.epochs.push_back({.train_loss = ReadNumber(epoch.at("train_loss"))});
+      for (const auto& validation : epoch.at("validations"))
+        member.result.epochs.back().validations.push_back(ToEvaluation(validation));
+    }
     state.members.push_back(std::move(member));
   }
   return state;
@@ -136,17 +141,23 @@ const at::Tensor& Find(const std::string& path, const models::TensorFile& file, 
 Identity IdentityOf(const Job& job) {
   Identity identity;
   identity["recipe"] = CanonicalText(job.recipe);
-  identity["training data"] = job.train->hash;
-  identity["validation data"] = job.validate != nullptr ? job.validate->hash : "none";
-  identity["task"] = job.task != nullptr ? job.task->name : "none";
-  identity["teacher"] = job.teacher != nullptr ? job.teacher->weights.Hash() : "none";
-  if (job.teacher_cache != nullptr) identity["teacher"] += ", outputs rounded to float16";
+  for (const auto& source : job.sources) {
+    const std::string of = job.sources.size() > 1 ? " of " + source.task->name : "";
+    identity["training data" + of] = source.train->hash;
+    identity["validation data" + of] = source.validate != nullptr ? source.validate->hash : "none";
+    identity["task" + of] = source.task != nullptr ? source.task->name : "none";
+    identity["teacher" + of] = source.teacher != nullptr ? source.teacher->weights.Hash() : "none";
+    if (source.teacher_cache != nullptr) identity["teacher" + of] += ", outputs rounded to float16";
+    if (job.sources.size() > 1)
+      identity["weight" + of] = Json(source.weight).dump() + ", exponent " + Json(job.mix_exponent).dump();
+  }
   for (size_t i = 0; i < job.members.size(); ++i) {
-    const auto& [name, model, seed, view] = job.members[i];
+    const Member& member = job.members[i];
+    const models::Model& model = *member.models[0];
     identity["member " + std::to_string(i)] =
-        name + ", architecture " + models::ArchitectureHash(model->architecture) + ", " +
-        std::to_string(model->classes) + " classes, fit_dense to " + std::to_string(model->teacher_hidden) +
-        ", seed " + std::to_string(seed);
+        member.name + ", architecture " + models::ArchitectureHash(model.architecture) + ", " +
+        std::to_string(model.classes) + " classes, fit_dense to " + std::to_string(model.teacher_hidden) +
+        ", seed " + std::to_string(member.seed);
   }
   return identity;
 }
@@ -155,7 +166,7 @@ void WriteCheckpoint(const std::string& path, const Identity& identity, const Ru
                      const std::vector<MemberTensors>& members) {
   models::Weights tensors;
   for (size_t i = 0; i < members.size(); ++i) {
-    for (const auto& [name, tensor] : members[i].model->weights)
+    for (const auto& [name, tensor] : members[i].weights)
       tensors.Add(WeightPrefix(i) + name, tensor.detach());
     for (const auto& [name, tensor] : members[i].optimizer->State())
       tensors.Add(OptimizerPrefix(i) + name, tensor);
@@ -189,7 +200,7 @@ bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState*
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;  // to, from
   std::vector<optim::NamedTensors> states;
   for (size_t i = 0; i < members.size(); ++i) {
-    for (const auto& [name, tensor] : members[i].model->weights)
+    for (const auto& [name, tensor] : members[i].weights)
       copies.emplace_back(tensor, Find(path, file, WeightPrefix(i) + name, tensor));
     states.emplace_back();
     for (const auto& [name, tensor] : members[i].optimizer->State())

@@ -31,14 +31,14 @@ using Identity = std::map<std::string, std::string>;
 Identity IdentityOf(const Job& job);
 
 struct MemberTensors {
-  models::Model* model;
+  models::Weights weights;  // the member's own tensors, not copies
   optim::Optimizer* optimizer;
 };
 
 void WriteCheckpoint(const std::string& path, const Identity& identity, const RunState& state,
                      const std::vector<MemberTensors>& members);
-// False if there is no such file. Fills models and optimizers in place. Error (exit 2) on a file that is
-// damaged, no checkpoint, or of another run; names what differs. Models and optimizers are untouched then.
+// False if there is no such file. Fills weights and optimizers in place. Error (exit 2) on a file that is
+// damaged, no checkpoint, or of another run; names what differs. Weights and optimizers are untouched then.
 bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState* state,
                     const std::vector<MemberTensors>& members);
 

@@ -18,7 +18,7 @@
 #include "distill/objective.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
-#include "train/feed.h"
+#include "train/mixture.h"
 
 namespace thimble::train {
 namespace {
@@ -35,10 +35,67 @@ std::string Format(const char* format, double value) {
 // A member with what it needs to step; the parts that change and are saved lie in RunState.
 struct Student {
   const Member* member;
-  distill::Objective objective;
+  std::vector<distill::Objective> objectives;  // one for each source
+  models::Weights weights;                     // of all its models, each once
   optim::Parameters parameters;
   std::unique_ptr<optim::Optimizer> optimizer;
 };
+
+// What several models share is theirs under its own name; a head is its task's.
+models::Weights WeightsOf(const Member& member, const std::vector<Source>& sources) {
+  models::Weights all;
+  for (size_t s = 0; s < sources.size(); ++s)
+    for (const auto& [name, tensor] : member.models[s]->weights) {
+      const bool own = sources.size() > 1 && name.compare(0, 5, "head.") == 0;
+      const std::string full = own ? sources[s].task->name + "/" + name : name;
+      if (!all.Has(full)) {
+        all.Add(full, tensor);
+      } else {
+        THIMBLE_CHECK(all.at(full).is_same(tensor), member.name + " has two tensors " + full);
+      }
+    }
+  return all;
+}
+
+void CheckSources(const Job& job) {
+  THIMBLE_CHECK(!job.sources.empty() && !job.members.empty(), "a job without data or members");
+  std::set<std::string> tasks;
+  for (const auto& source : job.sources) {
+    THIMBLE_CHECK(source.train != nullptr, "a source without data");
+    THIMBLE_CHECK(!source.train->corpus || source.teacher_cache == nullptr, "a corpus has no teacher cache");
+    THIMBLE_CHECK(
+        job.sources.size() == 1 || (source.task != nullptr && tasks.insert(source.task->name).second),
+        "mixed sources are tasks with different names");
+    if (source.train->size() == 0) throw BadRequest(job.what, "there are no rows to train on");
+  }
+}
+
+// Refuses what cannot be trained, before anything is made of it.
+const Job& Checked(const Job& job) {
+  CheckSources(job);
+  THIMBLE_CHECK(job.recipe.precision() != proto::AUTO, "precision must be resolved before training");
+  if (job.recipe.objective().loss_size() == 0)
+    throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
+  if (job.recipe.optimizer().has_adahessian() && job.recipe.precision() != proto::FLOAT32)
+    throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
+                     proto::Precision_Name(job.recipe.precision()), "FLOAT32");
+  std::set<std::string> names;
+  for (const auto& member : job.members) {
+    THIMBLE_CHECK(names.insert(member.name).second, "two members named " + member.name);
+    THIMBLE_CHECK(member.models.size() == job.sources.size(), "a model for each source");
+    for (size_t s = 0; s < job.sources.size(); ++s)
+      CheckFits(*member.models[s], *job.sources[s].train, member.name);
+  }
+  for (const auto& source : job.sources)
+    if (source.teacher != nullptr) CheckFits(*source.teacher, *source.train, "the teacher");
+  return job;
+}
+
+Mixture MixtureOf(const Job& job) {
+  std::vector<Mixture::Part> parts;
+  for (const auto& source : job.sources) parts.push_back({source.train, source.weight});
+  return Mixture(parts, job.mix_exponent, job.recipe.batching(), job.recipe.seed());
+}
 
 class Cohort {
  public:
@@ -47,14 +104,33 @@ class Cohort {
   std::vector<MemberResult> Run();
 
  private:
-  void CheckJob() const;
+  // A batch with what all members need of it.
+  struct Part {
+    size_t source;
+    int64_t number;  // of the run, from 0
+    int64_t rows;
+    models::Batch batch;
+    std::optional<models::Outputs> teacher;
+    std::vector<std::optional<models::Shape>> views;  // one for each member
+  };
+
   void RunEpoch(Progress* progress);
-  void StepAll(const Feed::Rows& part);
-  void Step(size_t i, const models::Batch& batch, const models::Outputs* teacher,
-            const models::Shape* candidate);
+  Part Take(int64_t batch);
+  int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
+  // Of one batch of a group. False if the member failed.
+  bool AddGradient(size_t i, const Part& part, int64_t group, bool count);
+  void Update(size_t i);
   void FinishEpoch();
-  std::optional<models::Outputs> TeacherOutputs(const std::vector<int>& rows,
+  std::optional<models::Outputs> TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                 const models::Batch& batch) const;
+  void Fail(size_t i, const std::string& what);
+  int64_t Batch() const { return state_.epoch * mixture_.batches() + state_.batch; }  // of the run
+  // Updates of the run.
+  int64_t Steps() const {
+    const int64_t group = job_.recipe.accumulate();
+    return (mixture_.batches() + group - 1) / group * job_.recipe.epochs();
+  }
+  double Share(int64_t step) const;  // of the run, 0 at the first step, 1 at the last
   std::vector<size_t> Alive() const;
   double MeanLoss() const;
   void Save();
@@ -65,7 +141,7 @@ class Cohort {
   const bool bfloat16_;
   const TorchThreads torch_threads_;
   Workers workers_;
-  Feed feed_;
+  Mixture mixture_;
   std::vector<Student> students_;
   RunState state_;
   Identity identity_;  // empty without a checkpoint
@@ -73,20 +149,20 @@ class Cohort {
 };
 
 Cohort::Cohort(const Job& job)
-    : job_(job),
+    : job_(Checked(job)),
       threads_(Threads(job.deployment)),
       bfloat16_(job.recipe.precision() == proto::BFLOAT16),
       torch_threads_(threads_),
       workers_(job.members_threads, std::max(1, threads_ / std::max(1, job.members_threads))),
-      feed_(*job.train, job.recipe.batching(), job.recipe.seed()) {
-  CheckJob();
+      mixture_(MixtureOf(job)) {
   optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
   for (const auto& member : job.members) {
-    Student student{.member = &member,
-                    .objective = distill::Objective(job.recipe.objective(), member.model->shape, job.teacher,
-                                                    job.train->classes > 0)};
-    member.model->weights.RequireGrad(true);
-    for (const auto& [name, tensor] : member.model->weights)
+    Student student{.member = &member, .weights = WeightsOf(member, job.sources)};
+    for (size_t s = 0; s < job.sources.size(); ++s)
+      student.objectives.emplace_back(job.recipe.objective(), member.models[s]->shape, job.sources[s].teacher,
+                                      job.sources[s].train->classes > 0);
+    student.weights.RequireGrad(true);
+    for (const auto& [name, tensor] : student.weights)
       student.parameters.push_back({.name = name, .value = tensor, .decay = optim::DecayByName(name)});
     student.optimizer = optim::MakeOptimizer(job.recipe.optimizer(), student.parameters);
     student.optimizer->ZeroGradients();
@@ -99,31 +175,13 @@ Cohort::Cohort(const Job& job)
 Cohort::~Cohort() {
   for (auto& student : students_) {
     student.optimizer->ZeroGradients();
-    student.member->model->weights.RequireGrad(false);
+    student.weights.RequireGrad(false);
   }
-}
-
-void Cohort::CheckJob() const {
-  THIMBLE_CHECK(job_.train != nullptr && !job_.members.empty(), "a job without data or members");
-  THIMBLE_CHECK(job_.recipe.precision() != proto::AUTO, "precision must be resolved before training");
-  THIMBLE_CHECK(!job_.train->corpus || job_.teacher_cache == nullptr, "a corpus has no teacher cache");
-  if (job_.train->size() == 0) throw BadRequest(job_.what, "there are no rows to train on");
-  if (job_.recipe.objective().loss_size() == 0)
-    throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
-  if (job_.recipe.optimizer().has_adahessian() && job_.recipe.precision() != proto::FLOAT32)
-    throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
-                     proto::Precision_Name(job_.recipe.precision()), "FLOAT32");
-  std::set<std::string> names;
-  for (const auto& member : job_.members) {
-    THIMBLE_CHECK(names.insert(member.name).second, "two members named " + member.name);
-    CheckFits(*member.model, *job_.train, member.name);
-  }
-  if (job_.teacher != nullptr) CheckFits(*job_.teacher, *job_.train, "the teacher");
 }
 
 std::vector<MemberTensors> Cohort::Tensors() const {
   std::vector<MemberTensors> tensors;
-  for (const auto& student : students_) tensors.push_back({student.member->model, student.optimizer.get()});
+  for (const auto& student : students_) tensors.push_back({student.weights, student.optimizer.get()});
   return tensors;
 }
 
@@ -147,13 +205,12 @@ double Cohort::MeanLoss() const {
 }
 
 std::vector<MemberResult> Cohort::Run() {
-  const int64_t batches = job_.recipe.epochs() * feed_.batches();
   if (!job_.checkpoint.empty() && ReadCheckpoint(job_.checkpoint, identity_, &state_, Tensors()))
-    Say(job_.what + ": going on after " + std::to_string(state_.epoch * feed_.batches() + state_.batch) +
-        " of " + std::to_string(batches) + " batches");
+    Say(job_.what + ": going on after " + std::to_string(Batch()) + " of " +
+        std::to_string(job_.recipe.epochs() * mixture_.batches()) + " batches");
   {
     Progress progress(job_.what + " (examples)",
-                      job_.recipe.epochs() * feed_.rows() * static_cast<int64_t>(students_.size()));
+                      mixture_.RowsBefore(job_.recipe.epochs(), 0) * static_cast<int64_t>(students_.size()));
     while (state_.epoch < job_.recipe.epochs() && !Alive().empty()) RunEpoch(&progress);
   }
   for (auto& student : students_) student.optimizer->ShowAverage();  // what the caller gets
@@ -163,19 +220,18 @@ std::vector<MemberResult> Cohort::Run() {
 }
 
 void Cohort::RunEpoch(Progress* progress) {
-  THIMBLE_CHECK(state_.batch <= feed_.batches(), "another number of batches");
+  THIMBLE_CHECK(state_.batch <= mixture_.batches(), "another number of batches");
   const auto members = static_cast<int64_t>(students_.size());
-  int64_t done = (state_.epoch * feed_.rows() + feed_.RowsBefore(state_.epoch, state_.batch)) * members;
+  int64_t done = mixture_.RowsBefore(state_.epoch, state_.batch) * members;
   if (state_.batch > 0) progress->Update(done);
-  while (state_.batch < feed_.batches() && !Alive().empty()) {
-    const auto part = feed_.At(state_.epoch, state_.batch);
-    StepAll(part);
-    ++state_.batch;
-    done += static_cast<int64_t>(part.rows->size()) * members;
+  while (state_.batch < mixture_.batches() && !Alive().empty()) {
+    const int64_t group = std::min<int64_t>(job_.recipe.accumulate(), mixture_.batches() - state_.batch);
+    done += UpdateAll(group) * members;
+    state_.batch += group;
     progress->Update(done, "loss " + Format("%.4g", MeanLoss()));
     const bool interrupted = InterruptRequested();
     const double age = std::chrono::duration<double>(Clock::now() - saved_).count();
-    if (interrupted || (state_.batch < feed_.batches() && age >= job_.deployment.checkpoint_seconds()))
+    if (interrupted || (state_.batch < mixture_.batches() && age >= job_.deployment.checkpoint_seconds()))
       Save();
     if (interrupted) throw Interrupted();
   }
@@ -184,25 +240,32 @@ void Cohort::RunEpoch(Progress* progress) {
 
 void Cohort::FinishEpoch() {
   const auto alive = Alive();
-  std::vector<Evaluation> evaluations(alive.size());
-  if (job_.validate != nullptr && !alive.empty()) {
-    std::vector<Subject> subjects;
-    for (const size_t i : alive)
-      subjects.push_back({.model = students_[i].member->model, .objective = &students_[i].objective});
-    for (const size_t i : alive) students_[i].optimizer->ShowAverage();
-    evaluations = EvaluateTogether(
-        subjects, *job_.validate, job_.task,
-        {.teacher = job_.teacher, .teacher_cache = job_.validate_cache, .bfloat16 = bfloat16_}, &workers_);
-    for (const size_t i : alive) students_[i].optimizer->HideAverage();
-    for (auto& evaluation : evaluations) {  // an epoch keeps scores; the answers are many strings
-      evaluation.answers.clear();
-      evaluation.answered.clear();
+  std::vector<std::vector<Evaluation>> evaluations(alive.size());  // of each member, one for each source
+  for (const size_t i : alive) students_[i].optimizer->ShowAverage();
+  for (size_t s = 0; s < job_.sources.size() && !alive.empty(); ++s) {
+    const Source& source = job_.sources[s];
+    std::vector<Evaluation> scored(alive.size());
+    if (source.validate != nullptr) {
+      std::vector<Subject> subjects;
+      for (const size_t i : alive)
+        subjects.push_back(
+            {.model = students_[i].member->models[s], .objective = &students_[i].objectives[s]});
+      scored = EvaluateTogether(
+          subjects, *source.validate, source.task,
+          {.teacher = source.teacher, .teacher_cache = source.validate_cache, .bfloat16 = bfloat16_},
+          &workers_);
+    }
+    for (size_t k = 0; k < alive.size(); ++k) {
+      scored[k].answers.clear();  // an epoch keeps scores; the answers are many strings
+      scored[k].answered.clear();
+      evaluations[k].push_back(std::move(scored[k]));
     }
   }
+  for (const size_t i : alive) students_[i].optimizer->HideAverage();
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
-    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(feed_.batches()),
-                                    .validation = std::move(evaluations[k])});
+    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(mixture_.batches()),
+                                    .validations = std::move(evaluations[k])});
     member.loss_sum = 0;
   }
   ++state_.epoch;
@@ -210,83 +273,116 @@ void Cohort::FinishEpoch() {
   Save();
 }
 
-std::optional<models::Outputs> Cohort::TeacherOutputs(const std::vector<int>& rows,
+std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                       const models::Batch& batch) const {
-  const auto& objective = students_.front().objective;  // all members have the recipe's
+  const auto& objective = students_.front().objectives[source];  // all members have the recipe's
   if (!objective.needs_teacher()) return std::nullopt;
-  if (job_.teacher_cache != nullptr) return job_.teacher_cache->Get(rows);
+  const Source& from = job_.sources[source];
+  if (from.teacher_cache != nullptr) return from.teacher_cache->Get(rows);
   // Not inference mode: the losses' backward keeps what comes from here.
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16_);
   models::ForwardOptions asked;
   objective.Ask(&asked);
-  return Forward(*job_.teacher, batch, asked);
+  return Forward(*from.teacher, batch, asked);
 }
 
-void Cohort::StepAll(const Feed::Rows& part) {
-  const models::Batch batch = MakeBatch(*part.data, *part.rows);
-  const auto teacher = TeacherOutputs(*part.rows, batch);
-  const auto alive = Alive();
-  std::vector<std::optional<models::Shape>> views(alive.size());
-  for (size_t k = 0; k < alive.size(); ++k) {
-    const auto& view = students_[alive[k]].member->view;
-    if (view) views[k] = view(state_.members[alive[k]].result.steps);
+Cohort::Part Cohort::Take(int64_t batch) {
+  const auto [source, rows] = mixture_.At(state_.epoch, batch);
+  Part part{.source = source,
+            .number = state_.epoch * mixture_.batches() + batch,
+            .rows = static_cast<int64_t>(rows.rows->size()),
+            .batch = MakeBatch(*rows.data, *rows.rows)};
+  part.teacher = TeacherOutputs(source, *rows.rows, part.batch);
+  for (const auto& student : students_) {
+    const auto& view = student.member->view;
+    part.views.push_back(view ? std::optional(view(part.number)) : std::nullopt);
   }
-  workers_.Run(alive.size(), [&](size_t k) {
-    Step(alive[k], batch, teacher ? &*teacher : nullptr, views[k] ? &*views[k] : nullptr);
-  });
+  return part;
 }
 
-void Cohort::Step(size_t i, const models::Batch& batch, const models::Outputs* teacher,
-                  const models::Shape* candidate) {
-  Student& student = students_[i];
-  RunState::MemberState& state = state_.members[i];
-  const models::Model& model = *student.member->model;
-  const int64_t step = state.result.steps;
-  const auto fail = [&](const std::string& what) {
-    state.result.failure = what + " at step " + std::to_string(step + 1);
-    student.optimizer->GiveUpPasses();
-    student.optimizer->ZeroGradients();
-    Warn(job_.what + ": " + student.member->name + " stops, " + state.result.failure);
-  };
-
-  const int64_t steps = feed_.batches() * job_.recipe.epochs();
-  const double progress = steps > 1 ? static_cast<double>(step) / static_cast<double>(steps - 1) : 1;
-  double loss = 0;  // at the weights themselves, not where SAM or AdaHessian move them
-  bool again = false;
+int64_t Cohort::UpdateAll(int64_t group) {
+  std::optional<Part> part;
+  int64_t rows = 0;
+  bool first = true, again = false;
   do {
-    student.optimizer->ZeroGradients();
-    // A stream of its own for each step, so that a resumed run needs no saved one.
-    Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(step));
-    const at::AutoGradMode with_grad(true);  // a mode of the thread
-    at::Tensor total;
-    {
-      const Autocast autocast(bfloat16_);
-      models::ForwardOptions asked{
-          .candidate = candidate, .dropout = {.probability = job_.recipe.dropout(), .random = &random}};
-      student.objective.Ask(&asked);
-      const auto outputs = Forward(model, batch, asked);
-      total = student.objective.Total(student.objective.Compute(model, outputs, teacher, batch), progress);
+    std::vector<char> asks(students_.size(), 0);  // for another pass
+    for (int64_t k = 0; k < group; ++k) {
+      if (first || group > 1) part = Take(state_.batch + k);
+      if (first) rows += part->rows;
+      const auto alive = Alive();
+      workers_.Run(alive.size(), [&](size_t j) {
+        const size_t i = alive[j];
+        auto& optimizer = *students_[i].optimizer;
+        if (k == 0) optimizer.ZeroGradients();
+        // The loss counts at the weights themselves, not where SAM or AdaHessian move them.
+        if (!AddGradient(i, *part, group, first) || k + 1 < group) return;
+        if (optimizer.NextPass()) {
+          asks[i] = 1;
+        } else {
+          Update(i);
+        }
+      });
     }
-    const double value = total.item<double>();
-    if (!std::isfinite(value)) return fail("the loss is " + Format("%g", value));
-    if (!again) loss = value;
-    total.backward();
-    total.reset();  // frees the graph before the optimizer works
-    again = student.optimizer->NextPass();
+    first = false;
+    again = std::any_of(asks.begin(), asks.end(), [](char asked) { return asked != 0; });
   } while (again);
+  return rows;
+}
+
+void Cohort::Fail(size_t i, const std::string& what) {
+  auto& result = state_.members[i].result;
+  result.failure = what + " at step " + std::to_string(result.steps + 1);
+  students_[i].optimizer->GiveUpPasses();
+  students_[i].optimizer->ZeroGradients();
+  Warn(job_.what + ": " + students_[i].member->name + " stops, " + result.failure);
+}
+
+bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) {
+  Student& student = students_[i];
+  const models::Model& model = *student.member->models[part.source];
+  const distill::Objective& objective = student.objectives[part.source];
+  // A stream of its own for each batch, so that a resumed run needs no saved one.
+  Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(part.number));
+  const at::AutoGradMode with_grad(true);  // a mode of the thread
+  at::Tensor total;
+  {
+    const Autocast autocast(bfloat16_);
+    models::ForwardOptions asked{.candidate = part.views[i] ? &*part.views[i] : nullptr,
+                                 .dropout = {.probability = job_.recipe.dropout(), .random = &random}};
+    objective.Ask(&asked);
+    const auto outputs = Forward(model, part.batch, asked);
+    const auto losses =
+        objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch);
+    total = objective.Total(losses, Share(state_.members[i].result.steps));
+  }
+  const double value = total.item<double>();
+  if (!std::isfinite(value)) {
+    Fail(i, "the loss is " + Format("%g", value));
+    return false;
+  }
+  if (count) state_.members[i].loss_sum += value;
+  (group > 1 ? total / group : total).backward();
+  return true;
+}
+
+double Cohort::Share(int64_t step) const {
+  return Steps() > 1 ? static_cast<double>(step) / static_cast<double>(Steps() - 1) : 1;
+}
+
+void Cohort::Update(size_t i) {
+  Student& student = students_[i];
+  auto& result = state_.members[i].result;
   const double clip = job_.recipe.clip_norm();
   const double norm = optim::ClipGradients(student.parameters, clip);
-  if (!std::isfinite(norm)) return fail("the gradient norm is " + Format("%g", norm));
+  if (!std::isfinite(norm)) return Fail(i, "the gradient norm is " + Format("%g", norm));
   // An update squares the gradients in float32.
   const double applied = clip > 0 ? std::min(clip, norm) : norm;
   if (applied * applied > std::numeric_limits<float>::max())
-    return fail("the gradient norm of " + Format("%g", norm) + " is too large for float32");
-  student.optimizer->Step(
-      optim::ScheduleFactor(job_.recipe.schedule(), step, steps));
+    return Fail(i, "the gradient norm of " + Format("%g", norm) + " is too large for float32");
+  student.optimizer->Step(optim::ScheduleFactor(job_.recipe.schedule(), result.steps, Steps()));
   student.optimizer->ZeroGradients();
-  state.loss_sum += loss;
-  ++state.result.steps;
+  ++result.steps;
 }
 
 }  // namespace

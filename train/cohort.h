@@ -1,6 +1,7 @@
 // The one training loop. K students step in lock-step on the same batches, so that one teacher pass serves
 // all of them; a single student is a cohort of one; fine-tuning is a cohort without a teacher. A member's
 // result depends on its own seed, the recipe and the data only: not on its company, not on a kill and resume.
+// Several tasks may be mixed in a run: a member is then one encoder with a head for each (train/mixture.h).
 #pragma once
 #include <functional>
 #include <string>
@@ -19,23 +20,32 @@
 namespace thimble::train {
 
 struct Member {
-  std::string name;      // unique in the cohort; shown in messages
-  models::Model* model;  // trained in place; fit_dense is trained if it is there
-  uint64_t seed = 1;     // of its dropout (and of nothing else: data order comes from the recipe's seed)
-  // View of a supernet for a step (from 0); empty: the whole model. Must be a pure function of the step.
-  std::function<models::Shape(int64_t step)> view;
+  std::string name;  // unique in the cohort; shown in messages
+  // One for each source, trained in place; fit_dense is trained if it is there. Those of one member hold the
+  // same tensors, but for the head.
+  std::vector<models::Model*> models;
+  uint64_t seed = 1;  // of its dropout (and of nothing else: data order comes from the recipe's seed)
+  // View of a supernet for a batch of the run (from 0); empty: the whole model. Must be a pure function.
+  std::function<models::Shape(int64_t batch)> view;
 };
 
-struct Job {
-  std::string what;      // for the progress line: "fine-tuning mrpc"
-  proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
-  proto::Deployment deployment;
+// What one task brings to a run.
+struct Source {
   const data::Dataset* train = nullptr;     // may be streamed (Dataset::corpus)
   const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
   // Of `train` and of `validate`; nullptr: the teacher runs.
   const TeacherCache *teacher_cache = nullptr, *validate_cache = nullptr;
+  double weight = 1;  // among the sources (train/mixture.h); above 0
+};
+
+struct Job {
+  std::string what;      // for the progress line: "fine-tuning mrpc"
+  proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
+  proto::Deployment deployment;
+  std::vector<Source> sources = std::vector<Source>(1);  // several: tasks with different names
+  double mix_exponent = 1;                               // of several: train/mixture.h
   std::vector<Member> members;
   // Members that step at the same time, each with 1/members_threads of the threads however many members there
   // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that
@@ -49,14 +59,14 @@ struct Job {
 };
 
 struct Epoch {
-  double train_loss = 0;  // mean of the objective over the epoch's batches
-  Evaluation validation;  // empty without validation data
+  double train_loss = 0;                // mean of the objective over the epoch's batches
+  std::vector<Evaluation> validations;  // one for each source; empty without validation data
 };
 
 struct MemberResult {
   std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished
   std::vector<Epoch> epochs;  // all of them, also those before a resume
-  int64_t steps = 0;
+  int64_t steps = 0;          // updates
 };
 
 // Throws Interrupted (after writing the checkpoint) when InterruptRequested().

@@ -222,18 +222,18 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
   job.recipe = recipe_;
   job.recipe.set_seed(static_cast<uint64_t>(seed));
   job.deployment = ranking_.deployment;
-  job.train = &ranking_.train;
-  job.validate = &ranking_.score;
-  job.task = &ranking_.task;
-  job.teacher = &teacher_;
-  job.teacher_cache = train_cache_.get();
-  job.validate_cache = score_cache_.get();
+  job.sources[0].train = &ranking_.train;
+  job.sources[0].validate = &ranking_.score;
+  job.sources[0].task = &ranking_.task;
+  job.sources[0].teacher = &teacher_;
+  job.sources[0].teacher_cache = train_cache_.get();
+  job.sources[0].validate_cache = score_cache_.get();
   job.members_threads = kSideBySide;
   job.checkpoint =
       ranking_.directory + "/" + HashHex(names + std::to_string(seed)).substr(0, 16) + ".checkpoint";
   for (size_t i = 0; i < students.size(); ++i)
     job.members.push_back(
-        {.name = (*candidates)[i].hash, .model = &students[i], .seed = static_cast<uint64_t>(seed)});
+        {.name = (*candidates)[i].hash, .models = {&students[i]}, .seed = static_cast<uint64_t>(seed)});
   const auto begin = Clock::now();
   const auto results = train::Train(job);
   std::vector<distill::Objective> objectives;
@@ -252,7 +252,7 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
   for (size_t i = 0; i < students.size(); ++i) {
     Json line = {{"kind", "trained"}, {"hash", (*candidates)[i].hash}, {"seed", seed}};
     if (!results[i].failure.empty()) line["failure"] = results[i].failure;
-    for (const auto& epoch : results[i].epochs) line["epochs"].push_back(ToJson(epoch.validation));
+    for (const auto& epoch : results[i].epochs) line["epochs"].push_back(ToJson(epoch.validations[0]));
     line["dev"] = ToJson(dev[i]);
     line["seconds"] = seconds / static_cast<double>(students.size());
     lines_.Add(line);

@@ -165,13 +165,13 @@ struct Workbench::Impl {
       supernet = std::make_unique<Model>(std::move(made));
       return *supernet;
     }
-    const auto corpus = data::StreamedText({.files = corpus_files,
-                                            .lines = study.warmup().corpus().lines(),
-                                            .pairs = study.warmup().corpus().pairs(),
-                                            .max_length = study.recipe().batching().max_length(),
-                                            .seed = study.seed()},
-                                           data::WordPiece(study.teacher().model()), work,
-                                           train::Threads(deployment));
+    const auto corpus =
+        data::StreamedText({.files = corpus_files,
+                            .lines = study.warmup().corpus().lines(),
+                            .pairs = study.warmup().corpus().pairs(),
+                            .max_length = study.recipe().batching().max_length(),
+                            .seed = study.seed()},
+                           data::WordPiece(study.teacher().model()), work, train::Threads(deployment));
     proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
     *recipe.mutable_objective() = WithoutLabels(recipe.objective());
     if (recipe.objective().loss_size() == 0)
@@ -204,11 +204,11 @@ struct Workbench::Impl {
     job.what = what;
     job.recipe = recipe;
     job.deployment = deployment;
-    job.train = &data;
-    job.task = labels;
-    job.teacher = &teacher.model;
-    if (&data == &train) job.teacher_cache = TeacherOnTrain();
-    job.members = {{.name = name, .model = model, .seed = study.seed(), .view = std::move(view)}};
+    job.sources[0].train = &data;
+    job.sources[0].task = labels;
+    job.sources[0].teacher = &teacher.model;
+    if (&data == &train) job.sources[0].teacher_cache = TeacherOnTrain();
+    job.members = {{.name = name, .models = {model}, .seed = study.seed(), .view = std::move(view)}};
     job.checkpoint = work + "/" + name + ".checkpoint";
     const auto results = train::Train(job);
     if (!results[0].failure.empty()) throw WorkFailed(what, results[0].failure);
@@ -309,14 +309,14 @@ struct Workbench::Impl {
     job.what = "stage " + stage.name() + ": distilling " + std::to_string(candidates.size());
     job.recipe = Recipe(stage.evaluator().short_distillation().epochs());
     job.deployment = deployment;
-    job.train = &train;
-    job.task = &task;
-    job.teacher = &teacher.model;
-    job.teacher_cache = TeacherOnTrain();
+    job.sources[0].train = &train;
+    job.sources[0].task = &task;
+    job.sources[0].teacher = &teacher.model;
+    job.sources[0].teacher_cache = TeacherOnTrain();
     job.members_threads = choices.members_threads;
     for (size_t i = 0; i < students.size(); ++i)
       job.members.push_back(
-          {.name = models::ArchitectureHash(candidates[i]), .model = &students[i], .seed = study.seed()});
+          {.name = models::ArchitectureHash(candidates[i]), .models = {&students[i]}, .seed = study.seed()});
     fs::create_directories(work);
     // Named by its members: an unfinished round is found again, another round's is never mistaken for it.
     std::string names;
@@ -443,13 +443,13 @@ void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint
   job.what = "distilling the student";
   job.recipe = impl_->Recipe(epochs);
   job.deployment = impl_->deployment;
-  job.train = &impl_->train;
-  job.validate = &impl_->holdout;
-  job.task = &impl_->task;
-  job.teacher = &impl_->teacher.model;
-  job.teacher_cache = impl_->TeacherOnTrain();
-  job.validate_cache = impl_->TeacherOnHoldout();
-  job.members = {{.name = "student", .model = student, .seed = impl_->study.seed()}};
+  job.sources[0].train = &impl_->train;
+  job.sources[0].validate = &impl_->holdout;
+  job.sources[0].task = &impl_->task;
+  job.sources[0].teacher = &impl_->teacher.model;
+  job.sources[0].teacher_cache = impl_->TeacherOnTrain();
+  job.sources[0].validate_cache = impl_->TeacherOnHoldout();
+  job.members = {{.name = "student", .models = {student}, .seed = impl_->study.seed()}};
   job.checkpoint = checkpoint;
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed("distilling the student", results[0].failure);

@@ -39,17 +39,17 @@ class CheckpointTest : public ::testing::TestWithParam<std::string> {
     job.recipe = ToyRecipe(kDistillation, 3, "dropout: 0.1", optimizer);
     job.deployment.set_threads(2);
     job.deployment.set_checkpoint_seconds(0);
-    job.train = &data_;
-    job.validate = &dev_;
-    job.task = &task_;
-    job.teacher = &teacher_;
+    job.sources[0].train = &data_;
+    job.sources[0].validate = &dev_;
+    job.sources[0].task = &task_;
+    job.sources[0].teacher = &teacher_;
     job.members_threads = 2;
     job.checkpoint = path_;
     models->clear();
     models->push_back(ToyModel(ToyArchitecture(24, 2), 5, 32));
     models->push_back(ToyModel(ToyArchitecture(24, 1, "1/2"), 6, 32));
-    job.members = {{.name = "supernet", .model = &models->at(0), .seed = 1},
-                   {.name = "student/x", .model = &models->at(1), .seed = 2}};
+    job.members = {{.name = "supernet", .models = {&models->at(0)}, .seed = 1},
+                   {.name = "student/x", .models = {&models->at(1)}, .seed = 2}};
     job.members[0].view = [](int64_t step) { return models::Resolve(ToyArchitecture(24, 1 + step % 2)); };
     return job;
   }
@@ -73,12 +73,12 @@ class CheckpointTest : public ::testing::TestWithParam<std::string> {
     std::vector<models::Model> models;
     Job job = MakeJob(&models, "adamw { learning_rate: 3e-3 }");
     change(&job);
-    const auto before = Bytes(*job.members[0].model);
+    const auto before = Bytes(*job.members[0].models[0]);
     try {
       Train(job);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), kBadRequest);
-      EXPECT_EQ(Bytes(*job.members[0].model), before);
+      EXPECT_EQ(Bytes(*job.members[0].models[0]), before);
       return error.what();
     }
     return "";
@@ -105,15 +105,15 @@ TEST_P(CheckpointTest, ARunKilledAndResumedGivesTheSameBytes) {
       for (size_t e = 0; e < 3; ++e) {
         const auto &a = run->results[i].epochs[e], &b = whole.results[i].epochs[e];
         EXPECT_EQ(a.train_loss, b.train_loss);
-        EXPECT_EQ(a.validation.loss, b.validation.loss);
-        EXPECT_EQ(a.validation.losses, b.validation.losses);
-        EXPECT_EQ(a.validation.loss_names, b.validation.loss_names);
-        EXPECT_EQ(a.validation.row_losses, b.validation.row_losses);
-        EXPECT_EQ(a.validation.loss_standard_error, b.validation.loss_standard_error);
-        EXPECT_EQ(a.validation.predicted, b.validation.predicted);
-        ASSERT_EQ(a.validation.metrics.size(), 2u);
-        EXPECT_EQ(a.validation.metrics[1].value, b.validation.metrics[1].value);
-        EXPECT_EQ(a.validation.metrics[1].standard_error, b.validation.metrics[1].standard_error);
+        EXPECT_EQ(a.validations[0].loss, b.validations[0].loss);
+        EXPECT_EQ(a.validations[0].losses, b.validations[0].losses);
+        EXPECT_EQ(a.validations[0].loss_names, b.validations[0].loss_names);
+        EXPECT_EQ(a.validations[0].row_losses, b.validations[0].row_losses);
+        EXPECT_EQ(a.validations[0].loss_standard_error, b.validations[0].loss_standard_error);
+        EXPECT_EQ(a.validations[0].predicted, b.validations[0].predicted);
+        ASSERT_EQ(a.validations[0].metrics.size(), 2u);
+        EXPECT_EQ(a.validations[0].metrics[1].value, b.validations[0].metrics[1].value);
+        EXPECT_EQ(a.validations[0].metrics[1].standard_error, b.validations[0].metrics[1].standard_error);
       }
     }
   }
@@ -136,10 +136,12 @@ TEST_F(ForeignCheckpointTest, AnotherRunsCheckpointIsRefusedWithWhatDiffers) {
   EXPECT_THAT(Message([](Job* job) { job->recipe.set_dropout(0.2); }), names("recipe differs"));
   EXPECT_THAT(Message([](Job* job) { job->recipe.mutable_optimizer()->mutable_adamw()->set_beta1(0.8); }),
               names("beta1"));
-  EXPECT_THAT(Message([&](Job* job) { job->train = &other_data; }), names("training data differs"));
-  EXPECT_THAT(Message([&](Job* job) { job->validate = nullptr; }), names("validation data differs"));
-  EXPECT_THAT(Message([&](Job* job) { job->teacher = &other_teacher; }), names("teacher differs"));
-  EXPECT_THAT(Message([&](Job* job) { job->members[1].model = &wider; }), names("member 1 differs"));
+  EXPECT_THAT(Message([&](Job* job) { job->sources[0].train = &other_data; }),
+              names("training data differs"));
+  EXPECT_THAT(Message([&](Job* job) { job->sources[0].validate = nullptr; }),
+              names("validation data differs"));
+  EXPECT_THAT(Message([&](Job* job) { job->sources[0].teacher = &other_teacher; }), names("teacher differs"));
+  EXPECT_THAT(Message([&](Job* job) { job->members[1].models = {&wider}; }), names("member 1 differs"));
   EXPECT_THAT(Message([&](Job* job) { job->members[1].name = "someone"; }), names("member 1 differs"));
   EXPECT_THAT(Message([&](Job* job) { job->members[1].seed = 77; }), names("member 1 differs"));
   EXPECT_THAT(Message([&](Job* job) { job->members.pop_back(); }), names("it has member 1"));
@@ -157,7 +159,7 @@ TEST_F(ForeignCheckpointTest, ADamagedOrForeignFileIsAnError) {
   weights.Add("a", at::ones({2}));
   models::WriteSafetensors(path_, weights);
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("not a checkpoint"));
-  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 2, \"identity\": 3}"}});
+  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 3, \"identity\": 3}"}});
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("cannot be read"));
 
   // The right record over a tensor that is missing, or has another shape.

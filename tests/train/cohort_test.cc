@@ -19,7 +19,7 @@ Job ToyJob(const data::Dataset& data, const proto::Recipe& recipe) {
   job.what = "toy";
   job.recipe = recipe;
   job.deployment.set_threads(2);
-  job.train = &data;
+  job.sources[0].train = &data;
   return job;
 }
 
@@ -28,25 +28,26 @@ TEST(CohortTest, FineTuningLearnsATask) {
   const auto task = ToyTask();
   auto model = ToyModel(ToyArchitecture(), 3);
   Job job = ToyJob(data, ToyRecipe(kLabels, 12));
-  job.validate = &dev;
-  job.task = &task;
-  job.members = {{.name = "only", .model = &model}};
+  job.sources[0].validate = &dev;
+  job.sources[0].task = &task;
+  job.members = {{.name = "only", .models = {&model}}};
   const auto results = Train(job);
   ASSERT_EQ(results[0].epochs.size(), 12u);
   EXPECT_EQ(results[0].steps, 12 * 30);
   EXPECT_EQ(results[0].failure, "");
   EXPECT_GT(results[0].epochs.front().train_loss, 0.6);
   EXPECT_LT(results[0].epochs.back().train_loss, 0.15);
-  ASSERT_EQ(results[0].epochs.back().validation.metrics.size(), 2u);
-  EXPECT_LT(results[0].epochs.front().validation.metrics[0].value, 0.8);
-  EXPECT_GT(results[0].epochs.back().validation.metrics[0].value, 0.9);
+  ASSERT_EQ(results[0].epochs.back().validations[0].metrics.size(), 2u);
+  EXPECT_LT(results[0].epochs.front().validations[0].metrics[0].value, 0.8);
+  EXPECT_GT(results[0].epochs.back().validations[0].metrics[0].value, 0.9);
   for (const auto& [name, tensor] : model.weights) {
     EXPECT_FALSE(tensor.requires_grad()) << name;
     EXPECT_FALSE(tensor.grad().defined()) << name;
   }
 }
 
-// Whatever moves the weights, the loop gives it what it needs: second passes, averages, groups, rates by depth.
+// Whatever moves the weights, the loop gives it what it needs: second passes, averages, groups, rates by
+// depth.
 class EveryRuleTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryRuleTest, LearnsTheTask) {
@@ -54,18 +55,19 @@ TEST_P(EveryRuleTest, LearnsTheTask) {
   const auto task = ToyTask();
   auto model = ToyModel(ToyArchitecture(), 3);
   Job job = ToyJob(data, ToyRecipe(kLabels, 12, "schedule { linear { warmup_fraction: 0.1 } }", GetParam()));
-  job.validate = &dev;
-  job.task = &task;
-  job.members = {{.name = "only", .model = &model}};
+  job.sources[0].validate = &dev;
+  job.sources[0].task = &task;
+  job.members = {{.name = "only", .models = {&model}}};
   const auto results = Train(job);
   EXPECT_EQ(results[0].failure, "");
   EXPECT_LT(results[0].epochs.back().train_loss, 0.4);
-  EXPECT_GT(results[0].epochs.back().validation.metrics[0].value, 0.85);
+  EXPECT_GT(results[0].epochs.back().validations[0].metrics[0].value, 0.85);
 }
 
 // Not plain SGD, which learns nothing here in twelve epochs at any rate tried; optim's golden runs cover it.
 INSTANTIATE_TEST_SUITE_P(Rules, EveryRuleTest,
-                         ::testing::Values("adam { learning_rate: 3e-3 }", "adafactor { learning_rate: 0.05 }",
+                         ::testing::Values("adam { learning_rate: 3e-3 }",
+                                           "adafactor { learning_rate: 0.05 }",
                                            "lamb { learning_rate: 0.02 }", "came { learning_rate: 3e-4 }",
                                            "adahessian { learning_rate: 0.15 }",
                                            "adamw { learning_rate: 3e-3 } sam { rho: 0.02 }",
@@ -78,12 +80,13 @@ TEST(CohortTest, DistillationBringsTheStudentNearItsTeacher) {
   const auto teacher = ToyTeacher(4);
   auto student = ToyModel(ToyArchitecture(24, 2, "1/2"), 5, 32);
   Job job = ToyJob(data, ToyRecipe("loss { hidden_states {} } loss { attention_scores {} }", 6));
-  job.validate = &dev;
-  job.teacher = &teacher;
-  job.members = {{.name = "only", .model = &student}};
+  job.sources[0].validate = &dev;
+  job.sources[0].teacher = &teacher;
+  job.members = {{.name = "only", .models = {&student}}};
   const auto results = Train(job);
   EXPECT_LT(results[0].epochs.back().train_loss, 0.5 * results[0].epochs.front().train_loss);
-  EXPECT_LT(results[0].epochs.back().validation.loss, 0.7 * results[0].epochs.front().validation.loss);
+  EXPECT_LT(results[0].epochs.back().validations[0].loss,
+            0.7 * results[0].epochs.front().validations[0].loss);
 }
 
 // One member's weights and epoch losses after training beside `company` others.
@@ -99,8 +102,8 @@ Outcome TrainInCompany(int company, int position, int members_threads, proto::Pr
   auto recipe = ToyRecipe(kDistillation, 2, "dropout: 0.1", "came { learning_rate: 3e-3 }");
   recipe.set_precision(precision);
   Job job = ToyJob(data, recipe);
-  job.validate = &dev;
-  job.teacher = &teacher;
+  job.sources[0].validate = &dev;
+  job.sources[0].teacher = &teacher;
   job.members_threads = members_threads;
   std::vector<models::Model> models;
   models.reserve(company + 1);
@@ -109,13 +112,13 @@ Outcome TrainInCompany(int company, int position, int members_threads, proto::Pr
     models.push_back(
         ToyModel(ToyArchitecture(24, watched ? 1 : 1 + i % 3, "1/2"), watched ? 9 : 100 + i, 32));
     job.members.push_back(
-        {.name = "m" + std::to_string(i), .model = &models[i], .seed = watched ? 5u : 1000u + i});
+        {.name = "m" + std::to_string(i), .models = {&models[i]}, .seed = watched ? 5u : 1000u + i});
   }
   const auto results = Train(job);
   Outcome outcome{Bytes(models[position]), {}};
   for (const auto& epoch : results[position].epochs) {
     outcome.losses.push_back(epoch.train_loss);
-    outcome.losses.push_back(epoch.validation.loss);
+    outcome.losses.push_back(epoch.validations[0].loss);
   }
   return outcome;
 }
@@ -135,7 +138,7 @@ TEST(CohortTest, SeedChangesDropoutOnly) {
   const auto train = [&](uint64_t seed, const std::string& more) {
     auto model = ToyModel(ToyArchitecture(), 3);
     Job job = ToyJob(data, ToyRecipe(kLabels, 1, more));
-    job.members = {{.name = "only", .model = &model, .seed = seed}};
+    job.members = {{.name = "only", .models = {&model}, .seed = seed}};
     Train(job);
     return Bytes(model);
   };
@@ -152,11 +155,11 @@ TEST(CohortTest, ABrokenMemberStopsAloneAndItsCompanionIsUntouched) {
   broken.weights.at("head.weight")[0][0] = std::nan("");
   const auto before = Bytes(broken);
   Job job = ToyJob(data, ToyRecipe(kLabels, 2));
-  job.validate = &dev;
-  job.members = {{.name = "alone", .model = &alone}};
+  job.sources[0].validate = &dev;
+  job.members = {{.name = "alone", .models = {&alone}}};
   const auto expected = Train(job);
   job.members_threads = 1;
-  job.members = {{.name = "broken", .model = &broken}, {.name = "beside", .model = &beside}};
+  job.members = {{.name = "broken", .models = {&broken}}, {.name = "beside", .models = {&beside}}};
   const auto results = Train(job);
   EXPECT_THAT(results[0].failure, HasSubstr("loss is nan at step 1"));
   EXPECT_EQ(results[0].steps, 0);
@@ -175,7 +178,7 @@ TEST(CohortTest, InfiniteGradientsStopTheMemberBeforeTheyReachItsWeights) {
   model.weights.at("head.weight").mul_(1e30);
   const auto before = Bytes(model);
   Job job = ToyJob(data, ToyRecipe(kLabels, 1, "clip_norm: 0"));
-  job.members = {{.name = "only", .model = &model}};
+  job.members = {{.name = "only", .models = {&model}}};
   const auto results = Train(job);
   EXPECT_THAT(results[0].failure, HasSubstr("gradient norm"));
   EXPECT_EQ(results[0].steps, 0);
@@ -189,9 +192,9 @@ TEST(CohortTest, WeightsOutsideTheViewAreLeftAlone) {
   const auto before = supernet.weights.Clone();
   const auto small = models::Resolve(ToyArchitecture(24, 2, "1/2"));
   Job job = ToyJob(data, ToyRecipe("loss { hidden_states {} }", 1, "", "came { learning_rate: 1e-3 }"));
-  job.teacher = &teacher;
+  job.sources[0].teacher = &teacher;
   std::vector<int64_t> steps;
-  job.members = {{.name = "supernet", .model = &supernet, .view = [&](int64_t step) {
+  job.members = {{.name = "supernet", .models = {&supernet}, .view = [&](int64_t step) {
                     steps.push_back(step);
                     return small;
                   }}};
@@ -210,7 +213,7 @@ TEST(CohortTest, Refusals) {
   auto model = ToyModel(ToyArchitecture(), 3);
   const auto message = [&](const data::Dataset& rows, const proto::Recipe& recipe) -> std::string {
     Job job = ToyJob(rows, recipe);
-    job.members = {{.name = "only", .model = &model}};
+    job.members = {{.name = "only", .models = {&model}}};
     try {
       Train(job);
     } catch (const Error& error) {
@@ -238,7 +241,7 @@ TEST(CohortTest, ThreadSettingsAreTheCallersAgainAfterwards) {
   const auto data = ToyData(16, 1);
   auto model = ToyModel(ToyArchitecture(), 3);
   Job job = ToyJob(data, ToyRecipe(kLabels, 1));
-  job.members = {{.name = "only", .model = &model}};
+  job.members = {{.name = "only", .models = {&model}}};
   Train(job);
   EXPECT_EQ(at::get_num_threads(), 1);
 }

@@ -117,9 +117,9 @@ TEST_F(FeedTest, ACorpusOfOneBlockTrainsAsTheDataset) {
     job.what = "text";
     job.recipe = ToyRecipe("loss { hidden_states {} }", 2);
     job.deployment.set_threads(1);
-    job.train = data;
-    job.teacher = &teacher;
-    job.members = {{.name = "student", .model = &student}};
+    job.sources[0].train = data;
+    job.sources[0].teacher = &teacher;
+    job.members = {{.name = "student", .models = {&student}}};
     EXPECT_EQ(Train(job)[0].steps, 2 * 13);
     bytes.push_back(Bytes(student));
   }

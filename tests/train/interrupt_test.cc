@@ -27,11 +27,11 @@ TEST(InterruptTest, EveryInterruptedRunGoesOnWhereItStoppedAndEndsWithTheSameByt
     job.recipe = ToyRecipe(kDistillation, 2, "dropout: 0.1", "came { learning_rate: 3e-3 }");
     job.deployment.set_threads(1);
     job.deployment.set_checkpoint_seconds(3600);
-    job.train = &data;
-    job.validate = &dev;
-    job.teacher = &teacher;
+    job.sources[0].train = &data;
+    job.sources[0].validate = &dev;
+    job.sources[0].teacher = &teacher;
     job.checkpoint = path;
-    job.members = {{.name = "only", .model = &model, .view = [&](int64_t step) {
+    job.members = {{.name = "only", .models = {&model}, .view = [&](int64_t step) {
                       steps.push_back(step);
                       if (step == signal_at) std::raise(SIGINT);
                       return model.shape;
@@ -64,7 +64,7 @@ TEST(InterruptTest, EveryInterruptedRunGoesOnWhereItStoppedAndEndsWithTheSameByt
   ASSERT_EQ(results.size(), 1u);
   ASSERT_EQ(results[0].epochs.size(), 2u);
   EXPECT_EQ(results[0].epochs[0].train_loss, expected[0].epochs[0].train_loss);
-  EXPECT_EQ(results[0].epochs[1].validation.loss, expected[0].epochs[1].validation.loss);
+  EXPECT_EQ(results[0].epochs[1].validations[0].loss, expected[0].epochs[1].validations[0].loss);
   std::filesystem::remove(path);
 }
 

@@ -73,12 +73,14 @@ class SpanTest : public ::testing::Test {
     job.what = "spans";
     job.recipe = recipe;
     job.deployment.set_threads(1);
-    job.train = &train;
-    job.validate = &dev;
-    job.task = &task_;
+    job.sources[0].train = &train;
+    job.sources[0].validate = &dev;
+    job.sources[0].task = &task_;
     return job;
   }
-  static double F1(const MemberResult& result) { return result.epochs.back().validation.metrics[0].value; }
+  static double F1(const MemberResult& result) {
+    return result.epochs.back().validations[0].metrics[0].value;
+  }
 
   fs::path directory_;
   std::unique_ptr<data::WordPiece> tokenizer_;
@@ -109,12 +111,12 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
   const auto train = Make(260, 1), dev = Make(60, 2);
   auto teacher = Student(32, 3, 0, false);
   Job job = MakeJob(train, dev, ToyRecipe(kLabels, 25, "", "adamw { learning_rate: 5e-3 }"));
-  job.members = {{.name = "teacher", .model = &teacher}};
+  job.members = {{.name = "teacher", .models = {&teacher}}};
   const auto taught = Train(job)[0];
   EXPECT_EQ(taught.failure, "");
-  EXPECT_LT(taught.epochs.front().validation.metrics[0].value, 0.6);
+  EXPECT_LT(taught.epochs.front().validations[0].metrics[0].value, 0.6);
   EXPECT_GT(F1(taught), 0.9);
-  EXPECT_TRUE(taught.epochs.back().validation.answers.empty());  // checkpoints do not hold them
+  EXPECT_TRUE(taught.epochs.back().validations[0].answers.empty());  // checkpoints do not hold them
 
   // Labels that say nothing: what the student knows, it has from the teacher.
   auto unlabelled = train;
@@ -123,8 +125,8 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
       ToyRecipe("loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} }", 12);
   auto student = Student(24, 5, 32);
   Job distil = MakeJob(unlabelled, dev, recipe);
-  distil.teacher = &teacher;
-  distil.members = {{.name = "student", .model = &student}};
+  distil.sources[0].teacher = &teacher;
+  distil.members = {{.name = "student", .models = {&student}}};
   const auto learnt = Train(distil)[0];
   EXPECT_GT(F1(learnt), 0.8);
 
@@ -135,7 +137,7 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
   const auto sliced = start.MakeCandidate(start.MakeSupernet(architecture, 1), architecture, nullptr);
   EXPECT_EQ(sliced.head, Head::kTokens);
   const double kept = Evaluate(sliced, dev, &task_, {}).metrics[0].value;
-  EXPECT_GT(kept, taught.epochs.front().validation.metrics[0].value);
+  EXPECT_GT(kept, taught.epochs.front().validations[0].metrics[0].value);
 
   // What is saved answers as what was trained.
   models::SavePretrained(student, {"start", "end"}, directory_.string());

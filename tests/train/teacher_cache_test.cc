@@ -63,9 +63,11 @@ TEST_F(TeacherCacheTest, KeepsQueriesKeysAndValuesOfTheLayerThatIsAskedFor) {
   const auto got = cache->Get(rows);
   ASSERT_EQ(got.projections.size(), wanted.projections.size());
   const at::Tensor real = batch.mask.unsqueeze(-1);
-  for (const auto part : {&models::Projections::query, &models::Projections::key, &models::Projections::value}) {
+  for (const auto part :
+       {&models::Projections::query, &models::Projections::key, &models::Projections::value}) {
     EXPECT_FALSE((got.projections[0].*part).defined());
-    EXPECT_TRUE(at::allclose(got.projections.back().*part, wanted.projections.back().*part * real, 1e-3, 1e-5));
+    EXPECT_TRUE(
+        at::allclose(got.projections.back().*part, wanted.projections.back().*part * real, 1e-3, 1e-5));
   }
   EXPECT_TRUE(got.hidden.empty());
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
@@ -109,11 +111,11 @@ TEST_F(TeacherCacheTest, TrainsAsTheTeacherDoesAndWhateverTheCompany) {
     job.what = "toy";
     job.recipe = recipe_;
     job.deployment.set_threads(1);
-    job.train = &data_;
-    job.teacher = &teacher_;
-    job.teacher_cache = with;
+    job.sources[0].train = &data_;
+    job.sources[0].teacher = &teacher_;
+    job.sources[0].teacher_cache = with;
     for (int i = 0; i < members; ++i)
-      job.members.push_back({.name = std::to_string(i), .model = &models[i], .seed = 1});
+      job.members.push_back({.name = std::to_string(i), .models = {&models[i]}, .seed = 1});
     const auto results = Train(job);
     *first = models[0];
     return results[0].epochs.back().train_loss;

@@ -1,5 +1,7 @@
 // thimble finetune MODEL --task mrpc --data glue/ --out DIR [--teacher DIR]
+// thimble finetune MODEL --mix mix.textproto --data glue/ --out DIR
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
@@ -11,17 +13,17 @@ namespace thimble::tools {
 namespace {
 
 struct Request : Options {
-  std::string model, task, data, out, teacher, recipe;
-  int rows = 0;
+  TaskRequest tasks;
+  std::string model, out, teacher, recipe;
   double epochs = -1, rate = 0;
 };
 
-// With a teacher: its class distribution beside the labels. Its inner states need fit_dense, which is not exported: that is
-// `thimble distill`.
-proto::Recipe Standard(const Request& request, int length) {
+// With a teacher: its class distribution beside the labels. Its inner states need fit_dense, which is not
+// exported: that is `thimble distill`.
+proto::Recipe Standard(const Request& request, bool taught, int length) {
   proto::Recipe recipe = FinetuneRecipe();
   recipe.mutable_batching()->set_max_length(length);
-  if (!request.teacher.empty()) {
+  if (taught) {
     recipe.mutable_objective()->add_loss()->mutable_soft_labels();
     recipe.clear_dropout();
   }
@@ -31,62 +33,54 @@ proto::Recipe Standard(const Request& request, int length) {
 }
 
 void Run(const Request& request) {
-  const auto& task = FindTrainable(request.task, request.data);
-  const int classes = static_cast<int>(task.labels.size());
-  const auto head = train::HeadOf(task.kind);
+  auto mix = ReadTasks(request.tasks);
+  for (auto& part : mix.parts)
+    if (part.teacher.empty()) part.teacher = request.teacher;
+  const bool taught =
+      std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
   CheckOutputDirectory(request.out, request.force);
-  auto loaded = models::LoadPretrained(request.model);
-  const auto recipe = MakeRecipe(request.recipe, Standard(request, TokenLimit(task, loaded.model.shape)), request);
+  const auto loaded = models::LoadPretrained(request.model);
+  const auto recipe =
+      MakeRecipe(request.recipe, Standard(request, taught, TokenLimit(mix, loaded.model.shape)), request);
   const auto deployment = MakeDeployment(request);
-  if (!models::HasHead(loaded.model, classes, head)) {
-    if (loaded.model.classes > 0)
-      Warn(request.model + " has " + models::DescribeHead(loaded.model.classes, loaded.model.head) + "; " + task.name +
-           " needs " + models::DescribeHead(classes, head) + ": it is replaced");
-    models::AddHead(&loaded, classes, task.labels, Random(recipe.seed()).Fork("head"), head);
-  }
-  std::unique_ptr<models::Pretrained> teacher;
-  if (!request.teacher.empty()) {
-    teacher = std::make_unique<models::Pretrained>(models::LoadPretrained(request.teacher));
-    models::RequireHead(*teacher, classes, task.name, head);
-  }
+  auto models = WithHeads(loaded, mix, recipe.seed());
+  const Teachers teachers(mix);
   // The recipe's demands are checked by the objective before data are read.
-  distill::Objective(recipe.objective(), loaded.model.shape, teacher ? &teacher->model : nullptr, true);
-  const int length = recipe.batching().max_length();
-  const auto train_data =
-      LoadSplit(task, request.data, task.train, request.model, request.rows, length, deployment.threads(),
-                deployment.cache());
-  const auto dev_data =
-      LoadSplit(task, request.data, task.dev, request.model, 0, length, deployment.threads(), deployment.cache());
+  for (size_t i = 0; i < mix.parts.size(); ++i)
+    distill::Objective(recipe.objective(), loaded.model.shape, teachers.of(i), true);
+  const auto data = LoadTasks(mix, request.model, recipe.batching().max_length(), deployment);
   if (request.dry_run) {
-    Say("all is well: " + std::to_string(train_data.examples.size()) + " training rows, " +
-        std::to_string(dev_data.examples.size()) + " dev rows");
+    for (size_t i = 0; i < mix.parts.size(); ++i)
+      Say(mix.parts[i].task->name + ": all is well: " + std::to_string(data[i].train.examples.size()) +
+          " training rows, " + std::to_string(data[i].dev.examples.size()) + " dev rows");
     return;
   }
+  std::vector<models::Model*> trained;
+  for (auto& model : models) trained.push_back(&model.model);
   TrainAndExport({.what = "fine-tuning",
                   .member = "model",
-                  .task = task,
+                  .mix = mix,
                   .recipe = recipe,
                   .deployment = deployment,
-                  .train = train_data,
-                  .dev = dev_data,
-                  .teacher = teacher ? &teacher->model : nullptr,
-                  .model = &loaded.model,
+                  .data = data,
+                  .teachers = teachers,
+                  .models = trained,
                   .tokenizer_directory = request.model,
                   .out = request.out,
-                  .lineage = {.teacher = request.teacher, .task = task.name,
-                              .how = "Fine-tuned from " + request.model + " on " + task.name + " for " +
-                                     std::to_string(recipe.epochs()) + " epochs."}});
+                  .how = "Fine-tuned from " + request.model + " on " + mix.Names() + " for " +
+                         std::to_string(recipe.epochs()) + " epochs."});
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("model", request->model, "directory of a BERT in Hugging Face layout, or of an exported student")->required();
-  app.add_option("--task", request->task, "task name")->required();
-  app.add_option("--data", request->data, "directory that holds the task's folder, e.g. glue/ with glue/MRPC")->required();
+  app.add_option("model", request->model,
+                 "directory of a BERT in Hugging Face layout, or of an exported student")
+      ->required();
+  AddTasks(app, &request->tasks);
   app.add_option("--out", request->out, "directory to write")->required();
-  app.add_option("--teacher", request->teacher, "fine-tuned teacher: its class distribution is learnt beside the labels");
+  app.add_option("--teacher", request->teacher,
+                 "fine-tuned teacher: its class distribution is learnt beside the labels");
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--epochs", request->epochs, "passes over the training rows")->check(CLI::NonNegativeNumber);
   app.add_option("--learning-rate", request->rate, "peak rate of AdamW")->check(CLI::PositiveNumber);
   AddDeployment(app, request.get());
@@ -98,7 +92,8 @@ std::function<void()> Add(CLI::App& app) {
 }  // namespace
 
 CommandEntry finetune_command() {
-  return {"finetune", "Train a model (with a new task head if it has none) on a task", Add};
+  return {"finetune", "Train a model (with a new task head if it has none) on a task, or on several at once",
+          Add};
 }
 
 }  // namespace thimble::tools

@@ -1,0 +1,140 @@
+#include "tools/tasks.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <set>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "proto/task.pb.h"
+#include "train/batch.h"
+
+namespace thimble::tools {
+
+void AddTasks(CLI::App& app, TaskRequest* request) {
+  app.add_option("--task", request->task, "task name");
+  app.add_option("--mix", request->mix,
+                 "instead: file with several tasks to mix in one run (message Mix of proto/task.proto)");
+  app.add_option("--data", request->data,
+                 "directory that holds the tasks' folders, e.g. glue/ with glue/MRPC")
+      ->required();
+  app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
+}
+
+models::Head TaskPart::head() const { return train::HeadOf(task->kind); }
+
+std::string TaskMix::Names() const {
+  std::string names;
+  for (const auto& part : parts) names += (names.empty() ? "" : ", ") + part.task->name;
+  return names;
+}
+
+namespace {
+
+TaskMix ReadMix(const TaskRequest& request) {
+  proto::Mix file;
+  ReadText(request.mix, &file);
+  if (file.part_size() == 0)
+    throw BadRequest(request.mix + ": part", "nothing to mix", "none", "part { task { mrpc {} } } ...");
+  TaskMix mix{.exponent = file.exponent(), .mixed = true};
+  std::set<std::string> names;
+  for (int i = 0; i < file.part_size(); ++i) {
+    const auto& part = file.part(i);
+    const std::string where = request.mix + ": part[" + std::to_string(i) + "]";
+    const std::string directory = part.has_directory() ? part.directory() : request.data;
+    const auto& task = data::FindTask(part.task(), directory);
+    if (task.train.empty()) throw BadRequest(where + ".task", "task " + task.name + " has no training file");
+    if (!names.insert(task.name).second)
+      throw BadRequest(where + ".task", "a task is mixed once; a custom task has a name of its own",
+                       task.name);
+    mix.parts.push_back({.task = &task,
+                         .directory = directory,
+                         .rows = part.has_rows() ? part.rows() : request.rows,
+                         .weight = part.weight(),
+                         .teacher = part.teacher()});
+  }
+  return mix;
+}
+
+}  // namespace
+
+TaskMix ReadTasks(const TaskRequest& request) {
+  if (request.task.empty() == request.mix.empty())
+    throw BadRequest("--task, --mix", "one of them says what is learnt",
+                     request.task.empty() ? "neither" : "both");
+  if (!request.mix.empty()) return ReadMix(request);
+  return {.parts = {{.task = &FindTrainable(request.task, request.data),
+                     .directory = request.data,
+                     .rows = request.rows}}};
+}
+
+int TokenLimit(const TaskMix& mix, const models::Shape& shape) {
+  int limit = 0;
+  for (const auto& part : mix.parts) limit = std::max(limit, TokenLimit(*part.task, shape));
+  return limit;
+}
+
+std::vector<TaskData> LoadTasks(const TaskMix& mix, const std::string& model_directory, int max_length,
+                                const proto::Deployment& deployment) {
+  std::vector<TaskData> all;
+  for (const auto& part : mix.parts) {
+    const auto load = [&](const std::string& file, int rows) {
+      return LoadSplit(*part.task, part.directory, file, model_directory, rows, max_length,
+                       deployment.threads(), deployment.cache());
+    };
+    all.push_back({.train = load(part.task->train, part.rows), .dev = load(part.task->dev, 0)});
+  }
+  return all;
+}
+
+Teachers::Teachers(const TaskMix& mix) {
+  std::map<std::string, const models::Pretrained*> known;
+  for (const auto& part : mix.parts) {
+    if (part.teacher.empty()) {
+      models_.push_back(nullptr);
+      continue;
+    }
+    if (known.count(part.teacher) == 0) {
+      loaded_.push_back(std::make_unique<models::Pretrained>(models::LoadPretrained(part.teacher)));
+      known[part.teacher] = loaded_.back().get();
+    }
+    const auto& teacher = *known[part.teacher];
+    models::RequireHead(teacher, part.classes(), part.task->name, part.head());
+    models_.push_back(&teacher.model);
+  }
+}
+
+std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed) {
+  const Random random = Random(seed).Fork("head");
+  const auto add = [](models::Pretrained* model, const TaskPart& part, const Random& stream) {
+    models::AddHead(model, part.classes(), part.task->labels, stream, part.head());
+  };
+  if (!mix.mixed) {
+    const auto& part = mix.parts[0];
+    auto model = base;
+    if (!models::HasHead(base.model, part.classes(), part.head())) {
+      if (base.model.classes > 0)
+        Warn(base.directory + " has " + models::DescribeHead(base.model.classes, base.model.head) + "; " +
+             part.task->name + " needs " + models::DescribeHead(part.classes(), part.head()) +
+             ": it is replaced");
+      add(&model, part, random);
+    }
+    return {model};
+  }
+  // The first head that reads a pooler makes one where there is none; the others then share it.
+  auto shared = base;
+  for (const auto& part : mix.parts)
+    if (part.head() == models::Head::kPooled) {
+      add(&shared, part, random.Fork(part.task->name));
+      break;
+    }
+  std::vector<models::Pretrained> all;
+  for (const auto& part : mix.parts) {
+    all.push_back(shared);
+    add(&all.back(), part, random.Fork(part.task->name));
+  }
+  return all;
+}
+
+}  // namespace thimble::tools
