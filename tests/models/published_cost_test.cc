@@ -1,0 +1,64 @@
+// The four published cost tables of EfficientBERT, 72 entries: by formula, and counted on built models.
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "models/arch/cost.h"
+#include "tests/models/fixtures.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int kTeacherHidden = 768;
+
+// Elements of the weights whose names begin with `prefix`.
+int64_t Counted(const Model& model, const std::string& prefix) {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : model.weights)
+    if (name.compare(0, prefix.size(), prefix) == 0) count += tensor.numel();
+  return count;
+}
+
+// Millions, rounded to four decimals.
+void ExpectPublished(int64_t parameters, double published, const std::string& entry) {
+  EXPECT_NEAR(static_cast<double>(parameters) * 1e-6, published, 0.5001e-4) << entry;
+}
+
+TEST(PublishedCostTest, AllEntries) {
+  std::ifstream file(THIMBLE_SOURCE_DIR "/tests/golden/efficientbert_costs.json");
+  int entries = 0;
+  const auto published = nlohmann::json::parse(file);
+  for (const auto& table : published.at("tables")) {
+    const auto model = table.at("model").get<std::string>(),
+               shape_text = table.at("shape").get<std::string>();
+    const auto build = [&](int stacks, int ratio, int vocabulary) {
+      const std::string inner = ratio == 1 ? "1" : "1/" + std::to_string(ratio);
+      return MakeModel(Architecture("vocabulary: " + std::to_string(vocabulary) + " " + shape_text +
+                                    LayerText(kGeluBlock, stacks, inner)),
+                       0, kTeacherHidden, Random(1));
+    };
+    const Model whole = build(1, 1, 30522);
+    const int hidden = whole.shape.hidden;
+    const int64_t outside = EmbeddingParameters(whole.shape) + hidden * kTeacherHidden + kTeacherHidden;
+    ExpectPublished(outside, table.at("embedding_and_fit_dense"), model + ", embedding");
+    EXPECT_EQ(Counted(whole, "embedding.") + Counted(whole, "fit_dense."), outside) << model;
+    ExpectPublished(AttentionParameters(hidden), table.at("attention"), model + ", attention");
+    EXPECT_EQ(Counted(whole, "layer.0.attention."), AttentionParameters(hidden)) << model;
+    EXPECT_EQ(Counted(whole, ""), PaperParameters(whole.shape, kTeacherHidden)) << model;
+    entries += 2;
+    for (int stacks = 1; stacks <= 4; ++stacks)
+      for (int ratio = 1; ratio <= 4; ++ratio, ++entries) {
+        const std::string entry = model + ", " + std::to_string(stacks) + " of 1/" + std::to_string(ratio);
+        const Model built = build(stacks, ratio, 10);
+        const int64_t formula = FeedForwardParameters(hidden, built.shape.layers[0].width, stacks);
+        ExpectPublished(formula, table.at("ffn").at(stacks - 1).at(ratio - 1), entry);
+        EXPECT_EQ(Counted(built, "layer.0.ffn."), formula) << entry;
+      }
+  }
+  EXPECT_EQ(entries, 72);
+}
+
+}  // namespace
+}  // namespace thimble::models
