@@ -50,10 +50,9 @@ class Tensors {
       ++count;
     }
     if (count > 0)
-      throw BadRequest(files_.path,
-                       "lacks " + std::to_string(count) + " of the " + std::to_string(weights.size()) +
-                           " weights that config.json asks for",
-                       absent);
+      throw BadRequest(files_.path, "lacks " + std::to_string(count) + " of the " +
+                                        std::to_string(weights.size()) + " weights that " + Source() +
+                                        " asks for: " + absent);
   }
 
   // As float32, checked against the architecture; will not be listed as unused.
@@ -63,10 +62,8 @@ class Tensors {
     const std::string where = found->second.tensor->file + ", tensor '" + found->second.name + "'";
     const at::IntArrayRef sizes = found->second.tensor->sizes;
     if (sizes != at::IntArrayRef(weight.sizes)) {
-      throw BadRequest(where,
-                       family_ ? "its shape disagrees with config.json"
-                               : "its shape disagrees with architecture.textproto",
-                       c10::str(sizes), c10::str(at::IntArrayRef(weight.sizes)));
+      throw BadRequest(where, "its shape disagrees with " + Source(), c10::str(sizes),
+                       c10::str(at::IntArrayRef(weight.sizes)));
     }
     const at::Tensor tensor = found->second.tensor->read();
     if (!tensor.is_floating_point()) throw BadRequest(where, "holds no floating-point numbers");
@@ -88,6 +85,7 @@ class Tensors {
     const StoredTensor* tensor;
   };
 
+  std::string Source() const { return family_ ? "config.json" : "architecture.textproto"; }
   std::string FileName(const std::string& weight) const {
     return family_ ? HuggingFaceName(weight, head_, *family_, pooled_) : weight;
   }

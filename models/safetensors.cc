@@ -28,10 +28,10 @@ std::string TypeName(at::ScalarType wanted) {
 }  // namespace
 
 at::ScalarType ScalarTypeOf(DataType wanted) {
-  for (const auto& [type, scalar] : kTypes) {
-    if (type == wanted) return scalar;
-  }
-  THIMBLE_CHECK(false, "a type without a counterpart in LibTorch");
+  const auto found = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const auto& entry) { return entry.first == wanted; });
+  THIMBLE_CHECK(found != std::end(kTypes), "a type without a counterpart in LibTorch");
+  return found->second;
 }
 
 void CheckBoolBytes(const std::string& where, std::string_view bytes) {

@@ -1,7 +1,7 @@
 // The pickle inside a file of torch.save(state_dict): names and places of tensors. Free of LibTorch.
 //
 // A pickle is a program for a stack machine that may call any function of Python. This reader knows the
-// instructions and the six names that a state dict needs, computes what they mean, and calls nothing:
+// instructions and the few names that a state dict needs, computes what they mean, and calls nothing:
 // torch._utils._rebuild_tensor_v2 and _rebuild_parameter, torch.*Storage, collections.OrderedDict.
 #pragma once
 #include <cstdint>

@@ -81,7 +81,7 @@ def of_transformers(model, batch):
 
 
 def differences(program, directory, model, batch):
-    """Largest over real tokens: hidden states, scores, probabilities."""
+    """Largest over real tokens: hidden states, scores (of a score above 1: relative, they reach tens), probabilities."""
     with tempfile.TemporaryDirectory() as folder:
         safetensors.torch.save_file(batch, folder + "/batch")
         subprocess.run([program, directory, folder + "/batch", folder + "/out"], check=True)
@@ -93,7 +93,7 @@ def differences(program, directory, model, batch):
     scores_at = probabilities_at = 0
     for i, expected in enumerate(scores):
         got = ours[f"scores.{i}"]
-        scores_at = max(scores_at, ((got - expected) * pairs).abs().max().item())
+        scores_at = max(scores_at, ((got - expected) * pairs / expected.abs().clamp(min=1)).abs().max().item())
         probabilities = got.masked_fill(~real[:, None, None, :], -1e4).softmax(-1)
         probabilities_at = max(probabilities_at, ((probabilities - attention[i]) * pairs).abs().max().item())
     return hidden_at, scores_at, probabilities_at
