@@ -19,9 +19,33 @@ constexpr std::pair<const char*, const char*> kNames[] = {
     {"layer.#.ffn.0.up.", "encoder.layer.#.intermediate.dense."},
     {"layer.#.ffn.0.down.", "encoder.layer.#.output.dense."},
     {"layer.#.ffn.0.norm.", "encoder.layer.#.output.LayerNorm."},
-    {"pooler.", "pooler.dense."},
-    {"head.", "classifier."},
 };
+constexpr std::pair<const char*, const char*> kDistilBertNames[] = {
+    {"embedding.token", "embeddings.word_embeddings.weight"},
+    {"embedding.position", "embeddings.position_embeddings.weight"},
+    {"embedding.norm.", "embeddings.LayerNorm."},
+    {"layer.#.attention.query.", "transformer.layer.#.attention.q_lin."},
+    {"layer.#.attention.key.", "transformer.layer.#.attention.k_lin."},
+    {"layer.#.attention.value.", "transformer.layer.#.attention.v_lin."},
+    {"layer.#.attention.out.", "transformer.layer.#.attention.out_lin."},
+    {"layer.#.attention.norm.", "transformer.layer.#.sa_layer_norm."},
+    {"layer.#.ffn.0.up.", "transformer.layer.#.ffn.lin1."},
+    {"layer.#.ffn.0.down.", "transformer.layer.#.ffn.lin2."},
+    {"layer.#.ffn.0.norm.", "transformer.layer.#.output_layer_norm."},
+};
+constexpr std::pair<const char*, const char*> kBertHead[] = {{"pooler.", "pooler.dense."},
+                                                             {"head.", "classifier."}};
+// RobertaClassificationHead: a pooler and a head under one name.
+constexpr std::pair<const char*, const char*> kRobertaHead[] = {{"pooler.", "classifier.dense."},
+                                                                {"head.", "classifier.out_proj."}};
+
+struct FamilyEntry {
+  Family family;
+  const char *model_type, *prefix;
+};
+constexpr FamilyEntry kFamilies[] = {{Family::kBert, "bert", "bert."},
+                                     {Family::kDistilBert, "distilbert", "distilbert."},
+                                     {Family::kRoberta, "roberta", "roberta."}};
 
 // The first spelling of an activation is the one written.
 constexpr std::pair<const char*, const char*> kActivations[] = {
@@ -38,17 +62,13 @@ std::string WithNumber(std::string text, const std::string& number) {
   return place == std::string::npos ? text : text.replace(place, 1, number);
 }
 
-}  // namespace
-
-std::string HuggingFaceName(const std::string& weight, Head head) {
-  constexpr std::string_view kHead = "head.";
-  if (head == Head::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
-    return "qa_outputs." + weight.substr(kHead.size());
+template <size_t count>
+std::string Find(const std::pair<const char*, const char*> (&names)[count], const std::string& weight) {
   std::string number;
   if (weight.compare(0, kLayer.size(), kLayer) == 0) {
     number = weight.substr(kLayer.size(), weight.find('.', kLayer.size()) - kLayer.size());
   }
-  for (const auto& [ours, theirs] : kNames) {
+  for (const auto& [ours, theirs] : names) {
     const std::string begin = WithNumber(ours, number);
     if (weight == begin) return theirs;
     if (begin.back() == '.' && weight.compare(0, begin.size(), begin) == 0) {
@@ -56,6 +76,33 @@ std::string HuggingFaceName(const std::string& weight, Head head) {
     }
   }
   return "";
+}
+
+}  // namespace
+
+std::optional<Family> FamilyOfModelType(std::string_view model_type) {
+  for (const FamilyEntry& entry : kFamilies)
+    if (entry.model_type == model_type) return entry.family;
+  return {};
+}
+
+std::string ModelTypes() {
+  std::string names;
+  for (const FamilyEntry& entry : kFamilies)
+    names += (names.empty() ? "" : ", ") + std::string(entry.model_type);
+  return names;
+}
+
+std::string_view Prefix(Family family) { return kFamilies[static_cast<int>(family)].prefix; }
+
+std::string HuggingFaceName(const std::string& weight, Head head, Family family, PooledHead pooled) {
+  constexpr std::string_view kHead = "head.";
+  if (head == Head::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
+    return "qa_outputs." + weight.substr(kHead.size());
+  if (family == Family::kDistilBert) return Find(kDistilBertNames, weight);
+  const std::string found = Find(kNames, weight);
+  if (!found.empty()) return found;
+  return pooled == PooledHead::kBert ? Find(kBertHead, weight) : Find(kRobertaHead, weight);
 }
 
 std::string ExpressionOfActivation(std::string_view hidden_act) {

@@ -1,5 +1,6 @@
-// How Hugging Face's BERT spells what a Model holds.
+// How Hugging Face's BERTs spell what a Model holds.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -8,9 +9,26 @@
 
 namespace thimble::models {
 
-// Its tensor for one of our weights, without the prefix "bert."; empty if BERT has no such weight (a narrow
-// embedding, a second stacked block, fit_dense).
-std::string HuggingFaceName(const std::string& weight, Head head);
+// Encoders that compute what BERT's does, under other names.
+enum class Family {
+  kBert,
+  kDistilBert,  // Sanh et al., 2019: no token types, no pooler; its classifier differs (pre_classifier, ReLU)
+  kRoberta,     // Liu et al., 2019: a classifier of its own, positions from padding_idx + 1
+};
+std::optional<Family> FamilyOfModelType(std::string_view model_type);
+std::string ModelTypes();                // "bert, distilbert, roberta"
+std::string_view Prefix(Family family);  // "bert."
+
+// The heads that a pooler and a head of ours can come from.
+enum class PooledHead {
+  kBert,               // pooler.dense, tanh, classifier
+  kRobertaClassifier,  // classifier.dense, tanh, classifier.out_proj
+};
+
+// Its tensor for one of our weights, without the prefix; empty if the family has no such weight (a narrow
+// embedding, a second stacked block, fit_dense; DistilBERT's token types and pooler).
+std::string HuggingFaceName(const std::string& weight, Head head, Family family = Family::kBert,
+                            PooledHead pooled = PooledHead::kBert);
 
 // Expression of BERT's feed-forward block for a value of "hidden_act"; empty if we do not know it.
 std::string ExpressionOfActivation(std::string_view hidden_act);

@@ -2,256 +2,162 @@
 
 #include <torch/torch.h>
 
-#include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/files.h"
+#include "base/log.h"
+#include "models/hub_config.h"
 #include "models/hugging_face.h"
-#include "models/json.h"
-#include "models/safetensors.h"
+#include "models/weight_files.h"
 
 namespace thimble::models {
 namespace {
 
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-constexpr int kMaxConfigDepth = 64;
-constexpr char kPrefix[] = "bert.";
-
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-// config.json of a directory.
-class Config {
- public:
-  explicit Config(const std::string& directory) : path_(directory + "/config.json") {
-    std::error_code ignored;
-    if (!fs::is_directory(directory, ignored)) {
-      throw BadRequest(directory, "not a directory", "",
-                       "a directory with config.json and model.safetensors");
-    }
-    json_ = ParseJson(ReadFile(path_), path_, kMaxConfigDepth);
-    if (!json_.is_object()) throw BadRequest(path_, "not a JSON object");
-  }
-
-  const std::string& path() const { return path_; }
-
-  // A positive number; `missing` 0: required.
-  int Int(const char* key, int missing = 0) const {
-    const auto found = json_.find(key);
-    if (found == json_.end() && missing > 0) return missing;
-    if (found == json_.end()) throw BadRequest(path_, std::string("'") + key + "' is missing");
-    constexpr int kMost = 10'000'000;
-    if (!found->is_number_unsigned() || found->get<uint64_t>() < 1 || found->get<uint64_t>() > kMost) {
-      throw BadRequest(path_, std::string("'") + key + "' is out of range", found->dump(),
-                       "a whole number from 1 to " + std::to_string(kMost));
-    }
-    return found->get<int>();
-  }
-
-  double Float(const char* key, double missing) const {
-    const auto found = json_.find(key);
-    if (found == json_.end()) return missing;
-    if (!found->is_number())
-      throw BadRequest(path_, std::string("'") + key + "' is not a number", found->dump());
-    return found->get<double>();
-  }
-
-  std::string Text(const char* key, const std::string& missing) const {
-    const auto found = json_.find(key);
-    if (found == json_.end() || found->is_null()) return missing;
-    if (!found->is_string())
-      throw BadRequest(path_, std::string("'") + key + "' is not a string", found->dump());
-    return found->get<std::string>();
-  }
-
-  std::optional<double> Number(const char* key) const {
-    const auto found = json_.find(key);
-    if (found == json_.end() || found->is_null()) return {};
-    return Float(key, 0);
-  }
-
-  // Whether the first of "architectures" is a model that answers questions.
-  bool AnswersQuestions() const {
-    const auto found = json_.find("architectures");
-    return found != json_.end() && found->is_array() && !found->empty() && found->front().is_string() &&
-           EndsWith(found->front().get<std::string>(), "ForQuestionAnswering");
-  }
-
-  bool Flag(const char* key) const {
-    const auto found = json_.find(key);
-    return found != json_.end() && found->is_boolean() && found->get<bool>();
-  }
-
-  // id2label, {"0": "name", ...}; Hugging Face leaves it out where it would be LABEL_0, LABEL_1.
-  std::vector<std::string> Labels(int classes) const {
-    std::vector<std::string> names;
-    const auto found = json_.find("id2label");
-    const bool given = found != json_.end() && !found->is_null();
-    if (given && (!found->is_object() || found->size() != static_cast<size_t>(classes))) {
-      throw BadRequest(path_, "'id2label' does not name the outputs of the head in model.safetensors",
-                       found->dump(),
-                       std::to_string(classes) + " names, keys 0 to " + std::to_string(classes - 1));
-    }
-    for (int i = 0; i < classes; ++i) {
-      if (!given) {
-        names.push_back("LABEL_" + std::to_string(i));
-        continue;
-      }
-      const auto name = found->find(std::to_string(i));
-      if (name == found->end() || !name->is_string()) {
-        throw BadRequest(path_, "'id2label' has no name for class " + std::to_string(i), found->dump());
-      }
-      names.push_back(name->get<std::string>());
-    }
-    return names;
-  }
-
- private:
-  std::string path_;
-  json json_;
-};
-
-// Defaults of what may be left out: transformers' BertConfig.
-proto::Architecture BertArchitecture(const Config& config) {
-  const std::string position = config.Text("position_embedding_type", "absolute");
-  if (position != "absolute") {
-    throw BadRequest(config.path(), "'position_embedding_type' is not supported", "'" + position + "'",
-                     "absolute");
-  }
-  if (config.Flag("is_decoder"))
-    throw BadRequest(config.path(), "'is_decoder' is not supported", "true", "false");
-  const std::string activation = config.Text("hidden_act", "gelu");
-  const std::string expression = ExpressionOfActivation(activation);
-  if (expression.empty()) {
-    throw BadRequest(config.path(), "unknown 'hidden_act'", "'" + activation + "'", AcceptedActivations());
-  }
-  const int layers = config.Int("num_hidden_layers");
-  if (layers > 1000) {
-    throw BadRequest(config.path(), "'num_hidden_layers' is out of range", std::to_string(layers),
-                     "up to 1000");
-  }
-  proto::Architecture architecture;
-  architecture.set_vocabulary(config.Int("vocab_size"));
-  architecture.set_positions(config.Int("max_position_embeddings", 512));
-  architecture.set_segments(config.Int("type_vocab_size", 2));
-  architecture.set_hidden(config.Int("hidden_size"));
-  architecture.set_heads(config.Int("num_attention_heads"));
-  architecture.set_ffn_hidden(config.Int("intermediate_size"));
-  architecture.set_layer_norm_epsilon(config.Float("layer_norm_eps", 1e-12));
-  architecture.mutable_embedding()->mutable_plain();
-  for (int i = 0; i < layers; ++i) {
-    proto::Layer* layer = architecture.add_layer();
-    layer->mutable_mixer()->mutable_self_attention();
-    layer->mutable_ffn()->set_expression(expression);
-  }
-  Validate(architecture, config.path());
-  return architecture;
-}
-
-// The file's tensors by the name a Model looks for, each with the name it has in the file.
+// A file's tensors by the name a Model looks for.
 class Tensors {
  public:
-  Tensors(const std::string& directory, bool bert) : path_(directory + "/model.safetensors"), bert_(bert) {
-    std::error_code ignored;
-    if (!fs::exists(path_, ignored)) {
-      throw BadRequest(path_, "no such file", "",
-                       "weights in one safetensors file; transformers writes it: "
-                       "model.save_pretrained(DIR, safe_serialization=True, max_shard_size='100GB')");
-    }
-    const TensorFile file = ReadSafetensors(path_);
-    for (const auto& [name, tensor] : file.tensors) {
-      if (bert && EndsWith(name, "embeddings.position_ids"))
-        continue;  // a buffer of old versions: 0, 1, 2, ...
-      const std::string plain = bert ? PlainName(name) : name;
-      if (!tensors_.emplace(plain, std::pair(name, tensor)).second) {
-        throw BadRequest(path_, "holds the same weight twice",
-                         "'" + name + "' and '" + tensors_.at(plain).first + "'");
+  Tensors(WeightFiles files, std::optional<Family> family) : files_(std::move(files)), family_(family) {
+    for (auto& [name, tensor] : files_.tensors) {
+      // Buffers of old versions: 0, 1, 2, ... and zeros.
+      if (family &&
+          (name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")))
+        continue;
+      const std::string plain = family ? PlainName(name, *family) : name;
+      if (!tensors_.emplace(plain, Entry{name, &tensor}).second) {
+        throw BadRequest(files_.path, "holds the same weight twice",
+                         "'" + name + "' and '" + tensors_.at(plain).name + "'");
       }
     }
   }
 
   void ReadHeadAs(Head head) { head_ = head; }
+  void ReadPooledAs(PooledHead pooled) { pooled_ = pooled; }
   bool HasTensor(const std::string& name) const { return tensors_.count(name) > 0; }
-  bool Has(const std::string& weight) const { return tensors_.count(FileName(weight)) > 0; }
+  bool Has(const std::string& weight) const { return HasTensor(FileName(weight)); }
   int64_t Rows(const std::string& weight) const {
-    const at::Tensor& tensor = tensors_.at(FileName(weight)).second;
-    return tensor.dim() > 0 ? tensor.size(0) : 0;
+    const std::vector<int64_t>& sizes = tensors_.at(FileName(weight)).tensor->sizes;
+    return sizes.empty() ? 0 : sizes[0];
+  }
+
+  // Error that names all weights of the model that the file lacks.
+  void CheckHasAll(const std::vector<WeightShape>& weights) const {
+    std::string absent;
+    int count = 0;
+    for (const WeightShape& weight : weights) {
+      if (Has(weight.name)) continue;
+      absent += (absent.empty() ? "" : ", ") + FileName(weight.name);
+      ++count;
+    }
+    if (count > 0)
+      throw BadRequest(files_.path, "lacks " + std::to_string(count) + " of the " +
+                                        std::to_string(weights.size()) + " weights that " + Source() +
+                                        " asks for: " + absent);
   }
 
   // As float32, checked against the architecture; will not be listed as unused.
   at::Tensor Take(const WeightShape& weight) {
     const auto found = tensors_.find(FileName(weight.name));
-    if (found == tensors_.end()) throw BadRequest(path_, "lacks the weight '" + FileName(weight.name) + "'");
-    const auto& [name, tensor] = found->second;
-    if (tensor.sizes() != at::IntArrayRef(weight.sizes)) {
-      throw BadRequest(
-          path_ + ", tensor '" + name + "'",
-          bert_ ? "its shape disagrees with config.json" : "its shape disagrees with architecture.textproto",
-          c10::str(tensor.sizes()), c10::str(at::IntArrayRef(weight.sizes)));
+    THIMBLE_CHECK(found != tensors_.end(), weight.name);
+    const std::string where = found->second.tensor->file + ", tensor '" + found->second.name + "'";
+    const at::IntArrayRef sizes = found->second.tensor->sizes;
+    if (sizes != at::IntArrayRef(weight.sizes)) {
+      throw BadRequest(where, "its shape disagrees with " + Source(), c10::str(sizes),
+                       c10::str(at::IntArrayRef(weight.sizes)));
     }
-    if (!tensor.is_floating_point()) {
-      throw BadRequest(path_ + ", tensor '" + name + "'", "holds no floating-point numbers");
-    }
-    const at::Tensor result = tensor.to(at::kFloat);
+    const at::Tensor tensor = found->second.tensor->read();
+    if (!tensor.is_floating_point()) throw BadRequest(where, "holds no floating-point numbers");
     tensors_.erase(found);
-    return result;
+    ++taken_;
+    return tensor.to(at::kFloat);
   }
 
+  int taken() const { return taken_; }
   std::vector<std::string> Rest() const {
     std::vector<std::string> names;
-    for (const auto& [plain, entry] : tensors_) names.push_back(entry.first);
+    for (const auto& [plain, entry] : tensors_) names.push_back(entry.name);
     return names;
   }
 
  private:
+  struct Entry {
+    std::string name;  // in the file
+    const StoredTensor* tensor;
+  };
+
+  std::string Source() const { return family_ ? "config.json" : "architecture.textproto"; }
   std::string FileName(const std::string& weight) const {
-    return bert_ ? HuggingFaceName(weight, head_) : weight;
+    return family_ ? HuggingFaceName(weight, head_, *family_, pooled_) : weight;
   }
 
   // Without the prefix, LayerNorm's parameters as weight and bias (gamma and beta in the first converted
   // checkpoints).
-  static std::string PlainName(std::string name) {
-    if (name.compare(0, sizeof kPrefix - 1, kPrefix) == 0) name.erase(0, sizeof kPrefix - 1);
-    if (EndsWith(name, "LayerNorm.gamma")) return name.substr(0, name.size() - 5) + "weight";
-    if (EndsWith(name, "LayerNorm.beta")) return name.substr(0, name.size() - 4) + "bias";
+  static std::string PlainName(std::string name, Family family) {
+    if (name.starts_with(Prefix(family))) name.erase(0, Prefix(family).size());
+    if (name.ends_with("LayerNorm.gamma")) return name.substr(0, name.size() - 5) + "weight";
+    if (name.ends_with("LayerNorm.beta")) return name.substr(0, name.size() - 4) + "bias";
     return name;
   }
 
-  std::string path_;
-  bool bert_;
+  WeightFiles files_;
+  std::optional<Family> family_;
   Head head_ = Head::kPooled;
-  std::map<std::string, std::pair<std::string, at::Tensor>> tensors_;
+  PooledHead pooled_ = PooledHead::kBert;
+  int taken_ = 0;
+  std::map<std::string, Entry> tensors_;
 };
+
+// A family's weights where its file differs in more than names.
+at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, Tensors* tensors) {
+  if (weight.name == "embedding.position" && config.SkippedPositions() > 0) {
+    const int64_t skipped = config.SkippedPositions();
+    weight.sizes[0] += skipped;
+    return tensors->Take(weight).narrow(0, skipped, weight.sizes[0] - skipped).clone();
+  }
+  if (weight.name == "embedding.segment") {
+    const int64_t rows = weight.sizes[0];
+    weight.sizes[0] = config.FileSegments();
+    // Every type adds the same: nothing (DistilBERT), or the only row.
+    if (weight.sizes[0] == 0) return at::zeros({rows, weight.sizes[1]}, at::kFloat);
+    const at::Tensor table = tensors->Take(weight);
+    return rows == weight.sizes[0] ? table : table.repeat({rows, 1});
+  }
+  return tensors->Take(weight);
+}
+
+// What the file's head computes that ours does not; empty where there is nothing to say.
+std::string NoteOnHead(const Tensors& tensors, Family family, bool pooler) {
+  if (family == Family::kDistilBert && tensors.HasTensor("pre_classifier.weight"))
+    return "its head (pre_classifier, ReLU, classifier) is not used: the heads of thimble read a pooler with "
+           "tanh; `thimble finetune` trains one";
+  if (!pooler && tensors.HasTensor("classifier.weight"))
+    return "its head is not used: a classifier without a pooler labels tokens";
+  return "";
+}
 
 }  // namespace
 
 Pretrained LoadPretrained(const std::string& directory) {
-  const Config config(directory);
-  const std::string type = config.Text("model_type", "");
-  if (type != "bert" && type != "thimble") {
-    throw BadRequest(config.path(), "unknown 'model_type'", "'" + type + "'", "bert, thimble");
-  }
-  const bool bert = type == "bert";
+  const HubConfig config = HubConfig::OfDirectory(directory);
+  const std::optional<Family> family = config.family();
   Pretrained result;
   result.directory = directory;
+  result.model_type = config.model_type();
   Model& model = result.model;
-  if (bert) {
-    model.architecture = BertArchitecture(config);
+  if (family) {
+    model.architecture = config.Architecture();
     model.shape = Resolve(model.architecture, config.path());
   } else {
     const std::string path = directory + "/architecture.textproto";
     ReadText(path, &model.architecture);
     model.shape = Resolve(model.architecture, path);
   }
-  Tensors tensors(directory, bert);
-  const bool spans = bert ? tensors.HasTensor("qa_outputs.weight")
-                          : config.AnswersQuestions() && tensors.HasTensor("head.weight");
+  WeightFiles files = OpenWeightFiles(directory);
+  result.format = files.format;
+  result.files = files.files;
+  Tensors tensors(std::move(files), family);
+  const bool spans = family ? tensors.HasTensor("qa_outputs.weight")
+                            : config.AnswersQuestions() && tensors.HasTensor("head.weight");
   if (spans) {
     model.head = Head::kTokens;
     tensors.ReadHeadAs(model.head);
@@ -261,12 +167,27 @@ Pretrained LoadPretrained(const std::string& directory) {
       throw BadRequest(directory, "the head for spans has another number of outputs",
                        std::to_string(model.classes), "2: start and end");
   }
+  if (family == Family::kRoberta && tensors.HasTensor("classifier.dense.weight"))
+    tensors.ReadPooledAs(PooledHead::kRobertaClassifier);
   // A classifier without a pooler labels tokens: not our head.
   const bool pooler = !spans && tensors.Has("pooler.weight");
   if (pooler && tensors.Has("head.weight")) model.classes = static_cast<int>(tensors.Rows("head.weight"));
-  for (const WeightShape& weight : WeightShapes(model.shape, pooler, model.classes, 0, model.head)) {
-    model.weights.Add(weight.name, tensors.Take(weight));
+  if (family && !spans) {
+    const std::string note = NoteOnHead(tensors, *family, pooler);
+    if (!note.empty()) {
+      Warn(directory + ": " + note);
+      result.notes.push_back(note);
+    }
   }
+  const std::vector<WeightShape> weights = WeightShapes(model.shape, pooler, model.classes, 0, model.head);
+  std::vector<WeightShape> in_file = weights;
+  if (family && config.FileSegments() == 0) {
+    std::erase_if(in_file, [](const WeightShape& weight) { return weight.name == "embedding.segment"; });
+    result.notes.push_back("the file has no token types: a table of zeros stands for them");
+  }
+  tensors.CheckHasAll(in_file);
+  for (const WeightShape& weight : weights)
+    model.weights.Add(weight.name, family ? TakeOfFamily(config, weight, &tensors) : tensors.Take(weight));
   if (spans) {
     // transformers writes LABEL_0 and LABEL_1 there, or nothing.
     result.label_names = {"start", "end"};
@@ -274,6 +195,7 @@ Pretrained LoadPretrained(const std::string& directory) {
   } else if (model.classes > 0) {
     result.label_names = config.Labels(model.classes);
   }
+  result.loaded = tensors.taken();
   result.unused = tensors.Rest();
   return result;
 }

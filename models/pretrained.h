@@ -15,16 +15,31 @@ struct Pretrained {
   std::vector<std::string> unused;  // tensors of the file without a place in the model: cls.predictions.bias
   std::vector<std::string> initialised;  // weights that AddHead drew anew
   std::string directory;
+  std::string model_type;          // of config.json: "bert", "thimble"
+  std::string format;              // of the weights: "safetensors", "pickle"
+  std::vector<std::string> files;  // that hold them, names within the directory
+  int loaded = 0;                  // tensors of the files that are in the model
+  std::vector<std::string> notes;  // what else a user should know: "its head is not used: ..."
   // Of a span head: "no answer" where its score is more than this above the best span's; nothing where nobody
   // tuned it.
   std::optional<double> null_threshold;
 };
 
-// Reads config.json and model.safetensors. `bert.` prefix optional, position_ids skipped,
-// LayerNorm.{gamma,beta} accepted. A missing encoder weight, a shape that disagrees with config.json, a
-// model_type other than bert and thimble, or an activation we do not know is an Error (exit 2). Without a
-// pooler or head in the file: classes = 0 and no weights for them are made. A classifier without a pooler
-// labels tokens: it is listed as unused. "qa_outputs" is a head on tokens, for spans; a pooler beside it is
+// Reads config.json and the weights: safetensors or pytorch_model.bin, one file or many
+// (models/weight_files.h); nothing of them is executed. The encoders of these model types, whatever head they
+// carry:
+//   bert        prefix `bert.` optional, LayerNorm.{gamma,beta} accepted
+//   distilbert  becomes a BERT whose token types add nothing. Its head for sentences (pre_classifier, ReLU)
+//   is
+//               another function than ours: unused, with a warning
+//   roberta     position table without its first rows. The classifier becomes pooler and head. Its text is
+//   cut
+//               by byte-pair encoding, so commands that read text refuse its tokenizer
+//   thimble     what SavePretrained writes
+// A missing encoder weight (all of them are named), a shape that disagrees with config.json, another
+// model_type, or an activation we do not know is an Error (exit 2). Without a pooler or head in the file:
+// classes = 0 and no weights for them are made. A classifier without a pooler labels tokens: it is listed as
+// unused, as are heads for masked words. "qa_outputs" is a head on tokens, for spans; a pooler beside it is
 // listed as unused. float16 and bfloat16 become float32.
 Pretrained LoadPretrained(const std::string& directory);
 

@@ -3,244 +3,80 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <tuple>
-#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/json.h"
 
 namespace thimble::models {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "the format is little-endian, tensors are copied as they are");
+constexpr std::pair<DataType, at::ScalarType> kTypes[] = {
+    {DataType::kF32, at::kFloat},  {DataType::kF16, at::kHalf}, {DataType::kBF16, at::kBFloat16},
+    {DataType::kF64, at::kDouble}, {DataType::kI64, at::kLong}, {DataType::kI32, at::kInt},
+    {DataType::kI16, at::kShort},  {DataType::kI8, at::kChar},  {DataType::kU8, at::kByte},
+    {DataType::kBool, at::kBool}};
 
-using nlohmann::json;
-
-constexpr uint64_t kLengthBytes = 8;
-constexpr uint64_t kMaxHeader = 100'000'000;  // as the reference implementation
-constexpr size_t kMaxDimensions = 64;         // as LibTorch
-constexpr char kMetadata[] = "__metadata__";
-
-struct Type {
-  const char* name;
-  at::ScalarType type;
-};
-constexpr Type kTypes[] = {{"F32", at::kFloat},  {"F16", at::kHalf}, {"BF16", at::kBFloat16},
-                           {"F64", at::kDouble}, {"I64", at::kLong}, {"I32", at::kInt},
-                           {"U8", at::kByte},    {"BOOL", at::kBool}};
-
-const char* TypeName(at::ScalarType wanted) {
-  for (const Type& type : kTypes) {
-    if (type.type == wanted) return type.name;
+std::string TypeName(at::ScalarType wanted) {
+  for (const auto& [type, scalar] : kTypes) {
+    if (scalar == wanted) return std::string(SafetensorsName(type));
   }
-  return nullptr;
-}
-
-std::string TypeNames() {
-  std::string names;
-  for (const Type& type : kTypes) names += (names.empty() ? "" : ", ") + std::string(type.name);
-  return names;
-}
-
-struct Entry {
-  std::string name;
-  at::ScalarType type = at::kFloat;
-  std::vector<int64_t> sizes;
-  uint64_t begin = 0, end = 0;
-};
-
-// Reads one entry of the header, `size` bytes of tensors behind it.
-class EntryReader {
- public:
-  EntryReader(const std::string& path, const std::string& name, const json& value)
-      : where_(path + ", tensor '" + name + "'"), value_(value) {
-    entry_.name = name;
-  }
-
-  Entry Read(uint64_t size) {
-    if (!value_.is_object()) throw BadRequest(where_, "its header entry is not an object");
-    ReadType();
-    const uint64_t bytes = ReadShape();
-    const std::vector<uint64_t> offsets = Numbers("data_offsets");
-    if (offsets.size() != 2) {
-      throw BadRequest(where_, "data_offsets has the wrong length", std::to_string(offsets.size()),
-                       "2 numbers");
-    }
-    entry_.begin = offsets[0];
-    entry_.end = offsets[1];
-    const std::string span = "[" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + ")";
-    if (entry_.begin > entry_.end || entry_.end > size) {
-      throw BadRequest(where_, "data_offsets lie outside the file", span,
-                       "between 0 and " + std::to_string(size) + ", ascending");
-    }
-    if (entry_.end - entry_.begin != bytes) {
-      throw BadRequest(where_, "data_offsets disagree with dtype and shape", span,
-                       std::to_string(bytes) + " bytes");
-    }
-    return entry_;
-  }
-
- private:
-  void ReadType() {
-    const auto found = value_.find("dtype");
-    if (found == value_.end() || !found->is_string())
-      throw BadRequest(where_, "dtype is missing or not a string");
-    const std::string name = found->get<std::string>();
-    for (const Type& type : kTypes) {
-      if (name == type.name) {
-        entry_.type = type.type;
-        return;
-      }
-    }
-    throw BadRequest(where_, "unknown dtype", "'" + name + "'", TypeNames());
-  }
-
-  std::vector<uint64_t> Numbers(const char* field) const {
-    const auto found = value_.find(field);
-    if (found == value_.end() || !found->is_array()) {
-      throw BadRequest(where_, std::string(field) + " is missing or not an array");
-    }
-    if (found->size() > kMaxDimensions) {
-      throw BadRequest(where_, std::string(field) + " is too long", std::to_string(found->size()),
-                       "at most " + std::to_string(kMaxDimensions) + " numbers");
-    }
-    std::vector<uint64_t> numbers;
-    for (const json& number : *found) {
-      if (!number.is_number_unsigned()) {
-        throw BadRequest(where_, std::string(field) + " holds something else than natural numbers",
-                         number.dump());
-      }
-      numbers.push_back(number.get<uint64_t>());
-    }
-    return numbers;
-  }
-
-  // The number of bytes. An empty dimension does not excuse others whose product overflows: LibTorch computes
-  // strides.
-  uint64_t ReadShape() {
-    constexpr uint64_t limit = std::numeric_limits<int64_t>::max();
-    const uint64_t item = c10::elementSize(entry_.type);
-    uint64_t bytes = item;
-    bool empty = false;
-    for (const uint64_t size : Numbers("shape")) {
-      empty |= size == 0;
-      if (size > limit / bytes) throw BadRequest(where_, "its shape overflows", value_["shape"].dump());
-      bytes *= std::max<uint64_t>(size, 1);
-      entry_.sizes.push_back(static_cast<int64_t>(size));
-    }
-    return empty ? 0 : bytes;
-  }
-
-  std::string where_;
-  const json& value_;
-  Entry entry_;
-};
-
-json ReadHeader(const std::string& path, std::string_view bytes, uint64_t* data_begin) {
-  if (bytes.size() < kLengthBytes) {
-    throw BadRequest(path, "not a safetensors file: too short for a header",
-                     std::to_string(bytes.size()) + " bytes");
-  }
-  uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), kLengthBytes);
-  if (length > kMaxHeader || length > bytes.size() - kLengthBytes) {
-    throw BadRequest(path, "not a safetensors file, or a truncated one: its header is longer than it may be",
-                     std::to_string(length) + " bytes in a file of " + std::to_string(bytes.size()),
-                     "at most " + std::to_string(kMaxHeader) + " bytes, inside the file");
-  }
-  *data_begin = kLengthBytes + length;
-  json header = ParseJson(bytes.substr(kLengthBytes, length), path + ", header", 3);
-  if (!header.is_object()) throw BadRequest(path + ", header", "not a JSON object");
-  return header;
-}
-
-std::map<std::string, std::string> ReadMetadata(const std::string& path, const json& value) {
-  std::map<std::string, std::string> metadata;
-  if (!value.is_object()) throw BadRequest(path + ", header", "__metadata__ is not an object");
-  for (const auto& [key, text] : value.items()) {
-    if (!text.is_string()) throw BadRequest(path + ", header", "__metadata__ '" + key + "' is not a string");
-    metadata[key] = text.get<std::string>();
-  }
-  return metadata;
-}
-
-// The tensors must cover the bytes behind the header, each byte once, as the format demands.
-void CheckCover(const std::string& path, const std::vector<Entry>& entries, uint64_t size) {
-  uint64_t covered = 0;
-  for (const Entry& entry : entries) {
-    if (entry.begin == covered) {
-      covered = entry.end;
-      continue;
-    }
-    throw BadRequest(
-        path + ", tensor '" + entry.name + "'",
-        entry.begin < covered ? "overlaps the tensor before it" : "leaves a gap to the tensor before it",
-        "begins at " + std::to_string(entry.begin), "at " + std::to_string(covered));
-  }
-  if (covered != size) {
-    throw BadRequest(path, "bytes behind the last tensor", std::to_string(size - covered) + " bytes");
-  }
-}
-
-at::Tensor CopyOut(const std::string& path, const Entry& entry, std::string_view data) {
-  const std::string_view bytes = data.substr(entry.begin, entry.end - entry.begin);
-  if (entry.type == at::kBool &&
-      std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0 && c != 1; })) {
-    throw BadRequest(path + ", tensor '" + entry.name + "'", "a BOOL byte is neither 0 nor 1");
-  }
-  at::Tensor tensor = at::empty(entry.sizes, entry.type);
-  if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
-  return tensor;
+  return "";
 }
 
 }  // namespace
 
+at::ScalarType ScalarTypeOf(DataType wanted) {
+  const auto found = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const auto& entry) { return entry.first == wanted; });
+  THIMBLE_CHECK(found != std::end(kTypes), "a type without a counterpart in LibTorch");
+  return found->second;
+}
+
+void CheckBoolBytes(const std::string& where, std::string_view bytes) {
+  if (std::any_of(bytes.begin(), bytes.end(), [](char c) { return c != 0 && c != 1; }))
+    throw BadRequest(where, "a BOOL byte is neither 0 nor 1");
+}
+
+at::Tensor CopyOut(const std::string& path, const SafetensorsEntry& entry, std::string_view data) {
+  const std::string_view bytes = data.substr(entry.begin, entry.end - entry.begin);
+  if (entry.type == DataType::kBool) CheckBoolBytes(path + ", tensor '" + entry.name + "'", bytes);
+  at::Tensor tensor = at::empty(entry.sizes, ScalarTypeOf(entry.type));
+  if (!bytes.empty()) std::memcpy(tensor.mutable_data_ptr(), bytes.data(), bytes.size());
+  return tensor;
+}
+
 TensorFile ReadSafetensors(const std::string& path) {
   const MappedFile file(path);
-  uint64_t begin = 0;
-  const json header = ReadHeader(path, file.bytes(), &begin);
-  const std::string_view data = file.bytes().substr(begin);
+  SafetensorsHeader header = ParseSafetensorsHeader(path, file.bytes());
   TensorFile result;
-  std::vector<Entry> entries;
-  for (const auto& [name, value] : header.items()) {
-    if (name == kMetadata) {
-      result.metadata = ReadMetadata(path, value);
-    } else {
-      entries.push_back(EntryReader(path, name, value).Read(data.size()));
-    }
-  }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
-  });
-  CheckCover(path, entries, data.size());
-  for (const Entry& entry : entries) result.tensors.Add(entry.name, CopyOut(path, entry, data));
+  result.metadata = std::move(header.metadata);
+  for (const SafetensorsEntry& entry : header.entries)
+    result.tensors.Add(entry.name, CopyOut(path, entry, header.data));
   return result;
 }
 
 void WriteSafetensors(const std::string& path, const Weights& tensors,
                       const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
+  if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const char* type = TypeName(tensor.scalar_type());
-    THIMBLE_CHECK(type != nullptr && name != kMetadata, "'" + name + "' cannot be a safetensors tensor");
+    const std::string type = TypeName(tensor.scalar_type());
+    THIMBLE_CHECK(!type.empty() && name != kSafetensorsMetadata,
+                  "'" + name + "' cannot be a safetensors tensor");
     const uint64_t end = offset + tensor.numel() * tensor.element_size();
     header[name] = {{"dtype", type}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();
-  text.append((kLengthBytes - text.size() % kLengthBytes) % kLengthBytes, ' ');  // tensors begin aligned
-  THIMBLE_CHECK(text.size() <= kMaxHeader, "header of " + std::to_string(text.size()) + " bytes");
+  text.append((kSafetensorsLengthBytes - text.size() % kSafetensorsLengthBytes) % kSafetensorsLengthBytes,
+              ' ');  // tensors begin aligned
+  THIMBLE_CHECK(text.size() <= kSafetensorsMaxHeader, "header of " + std::to_string(text.size()) + " bytes");
   const uint64_t length = text.size();
   WriteFileAtomically(path, [&](const Append& append) {
-    append({reinterpret_cast<const char*>(&length), kLengthBytes});
+    append({reinterpret_cast<const char*>(&length), kSafetensorsLengthBytes});
     append(text);
     for (const auto& [name, tensor] : tensors) {
       const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();

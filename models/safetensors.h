@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "models/safetensors_header.h"
 #include "models/weights.h"
 
 namespace thimble::models {
@@ -13,12 +14,18 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;  // "__metadata__"
 };
 
-// Copies the tensors out of the file. Untrusted input: header length, JSON depth, offsets, sizes, overlaps,
-// dtypes and shapes are checked. Error (exit 2) naming file and tensor. dtypes: F32 F16 BF16 F64 I64 I32 U8
-// BOOL.
+// Copies the tensors out of the file. Errors as ParseSafetensorsHeader. dtypes: those of models/data_type.h.
 TensorFile ReadSafetensors(const std::string& path);
 // Atomic. Tensors are made contiguous and moved to the CPU as needed.
 void WriteSafetensors(const std::string& path, const Weights& tensors,
                       const std::map<std::string, std::string>& metadata = {});
+
+// --- Pieces of reading, for readers of many files. ---
+
+at::ScalarType ScalarTypeOf(DataType type);
+// Error with `where`: LibTorch computes nonsense with another byte in a bool.
+void CheckBoolBytes(const std::string& where, std::string_view bytes);
+// `data` of the entry's header.
+at::Tensor CopyOut(const std::string& path, const SafetensorsEntry& entry, std::string_view data);
 
 }  // namespace thimble::models

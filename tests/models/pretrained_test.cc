@@ -275,7 +275,7 @@ TEST_F(SpoiltTest, Config) {
     config_[key] = value;
     return Failure();
   };
-  EXPECT_THAT(failure("model_type", "roberta"), AllOf(HasSubstr("'roberta'"), HasSubstr("bert, thimble")));
+  EXPECT_THAT(failure("model_type", "electra"), AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, thimble")));
   EXPECT_THAT(failure("hidden_act", "mish"), AllOf(HasSubstr("'mish'"), HasSubstr("gelu, gelu_new")));
   EXPECT_THAT(failure("position_embedding_type", "relative_key"), HasSubstr("absolute"));
   EXPECT_THAT(failure("is_decoder", true), HasSubstr("is_decoder"));

@@ -142,6 +142,28 @@ void DescribeStudy(const StudyFile& file) {
   }
 }
 
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+void PrintNames(const char* what, const std::vector<std::string>& names) {
+  for (const std::string& name : names) std::printf("  %s: %s\n", what, name.c_str());
+}
+
+// What LoadPretrained made of the files. A missing encoder weight does not come so far: it is an error.
+void DescribeLoading(const models::Pretrained& loaded) {
+  std::printf("weights: %s, %zu %s (%s), model type %s; %d tensors loaded, %zu unused, %zu drawn anew, none missing\n",
+              loaded.format.c_str(), loaded.files.size(), loaded.files.size() == 1 ? "file" : "files",
+              Joined(loaded.files).c_str(), loaded.model_type.c_str(), loaded.loaded, loaded.unused.size(),
+              loaded.initialised.size());
+  PrintNames("unused", loaded.unused);
+  PrintNames("drawn anew", loaded.initialised);
+  PrintNames("note", loaded.notes);
+  if (!loaded.label_names.empty()) std::printf("  labels: %s\n", Joined(loaded.label_names).c_str());
+}
+
 void DescribeModel(const std::string& directory) {
   const auto loaded = models::LoadPretrained(directory);
   const auto& shape = loaded.model.shape;
@@ -154,6 +176,7 @@ void DescribeModel(const std::string& directory) {
   for (size_t i = 0; i < shape.layers.size(); ++i)
     std::printf("  layer %zu: %d x %d  %s\n", i, shape.layers[i].stacks, shape.layers[i].width,
                 shape.layers[i].expression.ToString().c_str());
+  DescribeLoading(loaded);
   std::fputs(SlicedRecordText(directory).c_str(), stdout);
 }
 

@@ -1,0 +1,150 @@
+"""Makes tests/golden/checkpoints/: tiny random models as transformers and PyTorch write them, one directory each, with
+what transformers computes for three rows of tokens in expected.json.
+
+    HF_HUB_OFFLINE=1 python3 tests/golden/checkpoints.py tests/golden/checkpoints
+
+Versions stand in each expected.json. Run again, only the versions and the last digits change.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import huggingface_hub
+import torch
+import transformers
+
+LENGTHS = [4, 9, 6]
+VOCABULARY = 24
+SIZES = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+BERT = transformers.BertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, layer_norm_eps=1e-7, num_labels=3,
+                               id2label={0: "no", 1: "yes", 2: "perhaps"}, **SIZES)
+DISTILBERT = transformers.DistilBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, dim=8, n_layers=2, n_heads=2,
+                                           hidden_dim=16, num_labels=3)
+ROBERTA = transformers.RobertaConfig(vocab_size=VOCABULARY, max_position_embeddings=14, type_vocab_size=1, num_labels=3,
+                                     layer_norm_eps=1e-5, **SIZES)
+
+
+def shake(model):
+    """Weights well away from zero, biases too, so that every part of the model matters."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def batch(pad, pairs):
+    ids = torch.full((len(LENGTHS), max(LENGTHS)), pad)
+    mask, segments = torch.zeros_like(ids), torch.zeros_like(ids)
+    for row, length in enumerate(LENGTHS):
+        ids[row, :length] = torch.randint(3, VOCABULARY, (length,))
+        mask[row, :length] = 1
+        if pairs:
+            segments[row, length // 2:length] = 1
+    return ids, segments, mask
+
+
+def rounded(tensor):
+    return [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
+
+
+def expected(model, kind, unused, logits):
+    ids, segments, mask = batch(model.config.pad_token_id, kind == "bert")
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if kind == "bert":
+        inputs["token_type_ids"] = segments
+    with torch.inference_mode():
+        last = getattr(model, kind)(**inputs).last_hidden_state
+        output = model(**inputs)
+    values = None
+    if logits == "spans":
+        values = torch.stack([output.start_logits, output.end_logits], -1)
+    elif logits == "classes":
+        values = output.logits
+    return {
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "script": "checkpoints.py"},
+        "ids": ids.tolist(), "segments": segments.tolist(), "lengths": LENGTHS,
+        "last": rounded(last), "logits": None if values is None else rounded(values), "unused": sorted(unused),
+    }
+
+
+def save_safetensors(model, directory):
+    model.save_pretrained(directory)
+
+
+def save_safetensors_shards(model, directory):
+    model.save_pretrained(directory, max_shard_size="4KB")
+
+
+def save_bin(model, directory):
+    model.config.save_pretrained(directory)
+    torch.save(model.state_dict(), directory / "pytorch_model.bin")
+
+
+def save_bin_shards(model, directory):
+    model.config.save_pretrained(directory)
+    huggingface_hub.save_torch_state_dict(model.state_dict(), directory, safe_serialization=False, max_shard_size="4KB",
+                                          filename_pattern="pytorch_model{suffix}.bin")
+
+
+def save_odd_bin(model, directory):
+    """Parameters instead of tensors, columns first, and all biases in one storage."""
+    model.config.save_pretrained(directory)
+    state = model.state_dict()
+    biases = [name for name, tensor in state.items() if name.endswith("bias")]
+    arena = torch.cat([state[name] for name in biases])
+    at = 0
+    for name, tensor in state.items():
+        if name in biases:
+            state[name] = arena[at:at + len(tensor)]
+            at += len(tensor)
+        elif tensor.dim() == 2:
+            state[name] = torch.nn.Parameter(tensor.t().contiguous().t())
+    torch.save(state, directory / "pytorch_model.bin")
+
+
+def save_half(model, directory):
+    model.config.save_pretrained(directory)
+    torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, directory / "pytorch_model.bin")
+
+
+def names(model, *prefixes):
+    return [name for name in model.state_dict() if name.startswith(prefixes)]
+
+
+def main():
+    torch.set_num_threads(1)
+    root = pathlib.Path(sys.argv[1])
+    t = transformers
+    # directory, model, base, how saved, prefixes of what is unused, logits
+    cases = [
+        ("bert_shards", t.BertForSequenceClassification, BERT, "bert", save_safetensors_shards, (), "classes"),
+        ("bert_bin", t.BertForSequenceClassification, BERT, "bert", save_bin, (), "classes"),
+        ("bert_bin_shards", t.BertForMaskedLM, BERT, "bert", save_bin_shards, ("cls.",), None),
+        ("bert_odd_bin", t.BertForQuestionAnswering, BERT, "bert", save_odd_bin, (), "spans"),
+        ("bert_half_bin", t.BertForTokenClassification, BERT, "bert", save_half, ("classifier.",), None),
+        ("distilbert", t.DistilBertForSequenceClassification, DISTILBERT, "distilbert", save_safetensors,
+         ("pre_classifier.", "classifier."), None),
+        ("distilbert_spans_bin", t.DistilBertForQuestionAnswering, DISTILBERT, "distilbert", save_bin, (), "spans"),
+        ("roberta", t.RobertaForSequenceClassification, ROBERTA, "roberta", save_safetensors, (), "classes"),
+        ("roberta_masked_bin", t.RobertaForMaskedLM, ROBERTA, "roberta", save_bin, ("lm_head.",), None),
+    ]
+    shutil.rmtree(root, ignore_errors=True)
+    for number, (name, kind, config, base, save, unused, logits) in enumerate(cases):
+        torch.manual_seed(number)
+        directory = root / name
+        directory.mkdir(parents=True)
+        # qa_outputs has as many outputs as there are labels.
+        labels = {} if logits != "spans" else {"num_labels": 2}
+        model = shake(kind(type(config)(**{**config.to_dict(), **labels})))
+        if save is save_half:
+            model = model.half().float()
+        save(model, directory)
+        (directory / "generation_config.json").unlink(missing_ok=True)
+        (directory / "expected.json").write_text(
+            json.dumps(expected(model, base, names(model, *unused) if unused else [], logits), separators=(",", ":")) + "\n")
+    torch.save(model.state_dict(), root / "before_1_6.bin", _use_new_zipfile_serialization=False)
+
+
+main()

@@ -1,0 +1,39 @@
+// model_states MODEL BATCH OUT: what the model of a directory computes for a batch, for
+// transformers_check.py. BATCH is a safetensors file with ids, segments and mask; OUT gets hidden.N (N from
+// 0, the embedding) and scores.N, before mask and softmax.
+#include <torch/torch.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "models/pretrained.h"
+#include "models/safetensors.h"
+
+int main(int count, char** arguments) {
+  using namespace thimble::models;
+  if (count != 4) {
+    std::fputs("usage: model_states MODEL BATCH OUT\n", stderr);
+    return thimble::kBadRequest;
+  }
+  try {
+    const Pretrained read = LoadPretrained(arguments[1]);
+    const TensorFile input = ReadSafetensors(arguments[2]);
+    Batch batch;
+    batch.ids = input.tensors.at("ids");
+    batch.segments = input.tensors.at("segments");
+    batch.mask = input.tensors.at("mask").to(at::kFloat);
+    const at::InferenceMode inference;
+    ForwardOptions options;
+    options.hidden = options.scores = true;
+    const Outputs outputs = Forward(read.model, batch, options);
+    Weights states;
+    for (size_t i = 0; i < outputs.hidden.size(); ++i)
+      states.Add("hidden." + std::to_string(i), outputs.hidden[i]);
+    for (size_t i = 0; i < outputs.scores.size(); ++i)
+      states.Add("scores." + std::to_string(i), outputs.scores[i]);
+    WriteSafetensors(arguments[3], states);
+  } catch (const thimble::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.code();
+  }
+}
