@@ -6,7 +6,9 @@
 #include <onnx/onnx_pb.h>
 #include <torch/torch.h>
 
+#include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -135,6 +137,7 @@ TEST(Onnx, WritesEveryCaseWithExpectedOutputs) {
     SCOPED_TRACE(item.name);
     const Model model = RandomModel(item);
     WriteOnnx(model, directory + "/" + item.name + ".onnx");
+    WriteOnnx(model, directory + "/" + item.name + ".int8.onnx", OnnxWeights::kInt8);
     nlohmann::json expected;
     expected["layers"] = item.layers.size();
     expected["hidden"] = model.shape.hidden;
@@ -172,6 +175,54 @@ TEST(Onnx, HoldsTheModelsWeightsAndNoOthers) {
   }
   for (const auto& [name, tensor] : model.weights)
     EXPECT_EQ(written.count(name), name.rfind("fit_dense.", 0) == 0 ? 0u : 1u) << name;
+}
+
+// Of an initializer that holds its values as raw bytes.
+at::Tensor ToTensor(const onnx::TensorProto& initializer) {
+  const bool int8 = initializer.data_type() == onnx::TensorProto::INT8;
+  EXPECT_TRUE(int8 || initializer.data_type() == onnx::TensorProto::FLOAT) << initializer.name();
+  const std::vector<int64_t> sizes(initializer.dims().begin(), initializer.dims().end());
+  const at::Tensor tensor = torch::empty(sizes, int8 ? torch::kChar : torch::kFloat);
+  EXPECT_EQ(initializer.raw_data().size(), tensor.nbytes()) << initializer.name();
+  std::memcpy(tensor.data_ptr(), initializer.raw_data().data(), tensor.nbytes());
+  return tensor;
+}
+
+TEST(Onnx, HoldsMatricesInEightBits) {
+  const Case item{"", kTrigram, {Ffn(kBertFfn, 2, "1/2")}, 2};
+  Model model = RandomModel(item);
+  model.weights.at("layer.0.ffn.1.up.weight").select(0, 2).zero_();
+  const std::string path = testing::TempDir() + "/int8.onnx";
+  WriteOnnx(model, path, OnnxWeights::kInt8);
+
+  std::map<std::string, at::Tensor> held;
+  const onnx::ModelProto parsed = Parse(path);
+  for (const auto& tensor : parsed.graph().initializer())
+    if (tensor.has_raw_data()) held[tensor.name()] = ToTensor(tensor);
+  int in_eight_bits = 0;
+  for (const auto& [name, weight] : model.weights) {
+    if (name.rfind("fit_dense.", 0) == 0) continue;
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(held.count(name));
+    const bool table = name == "embedding.token";
+    const bool linear = weight.dim() == 2 && name.find(".weight") != std::string::npos;
+    if (name == "head.weight" || (!table && !linear)) {
+      EXPECT_TRUE(held.at(name).equal(linear ? weight.t() : weight));
+      continue;
+    }
+    ++in_eight_bits;
+    ASSERT_EQ(held.at(name).scalar_type(), torch::kChar);
+    const at::Tensor values = table ? held.at(name) : held.at(name).t();
+    const at::Tensor scales = held.at(name + ".scale").reshape({-1, 1});
+    const int largest = table ? 127 : 64;
+    EXPECT_EQ(values.abs().max().item<int>(), largest);
+    // To the nearest: half a step at most.
+    EXPECT_LE((values * scales - weight).abs().div(scales).max().item<float>(), 0.5001f);
+    const at::Tensor magnitudes = weight.abs().amax(1, true);
+    EXPECT_TRUE(
+        torch::allclose(scales * largest, torch::where(magnitudes > 0, magnitudes, scales * largest)));
+  }
+  EXPECT_EQ(in_eight_bits, 1 + 1 + 4 + 4 + 1);  // table, projection, attention, two blocks, pooler
 }
 
 TEST(Onnx, SaysWhichArchitectureItIs) {

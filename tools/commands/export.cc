@@ -1,4 +1,5 @@
-// thimble export DIR --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
+// thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
+// thimble export MODEL [--quantize int8]
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/arch/cost.h"
+#include "models/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
@@ -20,7 +22,7 @@ namespace thimble::tools {
 namespace {
 
 struct Request : Options {
-  std::string where, out, max_params, max_latency, trial;
+  std::string where, out, max_params, max_latency, trial, quantize;
   double epochs = -1;
   bool uniform = false;
 };
@@ -71,7 +73,36 @@ proto::Architecture UniformLike(const proto::Study& study, const search::SpaceCo
   return best;
 }
 
-void Run(const Request& request) {
+bool Int8(const Request& request) { return request.quantize == "int8"; }
+
+std::string Megabytes(const std::string& path) {
+  return Decimal(static_cast<double>(std::filesystem::file_size(path)) / 1e6, 1) + " MB";
+}
+
+void WriteInt8(const models::Model& model, const std::string& directory) {
+  models::WriteOnnx(model, directory + "/model.int8.onnx", models::OnnxWeights::kInt8);
+}
+
+// The ONNX files of a model that is there already, beside its weights.
+void ExportModel(const Request& request) {
+  if (!request.out.empty())
+    throw BadRequest("--out", "a model's ONNX files are written beside it", request.out, "no --out");
+  const auto loaded = models::LoadPretrained(request.where);
+  const std::string file = request.where + "/model.onnx", int8 = request.where + "/model.int8.onnx";
+  const std::string& asked = Int8(request) ? int8 : file;
+  if (std::filesystem::exists(asked) && !request.force)
+    throw BadRequest(asked, "is there already; --force replaces it");
+  if (request.dry_run) {
+    Say("would write " + asked);
+    return;
+  }
+  if (!Int8(request) || !std::filesystem::exists(file)) models::WriteOnnx(loaded.model, file);
+  if (Int8(request)) WriteInt8(loaded.model, request.where);
+  Say("written: " + file + ", " + Megabytes(file) + (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
+}
+
+void ExportStudy(const Request& request) {
+  if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
   CheckOutputDirectory(request.out, request.force);
   const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
   const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
@@ -134,6 +165,7 @@ void Run(const Request& request) {
                       " epochs with the study's recipe.",
                .metrics = evaluation.metrics, .null_threshold = null_threshold},
               out.working());
+  if (Int8(request)) WriteInt8(student, out.working());
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
   record.options = study.warmup().sliced();
   WriteSlicedRecord(record, out.working());
@@ -142,10 +174,18 @@ void Run(const Request& request) {
   PrintWritten(evaluation.metrics, request.out);
 }
 
+void Run(const Request& request) {
+  // An exported student keeps its study.textproto; its weights tell.
+  std::filesystem::exists(request.where + "/config.json") ? ExportModel(request) : ExportStudy(request);
+}
+
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("study", request->where, "study directory")->required();
-  app.add_option("--out", request->out, "directory to write")->required();
+  app.add_option("directory", request->where, "study, or a model to write as ONNX")->required();
+  app.add_option("--out", request->out, "directory to write a study's student to");
+  app.add_option("--quantize", request->quantize,
+                 "int8: model.int8.onnx too, weights in eight bits, activations as the graph runs")
+      ->check(CLI::IsMember({"int8"}));
   app.add_option("--max-params", request->max_params, "deployed parameters, e.g. 9M");
   app.add_option("--max-latency", request->max_latency, "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
   app.add_option("--trial", request->trial, "STAGE/NUMBER instead of the best one");
@@ -161,6 +201,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits", Add}; }
+CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits; a model as ONNX", Add}; }
 
 }  // namespace thimble::tools
