@@ -134,9 +134,14 @@ onnx::TensorProto* OnnxGraph::AddInitializer(const std::string& name, onnx::Tens
 
 std::string OnnxGraph::Weight(const std::string& name, const at::Tensor& tensor) {
   THIMBLE_CHECK(uses_[name]++ == 0, name);
-  const bool int8 = tensor.scalar_type() == at::kChar;
-  const at::Tensor values = tensor.detach().to(at::kCPU, int8 ? at::kChar : at::kFloat).contiguous();
-  auto* initializer = AddInitializer(name, int8 ? onnx::TensorProto::INT8 : onnx::TensorProto::FLOAT);
+  const bool bytes = c10::isIntegralType(tensor.scalar_type(), false);
+  THIMBLE_CHECK(!bytes || tensor.element_size() == 1, name);
+  const auto type = !bytes                              ? onnx::TensorProto::FLOAT
+                    : tensor.scalar_type() == at::kByte ? onnx::TensorProto::UINT8
+                                                        : onnx::TensorProto::INT8;
+  const at::Tensor values =
+      tensor.detach().to(at::kCPU, bytes ? tensor.scalar_type() : at::kFloat).contiguous();
+  auto* initializer = AddInitializer(name, type);
   for (const int64_t size : values.sizes()) initializer->add_dims(size);
   initializer->set_raw_data(values.data_ptr(), values.nbytes());
   return name;

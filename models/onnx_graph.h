@@ -42,7 +42,7 @@ class OnnxGraph {
                                  const std::vector<std::string>& inputs, int count);
 
   // Initializers. Each returns its name; a constant that is there already is used again.
-  std::string Weight(const std::string& name, const at::Tensor& tensor);  // any shape; int8, or float32
+  std::string Weight(const std::string& name, const at::Tensor& tensor);  // any shape; int8, uint8 or float32
   std::string Integers(const std::vector<int64_t>& values);               // int64 [values.size()]
   std::string Integer(int64_t value);                                     // int64 scalar
   std::string Float(float value);                                         // float32 scalar
