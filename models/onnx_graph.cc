@@ -97,9 +97,8 @@ void OnnxGraph::State(const std::string& value, onnx::TensorProto::DataType type
   Describe(model_.mutable_graph()->add_value_info(), value, type, dimensions);
 }
 
-std::string OnnxGraph::Node(const std::string& type, const std::string& scope,
-                            const std::vector<std::string>& inputs,
-                            const std::vector<onnx::AttributeProto>& attributes) {
+onnx::NodeProto* OnnxGraph::AddNode(const std::string& type, const std::string& scope,
+                                    const std::vector<std::string>& inputs) {
   std::string name = scope + "/" + type;
   const int uses = uses_[name]++;
   if (uses > 0) name += "_" + std::to_string(uses);
@@ -107,9 +106,23 @@ std::string OnnxGraph::Node(const std::string& type, const std::string& scope,
   node->set_op_type(type);
   node->set_name(name);
   for (const auto& input : inputs) node->add_input(input);
-  node->add_output(name);
+  return node;
+}
+
+std::string OnnxGraph::Node(const std::string& type, const std::string& scope,
+                            const std::vector<std::string>& inputs,
+                            const std::vector<onnx::AttributeProto>& attributes) {
+  auto* node = AddNode(type, scope, inputs);
+  node->add_output(node->name());
   for (const auto& attribute : attributes) *node->add_attribute() = attribute;
-  return name;
+  return node->name();
+}
+
+std::vector<std::string> OnnxGraph::Nodes(const std::string& type, const std::string& scope,
+                                          const std::vector<std::string>& inputs, int count) {
+  auto* node = AddNode(type, scope, inputs);
+  for (int i = 0; i < count; ++i) node->add_output(node->name() + ":" + std::to_string(i));
+  return {node->output().begin(), node->output().end()};
 }
 
 onnx::TensorProto* OnnxGraph::AddInitializer(const std::string& name, onnx::TensorProto::DataType type) {
@@ -121,8 +134,14 @@ onnx::TensorProto* OnnxGraph::AddInitializer(const std::string& name, onnx::Tens
 
 std::string OnnxGraph::Weight(const std::string& name, const at::Tensor& tensor) {
   THIMBLE_CHECK(uses_[name]++ == 0, name);
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  auto* initializer = AddInitializer(name, onnx::TensorProto::FLOAT);
+  const bool bytes = c10::isIntegralType(tensor.scalar_type(), false);
+  THIMBLE_CHECK(!bytes || tensor.element_size() == 1, name);
+  const auto type = !bytes                              ? onnx::TensorProto::FLOAT
+                    : tensor.scalar_type() == at::kByte ? onnx::TensorProto::UINT8
+                                                        : onnx::TensorProto::INT8;
+  const at::Tensor values =
+      tensor.detach().to(at::kCPU, bytes ? tensor.scalar_type() : at::kFloat).contiguous();
+  auto* initializer = AddInitializer(name, type);
   for (const int64_t size : values.sizes()) initializer->add_dims(size);
   initializer->set_raw_data(values.data_ptr(), values.nbytes());
   return name;

@@ -37,8 +37,12 @@ class OnnxGraph {
   std::string Node(const std::string& type, const std::string& scope, const std::vector<std::string>& inputs,
                    const std::vector<onnx::AttributeProto>& attributes = {});
 
+  // The same with `count` outputs.
+  std::vector<std::string> Nodes(const std::string& type, const std::string& scope,
+                                 const std::vector<std::string>& inputs, int count);
+
   // Initializers. Each returns its name; a constant that is there already is used again.
-  std::string Weight(const std::string& name, const at::Tensor& tensor);  // any shape; stored as float32
+  std::string Weight(const std::string& name, const at::Tensor& tensor);  // any shape; int8, uint8 or float32
   std::string Integers(const std::vector<int64_t>& values);               // int64 [values.size()]
   std::string Integer(int64_t value);                                     // int64 scalar
   std::string Float(float value);                                         // float32 scalar
@@ -49,6 +53,8 @@ class OnnxGraph {
   void Write(const std::string& path) const;
 
  private:
+  onnx::NodeProto* AddNode(const std::string& type, const std::string& scope,
+                           const std::vector<std::string>& inputs);
   onnx::TensorProto* AddInitializer(const std::string& name, onnx::TensorProto::DataType type);
 
   onnx::ModelProto model_;

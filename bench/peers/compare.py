@@ -3,7 +3,8 @@
 A measure is bench/peers/NAME.py. Its first line is `# packages: ...`, what pip installs for it. It defines
 
     add_options(parser)          its own options, argparse
-    prepare(options)             -> (arguments for `thimble bench NAME`, list of Pair)
+    prepare(options)             -> (arguments for `thimble bench NAME`, or None where it has nothing to run, list of Pair)
+    show(rows)                   optional: prints more about the finished rows
 
 Ratio: ours over theirs in each round, both as rates, so above 1 we are better; shown are the median and the quartiles.
 """
@@ -26,9 +27,11 @@ import numpy
 class Pair:
     measure: str
     peer: str
-    ours: str  # label of `thimble bench`
+    ours: str | Callable  # label of `thimble bench`; or does our work once, as `run` does the peer's
     run: Callable | None = None  # does the peer's work once; returns the amount of work done, in the unit of `ours`
     theirs: str | None = None  # instead of `run`: another of our labels, to compare with ourselves
+    unit: str = ""  # of a callable `ours`
+    facts: dict = dataclasses.field(default_factory=dict)  # goes into the row as it is
 
 
 def load(name):
@@ -62,6 +65,12 @@ class Ours:
         self.process.wait()
 
 
+def rate(work):
+    start = time.perf_counter()
+    amount = work()
+    return amount / (time.perf_counter() - start)
+
+
 def main():
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("name")
@@ -75,23 +84,20 @@ def main():
     options = parser.parse_args()
 
     arguments, pairs = measure.prepare(options)
-    ours = Ours(options.thimble, name, arguments)
+    ours = None if arguments is None else Ours(options.thimble, name, arguments)
     rates = {id(pair): ([], []) for pair in pairs}
     units = {}
     for round_number in range(options.rounds + 1):  # the first is for warming up
-        found = ours.round()
+        found = ours.round() if ours else {}
         for pair in pairs:
-            if pair.run is None:
-                theirs = found[pair.theirs][0]
-            else:
-                start = time.perf_counter()
-                amount = pair.run()
-                theirs = amount / (time.perf_counter() - start)
+            mine, unit = (rate(pair.ours), pair.unit) if callable(pair.ours) else found[pair.ours]
+            theirs = rate(pair.run) if pair.run else found[pair.theirs][0]
             if round_number > 0:
-                rates[id(pair)][0].append(found[pair.ours][0])
+                rates[id(pair)][0].append(mine)
                 rates[id(pair)][1].append(theirs)
-            units[id(pair)] = found[pair.ours][1]
-    ours.close()
+            units[id(pair)] = unit
+    if ours:
+        ours.close()
 
     result = []
     print(f"{'measure':32} {'peer':34} {'ours':>10} {'theirs':>10} {'unit':10} {'ratio':>7}  quartiles")
@@ -101,10 +107,13 @@ def main():
         low, ratio, high = numpy.quantile(ratios, [0.25, 0.5, 0.75])
         row = {"measure": pair.measure, "peer": pair.peer, "ours": statistics.median(mine),
                "theirs": statistics.median(theirs), "unit": units[id(pair)], "ratio": ratio,
-               "ratio_quartiles": [low, high], "rounds": len(ratios)}
+               "ratio_quartiles": [low, high], "ours_quartiles": list(numpy.quantile(mine, [0.25, 0.75])),
+               "theirs_quartiles": list(numpy.quantile(theirs, [0.25, 0.75])), "rounds": len(ratios), **pair.facts}
         result.append(row)
         print(f"{row['measure']:32} {row['peer']:34} {row['ours']:10.3f} {row['theirs']:10.3f} {row['unit']:10} "
               f"{ratio:7.2f}  {low:.2f} to {high:.2f}")
+    if hasattr(measure, "show"):
+        measure.show(result)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
 

@@ -6,7 +6,9 @@
 #include <onnx/onnx_pb.h>
 #include <torch/torch.h>
 
+#include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,6 +16,7 @@
 #include "base/files.h"
 #include "models/model.h"
 #include "models/onnx.h"
+#include "models/onnx_int8.h"
 
 namespace thimble::models {
 namespace {
@@ -135,6 +138,8 @@ TEST(Onnx, WritesEveryCaseWithExpectedOutputs) {
     SCOPED_TRACE(item.name);
     const Model model = RandomModel(item);
     WriteOnnx(model, directory + "/" + item.name + ".onnx");
+    WriteOnnx(model, directory + "/" + item.name + ".int8.onnx",
+              {.weights = OnnxWeights::kInt8, .typical = {RandomBatch({16}, Random(2))}});
     nlohmann::json expected;
     expected["layers"] = item.layers.size();
     expected["hidden"] = model.shape.hidden;
@@ -172,6 +177,99 @@ TEST(Onnx, HoldsTheModelsWeightsAndNoOthers) {
   }
   for (const auto& [name, tensor] : model.weights)
     EXPECT_EQ(written.count(name), name.rfind("fit_dense.", 0) == 0 ? 0u : 1u) << name;
+}
+
+// Of an initializer that holds its values as raw bytes; unsigned ones less their zero point.
+at::Tensor ToTensor(const onnx::TensorProto& initializer) {
+  const std::map<int, at::ScalarType> types = {{onnx::TensorProto::INT8, torch::kChar},
+                                               {onnx::TensorProto::UINT8, torch::kByte},
+                                               {onnx::TensorProto::FLOAT, torch::kFloat}};
+  const std::vector<int64_t> sizes(initializer.dims().begin(), initializer.dims().end());
+  const at::Tensor tensor = torch::empty(sizes, types.at(initializer.data_type()));
+  EXPECT_EQ(initializer.raw_data().size(), tensor.nbytes()) << initializer.name();
+  std::memcpy(tensor.data_ptr(), initializer.raw_data().data(), tensor.nbytes());
+  return tensor.scalar_type() == torch::kByte ? (tensor.to(torch::kShort) - 128).to(torch::kChar) : tensor;
+}
+
+TEST(Onnx, HoldsMatricesInEightBits) {
+  const Case item{"", kTrigram, {Ffn(kBertFfn, 2, "1/2")}, 2};
+  Model model = RandomModel(item);
+  model.weights.at("layer.0.ffn.1.up.weight").select(0, 2).zero_();
+  const std::string path = testing::TempDir() + "/int8.onnx";
+  WriteOnnx(model, path, {.weights = OnnxWeights::kInt8});
+
+  std::map<std::string, at::Tensor> held;
+  const onnx::ModelProto parsed = Parse(path);
+  for (const auto& tensor : parsed.graph().initializer())
+    if (tensor.has_raw_data()) held[tensor.name()] = ToTensor(tensor);
+  int in_eight_bits = 0;
+  for (const auto& [name, weight] : model.weights) {
+    if (name.rfind("fit_dense.", 0) == 0) continue;
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(held.count(name));
+    const bool table = name == "embedding.token";
+    const bool linear = weight.dim() == 2 && name.find(".weight") != std::string::npos;
+    if (name == "head.weight" || (!table && !linear)) {
+      EXPECT_TRUE(held.at(name).equal(linear ? weight.t() : weight));
+      continue;
+    }
+    ++in_eight_bits;
+    ASSERT_EQ(held.at(name).scalar_type(), torch::kChar);
+    const at::Tensor values = table ? held.at(name) : held.at(name).t();
+    const at::Tensor scales = held.at(name + ".scale").reshape({-1, 1});
+    const int largest = 127;
+    EXPECT_EQ(values.to(torch::kShort).abs().max().item<int>(), largest);
+    // To the nearest: half a step at most.
+    EXPECT_LE((values * scales - weight).abs().div(scales).max().item<float>(), 0.5001f);
+    const at::Tensor magnitudes = weight.abs().amax(1, true);
+    EXPECT_TRUE(
+        torch::allclose(scales * largest, torch::where(magnitudes > 0, magnitudes, scales * largest)));
+  }
+  EXPECT_EQ(in_eight_bits, 1 + 1 + 4 + 4 + 1);  // table, projection, attention, two blocks, pooler
+}
+
+// One channel a hundred times as large as the others: without smoothing it takes all of the eight bits.
+TEST(Onnx, SmoothsWhatLinearsRead) {
+  const Case item{"", kPlain, {Ffn("linear(gelu(linear(max(x,tanh(x)),wb1)),wb2)", 2)}, 2};
+  Model model = RandomModel(item);
+  model.weights.at("layer.0.attention.norm.weight").index_put_({4}, 100);
+  const Batch row = RandomBatch({16}, Random(2));
+  const auto magnitudes = InputMagnitudes(model, {row, RandomBatch({9}, Random(3))});
+  std::set<std::string> names;
+  for (const auto& [name, each] : magnitudes) {
+    names.insert(name);
+    EXPECT_EQ(each.sizes().vec(), std::vector<int64_t>{model.weights.at(name + ".weight").size(1)}) << name;
+  }
+  std::set<std::string> linears = {"pooler", "head"};
+  for (const char* name : {"attention.query", "attention.key", "attention.value", "attention.out", "ffn.0.up",
+                           "ffn.0.down", "ffn.1.up", "ffn.1.down"})
+    linears.insert(std::string("layer.0.") + name);
+  EXPECT_EQ(names, linears);
+  const at::Tensor& up = magnitudes.at("layer.0.ffn.0.up");
+  EXPECT_EQ(up.argmax().item<int>(), 4);
+
+  const at::Tensor& weight = model.weights.at("layer.0.ffn.0.up.weight");
+  const at::Tensor factors = SmoothingFactors(up, {weight});
+  const auto spread = [](const at::Tensor& x) { return (x.max() / x.min()).item<double>(); };
+  EXPECT_LT(spread(up / factors), spread(up) / 5);
+
+  const std::string path = testing::TempDir() + "/smooth.onnx";
+  WriteOnnx(model, path, {.weights = OnnxWeights::kInt8, .typical = {row}});
+  std::map<std::string, at::Tensor> held;
+  const onnx::ModelProto parsed = Parse(path);
+  for (const auto& tensor : parsed.graph().initializer())
+    if (tensor.has_raw_data()) held[tensor.name()] = ToTensor(tensor);
+  // Product with the inputs as they were: the weight.
+  for (const char* name : {"layer.0.ffn.0.up", "layer.0.attention.key", "pooler"}) {
+    SCOPED_TRACE(name);
+    const std::string shared =
+        std::string(name).find(".key") != std::string::npos ? "layer.0.attention.query" : name;
+    const at::Tensor made = (held.at(std::string(name) + ".weight").t() *
+                             held.at(std::string(name) + ".weight.scale").unsqueeze(1)) *
+                            held.at(shared + ".smooth");
+    const at::Tensor& wanted = model.weights.at(std::string(name) + ".weight");
+    EXPECT_LT((made - wanted).norm().item<float>() / wanted.norm().item<float>(), 0.05f);
+  }
 }
 
 TEST(Onnx, SaysWhichArchitectureItIs) {

@@ -43,6 +43,21 @@ class BadInput(Case):
         change(copy)
         return copy
 
+    def test_export(self):
+        model = self.root / "teacher"
+        self.refuse(("export", self.root / "nothing", "--out", self.root / "x"), "nothing", "neither a study nor a model")
+        self.refuse(("export", model, "--out", self.root / "x"), "--out", "beside it")
+        self.refuse(("export", model), "model.onnx", "--force")
+        self.refuse(("export", model, "--quantize", "int8", "--task", "sample"), "--data")
+        self.refuse(("export", model, "--task", "sample", "--data", self.data), "--quantize")
+
+    def test_predict(self):
+        model = self.root / "teacher"
+        self.refuse(("predict", model), "--file")
+        self.refuse(("predict", model, "a text", "--file", self.root / "rows.tsv"), "one of the two")
+        self.refuse(("predict", model, "--file", self.root / "rows.tsv"), "rows.tsv", "cannot be read")
+        self.refuse(("predict", self.root / "base", "a text"), "no task head")
+
     def test_misspelt_field(self):
         study = self.study_with("stacks: [", "stakcs: [")
         self.refuse(("search", study), "study.textproto:", "stakcs", "accepted: expression, stacks, ratio")

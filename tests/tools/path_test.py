@@ -54,7 +54,8 @@ class Path(Case):
         self.assertNotIn("http", report)
 
         student = self.root / "student"
-        run("export", study, "--out", student, "--max-params", "60k", "--epochs", 1)
+        run("export", study, "--out", student, "--max-params", "60k", "--epochs", 1, "--quantize", "int8")
+        self.assertLess((student / "model.int8.onnx").stat().st_size, (student / "model.onnx").stat().st_size)
         for name in ("config.json", "model.safetensors", "vocab.txt", "README.md", "architecture.textproto", "model.onnx",
                      "study.textproto"):
             self.assertTrue((student / name).is_file(), name)

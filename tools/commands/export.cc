@@ -1,4 +1,5 @@
-// thimble export DIR --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
+// thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
+// thimble export MODEL [--quantize int8 [--task mrpc --data glue/]]
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -10,17 +11,19 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/arch/cost.h"
+#include "models/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
 #include "tools/sliced_report.h"
 #include "tools/training.h"
+#include "train/batch.h"
 
 namespace thimble::tools {
 namespace {
 
 struct Request : Options {
-  std::string where, out, max_params, max_latency, trial;
+  std::string where, out, max_params, max_latency, trial, quantize, task, data;
   double epochs = -1;
   bool uniform = false;
 };
@@ -71,7 +74,57 @@ proto::Architecture UniformLike(const proto::Study& study, const search::SpaceCo
   return best;
 }
 
-void Run(const Request& request) {
+bool Int8(const Request& request) { return request.quantize == "int8"; }
+
+std::string Megabytes(const std::string& path) {
+  return Decimal(static_cast<double>(std::filesystem::file_size(path)) / 1e6, 1) + " MB";
+}
+
+// The first training rows, one a batch: what eight bits are fitted to.
+std::vector<models::Batch> TypicalRows(const data::TaskEntry& task, const std::string& data, const std::string& model,
+                                       const models::Shape& shape, const std::string& cache) {
+  constexpr int kRows = 64;
+  return train::MakeBatches(LoadSplit(task, data, task.train, model, kRows, TokenLimit(task, shape), 1, cache), 1);
+}
+
+void WriteInt8(const models::Model& model, std::vector<models::Batch> typical, const std::string& directory) {
+  models::WriteOnnx(model, directory + "/model.int8.onnx",
+                    {.weights = models::OnnxWeights::kInt8, .typical = std::move(typical)});
+}
+
+// The ONNX files of a model that is there already, beside its weights.
+void ExportModel(const Request& request) {
+  if (!request.out.empty())
+    throw BadRequest("--out", "a model's ONNX files are written beside it", request.out, "no --out");
+  if (request.task.empty() != request.data.empty()) throw BadRequest("export", "--task and --data go together");
+  if (!request.task.empty() && !Int8(request)) throw BadRequest("--task", "is for --quantize");
+  const auto deployment = MakeDeployment(request);
+  const auto loaded = models::LoadPretrained(request.where);
+  const std::string file = request.where + "/model.onnx", int8 = request.where + "/model.int8.onnx";
+  const std::string& asked = Int8(request) ? int8 : file;
+  if (std::filesystem::exists(asked) && !request.force)
+    throw BadRequest(asked, "is there already; --force replaces it");
+  std::vector<models::Batch> typical;
+  if (!request.task.empty())
+    typical = TypicalRows(FindTrainable(request.task, request.data), request.data, request.where, loaded.model.shape,
+                          deployment.cache());
+  if (request.dry_run) {
+    Say("would write " + asked);
+    return;
+  }
+  if (Int8(request) && typical.empty())
+    Say("with --task and --data the eight bits are fitted to the task's rows, which keeps more of the model's answers");
+  if (!Int8(request) || !std::filesystem::exists(file)) models::WriteOnnx(loaded.model, file);
+  if (Int8(request)) WriteInt8(loaded.model, std::move(typical), request.where);
+  Say("written: " + file + ", " + Megabytes(file) + (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
+}
+
+void ExportStudy(const Request& request) {
+  if (!std::filesystem::exists(request.where))
+    throw BadRequest(request.where, "there is neither a study nor a model");
+  if (!request.task.empty() || !request.data.empty())
+    throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
+  if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
   CheckOutputDirectory(request.out, request.force);
   const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
   const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
@@ -134,6 +187,10 @@ void Run(const Request& request) {
                       " epochs with the study's recipe.",
                .metrics = evaluation.metrics, .null_threshold = null_threshold},
               out.working());
+  if (Int8(request))
+    WriteInt8(student, TypicalRows(bench.task(), study.data().directory(), study.teacher().model(), student.shape,
+                                   deployment.cache()),
+              out.working());
   std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
   record.options = study.warmup().sliced();
   WriteSlicedRecord(record, out.working());
@@ -142,10 +199,20 @@ void Run(const Request& request) {
   PrintWritten(evaluation.metrics, request.out);
 }
 
+void Run(const Request& request) {
+  // An exported student keeps its study.textproto; its weights tell.
+  std::filesystem::exists(request.where + "/config.json") ? ExportModel(request) : ExportStudy(request);
+}
+
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("study", request->where, "study directory")->required();
-  app.add_option("--out", request->out, "directory to write")->required();
+  app.add_option("directory", request->where, "study, or a model to write as ONNX")->required();
+  app.add_option("--out", request->out, "directory to write a study's student to");
+  app.add_option("--quantize", request->quantize,
+                 "int8: model.int8.onnx too, weights in eight bits, activations as the graph runs")
+      ->check(CLI::IsMember({"int8"}));
+  app.add_option("--task", request->task, "of a model: eight bits fitted to this task's first training rows");
+  app.add_option("--data", request->data, "data directory of --task");
   app.add_option("--max-params", request->max_params, "deployed parameters, e.g. 9M");
   app.add_option("--max-latency", request->max_latency, "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
   app.add_option("--trial", request->trial, "STAGE/NUMBER instead of the best one");
@@ -161,6 +228,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits", Add}; }
+CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits; a model as ONNX", Add}; }
 
 }  // namespace thimble::tools

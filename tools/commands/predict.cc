@@ -1,110 +1,161 @@
 // thimble predict MODEL "first sentence" ["second sentence"] [--json]
 // thimble predict MODEL "question" "passage"
+// thimble predict MODEL --file ROWS.tsv [--json] [--latency]
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <fstream>
+#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "data/spans.h"
+#include "base/log.h"
+#include "runtime/runtime.h"
 #include "tools/common.h"
 
 namespace thimble::tools {
 namespace {
 
+using nlohmann::json;
+using runtime::Kind;
+
 struct Request : Options {
-  std::string model;
+  std::string model, file;
   std::vector<std::string> sentences;
-  bool json = false;
+  int batch = 32;
+  bool json = false, latency = false;
 };
 
-// The answer that a passage gives to a question; none where the model's threshold says so.
-void Answer(const Request& request, const models::Pretrained& loaded) {
-  if (request.sentences.size() != 2)
-    throw BadRequest(request.model, "the model answers questions about passages", "one text", "a question and a passage");
-  data::TaskEntry task = WithThreshold(data::FindTask("squad2"), loaded);
-  task.unanswerable = loaded.null_threshold.has_value();
-  const data::WordPiece tokenizer(request.model);
-  const std::vector<data::Row> rows = {{.first = request.sentences[0], .second = request.sentences[1]}};
-  const auto data = data::Tokenize(rows, task, tokenizer, TokenLimit(task, loaded.model.shape), 1);
-  const auto logits = train::Logits(loaded.model, data);
-  const auto answer = data::FindAnswers(data, rows, task, logits)[0];
-  // Shares among the spans listed, and no answer where that may be said.
-  std::vector<std::pair<std::string, double>> listed;
-  for (const auto& choice : answer.n_best) listed.emplace_back(choice.text, choice.score);
-  if (task.unanswerable && !answer.n_best.empty()) listed.emplace_back("", answer.null_odds + answer.n_best[0].score);
-  double top = -INFINITY, total = 0;
-  for (const auto& [text, score] : listed) top = std::max(top, score);
-  for (const auto& [text, score] : listed) total += std::exp(score - top);
-  if (request.json) {
-    nlohmann::json out = {{"answer", answer.text}, {"n_best", nlohmann::json::array()}, {"windows", nlohmann::json::array()}};
-    if (task.unanswerable) out["null_odds"] = answer.null_odds;
-    for (const auto& [text, score] : listed)
-      out["n_best"].push_back({{"text", text}, {"score", score}, {"probability", std::exp(score - top) / total}});
-    for (size_t w = 0; w < data.examples.size(); ++w) {
-      const auto& example = data.examples[w];
-      const std::vector<double> real(logits[w].begin(), logits[w].begin() + static_cast<std::ptrdiff_t>(2 * example.ids.size()));
-      out["windows"].push_back({{"input_ids", example.ids}, {"token_type_ids", example.segments}, {"logits", real}});
-    }
-    std::printf("%s\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-    return;
+// A line is a text, or two with a tab between them.
+std::vector<runtime::Input> ReadInputs(std::istream& file) {
+  std::vector<runtime::Input> inputs;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    const size_t tab = line.find('\t');
+    runtime::Input input{.first = line.substr(0, tab)};
+    if (tab != std::string::npos) input.second = line.substr(tab + 1);
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+std::vector<runtime::Input> Inputs(const Request& request) {
+  if (request.file.empty() == request.sentences.empty())
+    throw BadRequest("predict", "takes sentences or --file, one of the two");
+  if (request.file == "-") return ReadInputs(std::cin);
+  if (!request.file.empty()) {
+    std::ifstream file(request.file);
+    if (!file) throw BadRequest(request.file, "cannot be read");
+    return ReadInputs(file);
+  }
+  runtime::Input input{.first = request.sentences[0]};
+  if (request.sentences.size() == 2) input.second = request.sentences[1];
+  return {input};
+}
+
+json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
+  const auto& window = prediction.windows[0];
+  switch (predictor.kind()) {
+    case Kind::kRegression:
+      return {{"score", prediction.score}, {"input_ids", window.ids}, {"token_type_ids", window.segments}};
+    case Kind::kClassification:
+      return {{"label", prediction.label_name},
+              {"logits", window.logits},
+              {"probabilities", prediction.probabilities},
+              {"input_ids", window.ids},
+              {"token_type_ids", window.segments}};
+    case Kind::kSpan:
+      break;
+  }
+  json out = {{"answer", prediction.answer}, {"n_best", json::array()}, {"windows", json::array()}};
+  if (predictor.unanswerable()) out["null_odds"] = prediction.null_odds;
+  for (const auto& choice : prediction.choices)
+    out["n_best"].push_back(
+        {{"text", choice.text}, {"score", choice.score}, {"probability", choice.probability}});
+  for (const auto& each : prediction.windows)
+    out["windows"].push_back(
+        {{"input_ids", each.ids}, {"token_type_ids", each.segments}, {"logits", each.logits}});
+  return out;
+}
+
+// Several lines about the one input.
+void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
+  switch (predictor.kind()) {
+    case Kind::kRegression:
+      std::printf("%.4f\n", prediction.score);
+      return;
+    case Kind::kClassification:
+      for (size_t i = 0; i < prediction.probabilities.size(); ++i)
+        std::printf("%s%-20s %.4f\n", static_cast<int>(i) == prediction.label ? "* " : "  ",
+                    predictor.labels()[i].c_str(), prediction.probabilities[i]);
+      return;
+    case Kind::kSpan:
+      break;
   }
   constexpr size_t kShown = 5;
-  std::stable_sort(listed.begin(), listed.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-  for (size_t i = 0; i < std::min(kShown, listed.size()); ++i)
-    std::printf("%s%.4f  %s\n", listed[i].first == answer.text ? "* " : "  ", std::exp(listed[i].second - top) / total,
-                listed[i].first.empty() ? "(no answer)" : listed[i].first.c_str());
+  auto choices = prediction.choices;
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const auto& a, const auto& b) { return a.score > b.score; });
+  for (size_t i = 0; i < std::min(kShown, choices.size()); ++i)
+    std::printf("%s%.4f  %s\n", choices[i].text == prediction.answer ? "* " : "  ", choices[i].probability,
+                choices[i].text.empty() ? "(no answer)" : choices[i].text.c_str());
+}
+
+// One line an input.
+void PrintRow(Kind kind, const runtime::Prediction& prediction) {
+  if (kind == Kind::kSpan) {
+    std::printf("%s\n", prediction.answer.c_str());
+  } else if (kind == Kind::kRegression) {
+    std::printf("%.4f\n", prediction.score);
+  } else {
+    std::printf("%s\t%.4f\n", prediction.label_name.c_str(), prediction.probabilities[prediction.label]);
+  }
 }
 
 void Run(const Request& request) {
+  const auto inputs = Inputs(request);
   MakeDeployment(request);
-  const auto loaded = models::LoadPretrained(request.model);
-  if (loaded.model.classes == 0)
-    throw BadRequest(request.model, "the model has no task head; `thimble finetune` adds one");
-  if (loaded.model.head == models::Head::kTokens) return Answer(request, loaded);
-  const data::WordPiece tokenizer(request.model);
-  const bool pair = request.sentences.size() == 2;
-  const auto encoding = tokenizer.Encode(request.sentences[0], pair ? request.sentences[1] : "", pair,
-                                         std::min(512, loaded.model.shape.positions));
-  data::Dataset data;
-  data.examples.push_back({.ids = encoding.ids, .segments = encoding.segments});
-  const std::vector<double> logits = train::Logits(loaded.model, data)[0];
-  if (logits.size() == 1) {  // regression
+  const runtime::Predictor predictor(request.model, {.batch = request.batch});
+  runtime::Report report;
+  const auto predictions = predictor.Predict(inputs, &report);
+  for (const auto& prediction : predictions) {
     if (request.json) {
-      std::printf("%s\n", nlohmann::json({{"score", logits[0]}, {"input_ids", encoding.ids}, {"token_type_ids", encoding.segments}}).dump().c_str());
+      std::printf("%s\n",
+                  ToJson(predictor, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
     } else {
-      std::printf("%.4f\n", logits[0]);
+      request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor.kind(), prediction);
     }
-    return;
   }
-  const std::vector<double> probabilities = train::Softmax(logits);
-  const auto label = [&](size_t i) { return i < loaded.label_names.size() ? loaded.label_names[i] : std::to_string(i); };
-  const size_t best = std::max_element(logits.begin(), logits.end()) - logits.begin();
-  if (request.json) {
-    nlohmann::json out;
-    out["label"] = label(best);
-    out["logits"] = logits;
-    out["probabilities"] = probabilities;
-    out["input_ids"] = encoding.ids;
-    out["token_type_ids"] = encoding.segments;
-    std::printf("%s\n", out.dump().c_str());
-    return;
-  }
-  for (size_t i = 0; i < logits.size(); ++i)
-    std::printf("%s%-20s %.4f\n", i == best ? "* " : "  ", label(i).c_str(), probabilities[i]);
+  if (!request.latency) return;
+  const double rows = static_cast<double>(std::max<int64_t>(report.rows, 1));
+  Say(std::to_string(report.rows) + " rows, " + std::to_string(report.tokens) + " tokens, " +
+      std::to_string(report.batches) + " batches: tokenizing " + Decimal(report.tokenize_ms, 1) +
+      " ms, computing " + Decimal(report.compute_ms, 1) + " ms, " +
+      Decimal((report.tokenize_ms + report.compute_ms) / rows, 2) + " ms a row; a batch: median " +
+      Decimal(report.batch_median_ms, 1) + " ms, 90th percentile " + Decimal(report.batch_high_ms, 1) +
+      " ms");
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("model", request->model, "model directory")->required();
-  app.add_option("sentences", request->sentences, "one sentence, or the two of a pair; a question and a passage")->required()->expected(1, 2);
-  app.add_flag("--json", request->json, "one JSON object: label, logits, probabilities, token ids; answer, n best, windows");
+  app.add_option("sentences", request->sentences,
+                 "one sentence, or the two of a pair; a question and a passage")
+      ->expected(0, 2);
+  app.add_option("--file", request->file,
+                 "one row a line, the two texts of a pair with a tab between them; -: standard input");
+  app.add_option("--batch", request->batch, "rows computed together")->check(CLI::PositiveNumber);
+  app.add_flag("--json", request->json,
+               "one JSON object a row: label, logits, probabilities, token ids; answer, n best, windows");
+  app.add_flag("--latency", request->latency, "also say how long it took");
   AddDeployment(app, request.get());
   return [request] { Run(*request); };
 }
 
 }  // namespace
 
-CommandEntry predict_command() { return {"predict", "Label (or number) of a sentence or a pair of sentences; answer to a question", Add}; }
+CommandEntry predict_command() {
+  return {"predict", "Label (or number) of a sentence or a pair of sentences; answer to a question", Add};
+}
 
 }  // namespace thimble::tools
