@@ -1,4 +1,4 @@
-// model_states MODEL BATCH OUT: what the model of a directory computes for a batch, for
+// model_states MODEL BATCH OUT float|double: what the model of a directory computes for a batch, for
 // transformers_check.py. BATCH is a safetensors file with ids, segments and mask; OUT gets hidden.N (N from
 // 0, the embedding) and scores.N, before mask and softmax.
 #include <torch/torch.h>
@@ -8,15 +8,17 @@
 #include "base/error.h"
 #include "models/pretrained.h"
 #include "models/safetensors.h"
+#include "tests/models/fixtures.h"
 
 int main(int count, char** arguments) {
   using namespace thimble::models;
-  if (count != 4) {
-    std::fputs("usage: model_states MODEL BATCH OUT\n", stderr);
+  if (count != 5) {
+    std::fputs("usage: model_states MODEL BATCH OUT float|double\n", stderr);
     return thimble::kBadRequest;
   }
   try {
-    const Pretrained read = LoadPretrained(arguments[1]);
+    Pretrained read = LoadPretrained(arguments[1]);
+    if (arguments[4] == std::string("double")) MakeDouble(&read.model);
     const TensorFile input = ReadSafetensors(arguments[2]);
     Batch batch;
     batch.ids = input.tensors.at("ids");
