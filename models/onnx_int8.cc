@@ -1,7 +1,9 @@
 #include "models/onnx_int8.h"
 
-#include <ATen/record_function.h>
 #include <torch/torch.h>
+
+#include <algorithm>
+#include <iterator>
 
 #include "base/error.h"
 
@@ -11,53 +13,19 @@ namespace {
 // How far the inputs' spread is moved into the weights. Students that were cut have a few directions far
 // larger than the rest: 0.7 kept more of their answers than 0.5 and 0.9.
 constexpr double kSmoothing = 0.7;
-constexpr double kSmallest = 1e-5;  // of a channel that is never used
+// Of the mean channel: one that the rows never use, behind a relu say, may be used later.
+constexpr double kSmallest = 0.1;
 
-// Sees every linear while it lives, on its thread: the weight tells which it is.
-class LinearInputs {
- public:
-  explicit LinearInputs(const Model& model) {
-    for (const auto& [name, tensor] : model.weights) {
-      const size_t stem = name.rfind(".weight");
-      if (tensor.dim() == 2 && stem != std::string::npos)
-        names_[tensor.const_data_ptr()] = name.substr(0, stem);
-    }
-    current_ = this;
-    handle_ = at::addThreadLocalCallback(
-        at::RecordFunctionCallback(&See).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
-  }
-  ~LinearInputs() {
-    at::removeCallback(handle_);
-    current_ = nullptr;
-  }
-  LinearInputs(const LinearInputs&) = delete;
-  LinearInputs& operator=(const LinearInputs&) = delete;
-
-  const std::map<std::string, at::Tensor>& magnitudes() const { return magnitudes_; }
-
- private:
-  static std::unique_ptr<at::ObserverContext> See(const at::RecordFunction& function) {
-    if (std::string_view(function.name()) == "aten::linear") {
-      const auto inputs = function.inputs();
-      current_->Add(inputs[0].toTensor(), inputs[1].toTensor());
-    }
-    return nullptr;
-  }
-
-  void Add(const at::Tensor& x, const at::Tensor& weight) {
-    const auto found = names_.find(weight.const_data_ptr());
-    if (found == names_.end()) return;
-    const at::Tensor largest = x.abs().reshape({-1, x.size(-1)}).amax(0);
-    at::Tensor& kept = magnitudes_[found->second];
-    kept = kept.defined() ? at::maximum(kept, largest) : largest;
-  }
-
-  static thread_local LinearInputs* current_;
-  std::map<const void*, std::string> names_;
-  std::map<std::string, at::Tensor> magnitudes_;
-  at::CallbackHandle handle_ = 0;
-};
-thread_local LinearInputs* LinearInputs::current_ = nullptr;
+// What enters wb1: the expression up to there.
+at::Tensor FirstInput(const Model& model, int layer, int stack, const at::Tensor& x) {
+  LayerShape part = model.shape.layers[layer];
+  const auto& nodes = part.expression.nodes();
+  const auto first = std::find_if(nodes.begin(), nodes.end(),
+                                  [](const auto& node) { return node.op == Operator::kLinear1; });
+  THIMBLE_CHECK(first != nodes.end(), part.expression.ToString());
+  part.expression = Expression::FromNodes({nodes.begin(), std::next(nodes.begin(), first->left + 1)});
+  return FeedForwardValue(model, layer, stack, part, x);
+}
 
 }  // namespace
 
@@ -72,19 +40,44 @@ Int8Matrix ToInt8(const at::Tensor& matrix, int largest) {
 
 std::map<std::string, at::Tensor> InputMagnitudes(const Model& model, const std::vector<Batch>& batches) {
   const c10::InferenceMode inference;
-  const LinearInputs inputs(model);
+  std::map<std::string, at::Tensor> magnitudes;
+  const auto keep = [&](const std::string& linear, const at::Tensor& x) {
+    const at::Tensor largest = x.abs().reshape({-1, x.size(-1)}).amax(0);
+    at::Tensor& kept = magnitudes[linear];
+    kept = kept.defined() ? at::maximum(kept, largest) : largest;
+  };
   for (const Batch& batch : batches) {
     THIMBLE_CHECK(batch.rows() == 1, "batches of one row");
-    Forward(model, batch);
+    if (model.shape.projected() > 0) keep("embedding.project", EmbeddingInput(model, batch));
+    at::Tensor x = LayerNorm(model, "embedding.norm", EmbeddingSum(model, batch));
+    for (int layer = 0; layer < static_cast<int>(model.shape.layers.size()); ++layer) {
+      const std::string scope = "layer." + std::to_string(layer), attention = scope + ".attention";
+      for (const char* name : {".query", ".key", ".value"}) keep(attention + name, x);
+      const at::Tensor context = Attend(model, layer, x, batch, {}).context;
+      keep(attention + ".out", context);
+      x = LayerNorm(model, attention + ".norm", x + Linear(model, attention + ".out", context));
+      const LayerShape& shape = model.shape.layers[layer];
+      for (int stack = 0; stack < shape.stacks; ++stack) {
+        const std::string block = scope + ".ffn." + std::to_string(stack);
+        keep(block + ".up", FirstInput(model, layer, stack, x));
+        at::Tensor second;
+        const at::Tensor value = FeedForwardValue(model, layer, stack, shape, x, &second);
+        keep(block + ".down", second);
+        x = LayerNorm(model, block + ".norm", x + value);
+      }
+    }
+    if (model.weights.Has("pooler.weight")) keep("pooler", x.select(1, 0));
   }
-  return inputs.magnitudes();
+  return magnitudes;
 }
 
 at::Tensor SmoothingFactors(const at::Tensor& input_magnitudes, const std::vector<at::Tensor>& weights) {
   at::Tensor largest = at::zeros_like(input_magnitudes);
   for (const at::Tensor& weight : weights) largest = at::maximum(largest, weight.detach().abs().amax(0));
-  const at::Tensor factors = input_magnitudes.clamp_min(kSmallest).pow(kSmoothing) /
-                             largest.clamp_min(kSmallest).pow(1 - kSmoothing);
+  const auto raised = [](const at::Tensor& x, double power) {
+    return at::maximum(x, (x.mean() * kSmallest).clamp_min(1e-30)).pow(power);
+  };
+  const at::Tensor factors = raised(input_magnitudes, kSmoothing) / raised(largest, 1 - kSmoothing);
   return factors / factors.log().mean().exp();
 }
 
