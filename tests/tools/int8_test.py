@@ -56,7 +56,7 @@ def main():
             smaller = (directory / "model.onnx").stat().st_size / (directory / "model.int8.onnx").stat().st_size
             share, labels = agreement(directory, rows, root)
             print(f"{name}: {smaller:.2f} times smaller, {share:.3f} of {len(rows)} labels kept; labels {labels}")
-            assert min(labels) > 0.1, "the model says one thing to all rows: nothing was tested"
+            assert max(labels) < SHARE, "a file that says one thing to all rows would pass: nothing was tested"
             assert smaller >= SMALLER and share >= SHARE
     return 0
 
