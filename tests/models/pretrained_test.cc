@@ -70,7 +70,9 @@ class SpoiltTest : public ::testing::Test {
 void ExpectSame(const Model& a, const Model& b) {
   const Batch batch = MakeBatch({4, 9, 20});
   EXPECT_TRUE(at::equal(Forward(a, batch).last, Forward(b, batch).last));
-  if (a.classes > 0) EXPECT_TRUE(at::equal(Forward(a, batch).logits, Forward(b, batch).logits));
+  if (a.classes > 0) {
+    EXPECT_TRUE(at::equal(Forward(a, batch).logits, Forward(b, batch).logits));
+  }
 }
 
 TEST(PretrainedTest, PlainBertRoundTrip) {

@@ -58,6 +58,11 @@ class BadInput(Case):
         self.refuse(("predict", model, "--file", self.root / "rows.tsv"), "rows.tsv", "cannot be read")
         self.refuse(("predict", self.root / "base", "a text"), "no task head")
 
+    def test_submission_that_cannot_be(self):
+        wanted = ("evaluate", self.root / "teacher", "--task", "sample", "--data", self.data, "--submission", self.root / "sub")
+        self.refuse(wanted, "--submission", "no test file")
+        self.assertEqual(run(*wanted, check=False).stdout, "", "refused before it computes anything")
+
     def test_misspelt_field(self):
         study = self.study_with("stacks: [", "stakcs: [")
         self.refuse(("search", study), "study.textproto:", "stakcs", "accepted: expression, stacks, ratio")

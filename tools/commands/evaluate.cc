@@ -20,27 +20,41 @@ struct Request : Options {
   bool latency = false;
 };
 
-// Predictions for the test file, as the leaderboard takes them; answers to the dev file's questions where there is no other, as
-// SQuAD's test files are not published.
-void Submit(const Request& request, const data::TaskEntry& task, const proto::Deployment& deployment) {
+// Predictions for the test file, as the leaderboard takes them; answers to the dev file's questions where
+// there is no other, as SQuAD's test files are not published. What --submission writes, and of which rows.
+// Read before anything is computed: what is wrong with it shows then.
+struct Submission {
+  std::string path, odds_path;  // odds_path empty: there are none
+  std::string file;             // the rows' name
+  std::vector<data::Row> rows;
+};
+
+Submission PlanSubmission(const Request& request, const data::TaskEntry& task) {
   if (request.models.size() != 1)
     throw BadRequest("--submission", "is of one model", std::to_string(request.models.size()));
-  const bool spans = task.kind == data::TaskKind::kSpan, labelled = spans && task.test.empty();
-  const std::string& file = labelled ? task.dev : task.test;
-  if (file.empty() || task.submission.empty())
+  const bool labelled = task.kind == data::TaskKind::kSpan && task.test.empty();
+  Submission submission{.file = labelled ? task.dev : task.test};
+  if (submission.file.empty() || task.submission.empty())
     throw BadRequest("--submission", "task " + task.name + " has no test file");
-  const std::string path = request.submission + "/" + task.submission;
-  std::string odds_path;
+  auto& [path, odds_path, file, rows] = submission;
+  path = request.submission + "/" + task.submission;
   if (task.unanswerable)
     odds_path = std::string(path).replace(path.rfind("_predictions"), std::string::npos, "_null_odds.json");
   for (const auto& each : {path, odds_path})
     if (!each.empty() && std::filesystem::exists(each) && !request.force)
       throw BadRequest(each, "is there already", "", "--force to overwrite it");
+  rows = data::ReadRows(task, data::SplitPath(task, request.data, file),
+                        data::ReadOptions{.labelled = labelled});
+  return submission;
+}
+
+void Submit(const Request& request, const Submission& submission, const data::TaskEntry& task,
+            const proto::Deployment& deployment) {
+  const auto& [path, odds_path, file, rows] = submission;
+  const bool spans = task.kind == data::TaskKind::kSpan;
   const std::string& directory = request.models[0];
   const auto loaded = models::LoadPretrained(directory);
   models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
-  const auto rows =
-      data::ReadRows(task, data::SplitPath(task, request.data, file), data::ReadOptions{.labelled = labelled});
   const data::WordPiece tokenizer(directory);
   const int length = request.max_length > 0 ? request.max_length : TokenLimit(task, loaded.model.shape);
   const auto data = data::TokenizeCached(rows, task, tokenizer, length, deployment.threads(),
@@ -84,6 +98,7 @@ void Run(const Request& request) {
   if (!request.predictions.empty()) return ScoreFile(request, task);
   if (request.models.empty())
     throw BadRequest("evaluate", "nothing to evaluate", "", "model directories, or --predictions FILE");
+  const auto submission = request.submission.empty() ? Submission() : PlanSubmission(request, task);
   const auto deployment = MakeDeployment(request);
   std::vector<ModelRow> rows;
   if (!request.names.empty() && request.names.size() != request.models.size())
@@ -93,15 +108,14 @@ void Run(const Request& request) {
     rows.push_back({.name = request.names.empty() ? request.models[i] : request.names[i],
                     .directory = request.models[i]});
   if (!task.dev.empty())
-    std::fputs(
-        CompareModels(rows, task, request.data, task.dev,
-                      {.latency = request.latency,
-                       .max_length = request.max_length,
-                       .threads = deployment.threads(),
-                       .cache = deployment.cache()})
-            .c_str(),
-        stdout);
-  if (!request.submission.empty()) Submit(request, task, deployment);
+    std::fputs(CompareModels(rows, task, request.data, task.dev,
+                             {.latency = request.latency,
+                              .max_length = request.max_length,
+                              .threads = deployment.threads(),
+                              .cache = deployment.cache()})
+                   .c_str(),
+               stdout);
+  if (!request.submission.empty()) Submit(request, submission, task, deployment);
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -116,8 +130,10 @@ std::function<void()> Add(CLI::App& app) {
       "--predictions", request->predictions,
       "score this file instead of a model: index and prediction, TAB-separated, or SQuAD's JSON of answers");
   app.add_option("--submission", request->submission,
-                 "write predictions for the test file (SQuAD: the dev file), as the leaderboard takes them, to this directory");
-  app.add_option("--max-length", request->max_length, "tokens of a row; default: 128, of a window with a passage 384")
+                 "write predictions for the test file (SQuAD: the dev file), as the leaderboard takes them, "
+                 "to this directory");
+  app.add_option("--max-length", request->max_length,
+                 "tokens of a row; default: 128, of a window with a passage 384")
       ->check(CLI::Range(8, 512));
   app.add_flag("--latency", request->latency, "measure latency too: batch 1, 128 tokens, 1 thread");
   AddForce(app, request.get());
