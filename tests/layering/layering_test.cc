@@ -25,7 +25,7 @@ using testing::IsEmpty;
 
 const std::map<std::string, int> kLevels = {{"proto", 0}, {"base", 1},    {"models", 2}, {"data", 2},
                                             {"optim", 2}, {"distill", 3}, {"runtime", 3}, {"train", 4},
-                                            {"search", 5}, {"tools", 6}, {"bench", 7}, {"tests", 8}};
+                                            {"search", 5}, {"tools", 6}, {"bench", 7}, {"fuzz", 7}, {"tests", 8}};
 const char* const kPluginFolders[] = {"data/tasks/", "distill/losses/", "optim/optimizers/",
                                       "search/strategies/"};
 
