@@ -11,6 +11,7 @@
 #include "data/spans.h"
 #include "data/task.h"
 #include "models/latency.h"
+#include "models/padding.h"
 #include "models/pretrained.h"
 
 namespace thimble::runtime {
@@ -41,23 +42,6 @@ std::vector<double> Shares(std::vector<double> scores) {
 Kind KindOf(const models::Model& model) {
   if (model.head == models::Head::kTokens) return Kind::kSpan;
   return model.classes == 1 ? Kind::kRegression : Kind::kClassification;
-}
-
-models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows) {
-  size_t longest = 0;
-  for (const int row : rows) longest = std::max(longest, data.examples[row].ids.size());
-  const auto size = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
-  models::Batch batch{.ids = at::zeros({size, length}, at::kLong),
-                      .segments = at::zeros({size, length}, at::kLong),
-                      .mask = at::zeros({size, length}, at::kFloat)};
-  for (int64_t b = 0; b < size; ++b) {
-    const auto& example = data.examples[rows[b]];
-    std::copy(example.ids.begin(), example.ids.end(), batch.ids.mutable_data_ptr<int64_t>() + b * length);
-    std::copy(example.segments.begin(), example.segments.end(),
-              batch.segments.mutable_data_ptr<int64_t>() + b * length);
-    std::fill_n(batch.mask.mutable_data_ptr<float>() + b * length, example.ids.size(), 1.0f);
-  }
-  return batch;
 }
 
 }  // namespace
@@ -115,13 +99,15 @@ struct Predictor::Impl {
     std::vector<double> times;
     for (const auto& rows : data::PlanEvaluation(data, options.batch)) {
       const auto start = Clock::now();
-      const at::Tensor values = Forward(loaded.model, MakeBatch(data, rows)).logits.contiguous();
+      std::vector<models::TokenRow> tokens;
+      for (const int row : rows) tokens.push_back({data.examples[row].ids, data.examples[row].segments});
+      const at::Tensor values = Forward(loaded.model, models::PadRows(tokens)).logits.contiguous();
       times.push_back(MillisecondsSince(start));
       const int64_t each = values.numel() / values.size(0);
       const float* from = values.const_data_ptr<float>();
       for (size_t b = 0; b < rows.size(); ++b, from += each) {
-        const auto tokens = static_cast<int64_t>(data.examples[rows[b]].ids.size());
-        logits[rows[b]].assign(from, from + (kind == Kind::kSpan ? 2 * tokens : each));
+        const auto length = static_cast<int64_t>(data.examples[rows[b]].ids.size());
+        logits[rows[b]].assign(from, from + (kind == Kind::kSpan ? 2 * length : each));
       }
     }
     report->batches = static_cast<int64_t>(times.size());

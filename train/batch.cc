@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/corpus.h"
 #include "data/masking.h"
+#include "models/padding.h"
 #include "proto/task.pb.h"
 
 namespace thimble::train {
@@ -39,28 +40,15 @@ models::Head HeadOf(data::TaskKind kind) {
 }
 
 models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows) {
-  THIMBLE_CHECK(!rows.empty(), "a batch without rows");
   const auto size = static_cast<int64_t>(rows.size());
-  size_t longest = 0;
   bool labelled = data.classes > 0;
+  std::vector<models::TokenRow> tokens;
   for (const int row : rows) {
-    longest = std::max(longest, data.examples[row].ids.size());
-    labelled = labelled && data.examples[row].label >= 0;
+    const auto& example = data.examples[row];
+    labelled = labelled && example.label >= 0;
+    tokens.push_back({example.ids, example.segments});
   }
-  const auto length = static_cast<int64_t>(longest);
-  // Padding is token 0, BERT's [PAD]; the mask keeps it out of every result, whatever it is.
-  models::Batch batch{.ids = at::zeros({size, length}, at::kLong),
-                      .segments = at::zeros({size, length}, at::kLong),
-                      .mask = at::zeros({size, length}, at::kFloat)};
-  auto* ids = batch.ids.mutable_data_ptr<int64_t>();
-  auto* segments = batch.segments.mutable_data_ptr<int64_t>();
-  auto* mask = batch.mask.mutable_data_ptr<float>();
-  for (int64_t b = 0; b < size; ++b) {
-    const auto& example = data.examples[rows[b]];
-    std::copy(example.ids.begin(), example.ids.end(), ids + b * length);
-    std::copy(example.segments.begin(), example.segments.end(), segments + b * length);
-    std::fill_n(mask + b * length, example.ids.size(), 1.0f);
-  }
+  models::Batch batch = models::PadRows(tokens);
   if (data.kind == data::TaskKind::kSpan) {
     AddSpans(data, rows, labelled, &batch);
   } else if (labelled && data.kind == data::TaskKind::kRegression) {

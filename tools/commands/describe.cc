@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "data/table.h"
 #include "distill/objective.h"
 #include "models/arch/cost.h"
 #include "optim/optimizer.h"
@@ -142,12 +143,6 @@ void DescribeStudy(const StudyFile& file) {
   }
 }
 
-std::string Joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 void PrintNames(const char* what, const std::vector<std::string>& names) {
   for (const std::string& name : names) std::printf("  %s: %s\n", what, name.c_str());
 }
@@ -156,12 +151,12 @@ void PrintNames(const char* what, const std::vector<std::string>& names) {
 void DescribeLoading(const models::Pretrained& loaded) {
   std::printf("weights: %s, %zu %s (%s), model type %s; %d tensors loaded, %zu unused, %zu drawn anew, none missing\n",
               loaded.format.c_str(), loaded.files.size(), loaded.files.size() == 1 ? "file" : "files",
-              Joined(loaded.files).c_str(), loaded.model_type.c_str(), loaded.loaded, loaded.unused.size(),
+              data::Joined(loaded.files).c_str(), loaded.model_type.c_str(), loaded.loaded, loaded.unused.size(),
               loaded.initialised.size());
   PrintNames("unused", loaded.unused);
   PrintNames("drawn anew", loaded.initialised);
   PrintNames("note", loaded.notes);
-  if (!loaded.label_names.empty()) std::printf("  labels: %s\n", Joined(loaded.label_names).c_str());
+  if (!loaded.label_names.empty()) std::printf("  labels: %s\n", data::Joined(loaded.label_names).c_str());
 }
 
 void DescribeModel(const std::string& directory) {
