@@ -90,7 +90,7 @@ def main():
     with zipfile.ZipFile(GOLDEN / "bert_odd_bin/pytorch_model.bin") as file:
         write("pickle", "odd", file.read("pytorch_model/data.pkl"))
     write("archive", "two", archive(pickled(["a.weight", "b"]), 2))
-    for name in ("bert_shards", "distilbert", "roberta"):
+    for name in ("bert_shards", "distilbert", "roberta", "mobilebert"):
         write("model_json", name, (GOLDEN / name / "config.json").read_bytes())
     write("model_json", "index", '{"metadata":{"total_size":8},"weight_map":{"a":"x.bin","b":"y.bin"}}')
     tokens, file = tokenizer()

@@ -1,6 +1,6 @@
-// The forward pass. Post-LN encoder as BERT (Devlin et al., NAACL 2019) with the trigram embedding of
-// MobileBERT (Sun et al., ACL 2020, section 3.2) and the searched feed-forward blocks of EfficientBERT (Dong
-// et al., EMNLP Findings 2021).
+// The forward pass. Post-LN encoder as BERT (Devlin et al., NAACL 2019) with the trigram embedding,
+// bottlenecks and NoNorm of MobileBERT (Sun et al., ACL 2020, sections 3.1, 3.2 and 3.4) and the searched
+// feed-forward blocks of EfficientBERT (Dong et al., EMNLP Findings 2021).
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -19,6 +19,7 @@ constexpr double kMasked = -10000;
 
 std::string LayerName(int layer) { return "layer." + std::to_string(layer); }
 std::string BlockName(int layer, int stack) { return LayerName(layer) + ".ffn." + std::to_string(stack); }
+std::string BottleneckName(int layer, const char* part) { return LayerName(layer) + ".bottleneck." + part; }
 
 // The first `n` entries of dimension `d`: a view, through which gradients reach the shared weight.
 at::Tensor First(const at::Tensor& x, int64_t d, int64_t n) {
@@ -81,6 +82,11 @@ at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Te
                         model.weights.at(prefix + ".bias"), model.shape.layer_norm_epsilon);
 }
 
+at::Tensor Normalise(const Model& model, const std::string& prefix, const at::Tensor& x) {
+  if (!model.shape.no_norm) return LayerNorm(model, prefix, x);
+  return at::addcmul(model.weights.at(prefix + ".bias"), x, model.weights.at(prefix + ".weight"));
+}
+
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch) {
   const at::Tensor tokens = at::embedding(model.weights.at("embedding.token"), batch.ids);
   if (model.shape.trigram == 0) return tokens;
@@ -107,13 +113,31 @@ at::Tensor EmbeddingSum(const Model& model, const Batch& batch) {
          at::embedding(model.weights.at("embedding.segment"), batch.segments);
 }
 
+LayerInput EnterLayer(const Model& model, int layer, const at::Tensor& x) {
+  if (model.shape.bottleneck == 0) return {x, x, x};
+  const auto narrow = [&](const char* part) {
+    const std::string name = BottleneckName(layer, part);
+    return Normalise(model, name + ".norm", Linear(model, name, x));
+  };
+  const at::Tensor residual = narrow("in");
+  if (!model.shape.share_query_key) return {residual, residual, residual};
+  return {narrow("qk"), x, residual};
+}
+
+at::Tensor LeaveLayer(const Model& model, int layer, const at::Tensor& entered, const at::Tensor& x,
+                      const Dropout& dropout) {
+  if (model.shape.bottleneck == 0) return x;
+  const std::string out = BottleneckName(layer, "out");
+  return Normalise(model, out + ".norm", entered + Drop(dropout, Linear(model, out, x)));
+}
+
 Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
-                 const ForwardOptions& options) {
+                 const ForwardOptions& options, const at::Tensor* value_input) {
   const int64_t rows = x.size(0), length = x.size(1), heads = model.shape.heads,
                 width = model.shape.head_width();
   const std::string prefix = LayerName(layer) + ".attention.";
   const Projections projections = {Linear(model, prefix + "query", x), Linear(model, prefix + "key", x),
-                                   Linear(model, prefix + "value", x)};
+                                   Linear(model, prefix + "value", value_input ? *value_input : x)};
   auto split = [&](const at::Tensor& part) {
     return part.view({rows, length, heads, width}).transpose(1, 2);
   };
@@ -172,20 +196,24 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
   const Shape& shape = options.candidate ? *options.candidate : model.shape;
   THIMBLE_CHECK(shape.layers.size() == model.shape.layers.size(), "candidate and model differ in depth");
   Outputs outputs;
-  at::Tensor x = Drop(options.dropout, LayerNorm(model, "embedding.norm", EmbeddingSum(model, batch)));
+  at::Tensor x = Drop(options.dropout, Normalise(model, "embedding.norm", EmbeddingSum(model, batch)));
   if (options.hidden) outputs.hidden.push_back(x);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
     const LayerShape& layer = shape.layers[i];
     const std::string prefix = LayerName(i) + ".attention.";
-    const Attention attention = Attend(model, i, x, batch, options);
+    const at::Tensor entered = shape.bottleneck > 0 ? x : at::Tensor();  // needed again behind the blocks
+    LayerInput input = EnterLayer(model, i, x);
+    const Attention attention = Attend(model, i, input.query_key, batch, options, &input.value);
     if (options.scores) outputs.scores.push_back(attention.scores);
     if (options.projections) outputs.projections.push_back(attention.projections);
     const at::Tensor attended = Linear(model, prefix + "out", attention.context);
-    x = LayerNorm(model, prefix + "norm", x + Drop(options.dropout, attended));
+    x = Normalise(model, prefix + "norm", input.residual + Drop(options.dropout, attended));
+    input = {};
     for (int s = 0; s < layer.stacks; ++s) {
       const at::Tensor value = FeedForwardValue(model, i, s, layer, x);
-      x = LayerNorm(model, BlockName(i, s) + ".norm", x + Drop(options.dropout, value));
+      x = Normalise(model, BlockName(i, s) + ".norm", x + Drop(options.dropout, value));
     }
+    x = LeaveLayer(model, i, entered, x, options.dropout);
     if (options.hidden) outputs.hidden.push_back(x);
   }
   outputs.last = x;

@@ -76,9 +76,9 @@ std::string HubConfig::Text(const char* key, const std::string& missing) const {
   return found->get<std::string>();
 }
 
-bool HubConfig::Flag(const char* key) const {
+bool HubConfig::Flag(const char* key, bool missing) const {
   const auto found = json_.find(key);
-  return found != json_.end() && found->is_boolean() && found->get<bool>();
+  return found != json_.end() && found->is_boolean() ? found->get<bool>() : missing;
 }
 
 std::optional<double> HubConfig::Number(const char* key) const {
@@ -96,6 +96,36 @@ int HubConfig::SkippedPositions() const {
 
 int HubConfig::FileSegments() const { return family_ == Family::kDistilBert ? 0 : Int("type_vocab_size", 2); }
 
+// Embedding, bottleneck, norm and stacks.
+void HubConfig::AddMobileBert(proto::Architecture* architecture) const {
+  const int width = Int("embedding_size", 128);
+  if (Flag("trigram_input", true)) {
+    architecture->mutable_embedding()->mutable_trigram()->set_width(width);
+  } else if (width != architecture->hidden()) {
+    architecture->mutable_embedding()->mutable_factorised()->set_width(width);
+  }
+  const std::string norm = Text("normalization_type", "no_norm");
+  if (norm != "no_norm" && norm != "layer_norm")
+    throw BadRequest(path_, "unknown 'normalization_type'", "'" + norm + "'", "no_norm, layer_norm");
+  constexpr double kTransformersEpsilon = 1e-5;
+  if (norm == "layer_norm" && architecture->layer_norm_epsilon() != kTransformersEpsilon)
+    throw BadRequest(path_, "'layer_norm_eps' is not that of all the model's LayerNorms",
+                     std::to_string(architecture->layer_norm_epsilon()), "1e-5 with layer_norm");
+  if (norm == "no_norm") architecture->set_norm(proto::NO_NORM);
+  if (Flag("use_bottleneck", true)) {
+    proto::Bottleneck* bottleneck = architecture->mutable_bottleneck();
+    bottleneck->set_width(Int("intra_bottleneck_size", 128));
+    if (!Flag("use_bottleneck_attention")) {
+      if (!Flag("key_query_shared_bottleneck", true))
+        throw BadRequest(path_, "'key_query_shared_bottleneck' is not supported", "false",
+                         "true, or 'use_bottleneck_attention'");
+      bottleneck->set_share_query_key(true);
+    }
+  }
+  for (proto::Layer& layer : *architecture->mutable_layer())
+    layer.mutable_ffn()->set_stacks(Int("num_feedforward_networks", 4));
+}
+
 proto::Architecture HubConfig::Architecture() const {
   THIMBLE_CHECK(family_.has_value(), "the architecture of " + model_type_ + " stands in another file");
   const Keys& keys = family_ == Family::kDistilBert ? kDistilBertKeys : kBertKeys;
@@ -104,7 +134,7 @@ proto::Architecture HubConfig::Architecture() const {
     throw BadRequest(path_, "'position_embedding_type' is not supported", "'" + position + "'", "absolute");
   for (const char* flag : {"is_decoder", "add_cross_attention"})
     if (Flag(flag)) throw BadRequest(path_, std::string("'") + flag + "' is not supported", "true", "false");
-  const std::string activation = Text(keys.activation, "gelu");
+  const std::string activation = Text(keys.activation, family_ == Family::kMobileBert ? "relu" : "gelu");
   const std::string expression = ExpressionOfActivation(activation);
   if (expression.empty())
     throw BadRequest(path_, std::string("unknown '") + keys.activation + "'", "'" + activation + "'",
@@ -121,7 +151,8 @@ proto::Architecture HubConfig::Architecture() const {
   architecture.set_vocabulary(Int("vocab_size"));
   architecture.set_positions(positions - skipped);
   // A pair's second sentence has token type 1, whatever the teacher knows of types.
-  architecture.set_segments(family_ == Family::kBert ? FileSegments() : std::max(FileSegments(), 2));
+  const bool as_it_is = family_ == Family::kBert || family_ == Family::kMobileBert;
+  architecture.set_segments(as_it_is ? FileSegments() : std::max(FileSegments(), 2));
   architecture.set_hidden(Int(keys.hidden));
   architecture.set_heads(Int(keys.heads));
   architecture.set_ffn_hidden(Int(keys.ffn_hidden));
@@ -134,6 +165,7 @@ proto::Architecture HubConfig::Architecture() const {
     layer->mutable_mixer()->mutable_self_attention();
     layer->mutable_ffn()->set_expression(expression);
   }
+  if (family_ == Family::kMobileBert) AddMobileBert(&architecture);
   Validate(architecture, path_);
   Resolve(architecture, path_);
   return architecture;

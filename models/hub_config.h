@@ -27,6 +27,8 @@ class HubConfig {
   //   distilbert: no token types in the file; the architecture has two, for pairs of sentences.
   //   roberta: a position table without its first padding_idx + 1 rows, which no token has; at least two
   //   token types.
+  //   mobilebert: values computed from the layer's input need queries and keys that share a bottleneck. With
+  //   LayerNorm the epsilon must be 1e-5, which transformers gives to two of them whatever the file says.
   proto::Architecture Architecture() const;
   int SkippedPositions() const;  // rows of the file's position table that Architecture leaves out
   int FileSegments() const;      // rows of the file's token type table; 0: it has none
@@ -41,7 +43,8 @@ class HubConfig {
  private:
   int Int(const char* key, int missing = 0, int least = 1) const;
   std::string Text(const char* key, const std::string& missing) const;
-  bool Flag(const char* key) const;
+  bool Flag(const char* key, bool missing = false) const;
+  void AddMobileBert(proto::Architecture* architecture) const;
 
   std::string path_, model_type_;
   std::optional<Family> family_;

@@ -33,6 +33,19 @@ constexpr std::pair<const char*, const char*> kDistilBertNames[] = {
     {"layer.#.ffn.0.down.", "transformer.layer.#.ffn.lin2."},
     {"layer.#.ffn.0.norm.", "transformer.layer.#.output_layer_norm."},
 };
+// What BERT does not have.
+constexpr std::pair<const char*, const char*> kMobileBertNames[] = {
+    {"embedding.project.", "embeddings.embedding_transformation."},
+    {"layer.#.bottleneck.in.norm.", "encoder.layer.#.bottleneck.input.LayerNorm."},
+    {"layer.#.bottleneck.in.", "encoder.layer.#.bottleneck.input.dense."},
+    {"layer.#.bottleneck.qk.norm.", "encoder.layer.#.bottleneck.attention.LayerNorm."},
+    {"layer.#.bottleneck.qk.", "encoder.layer.#.bottleneck.attention.dense."},
+    {"layer.#.bottleneck.out.norm.", "encoder.layer.#.output.bottleneck.LayerNorm."},
+    {"layer.#.bottleneck.out.", "encoder.layer.#.output.bottleneck.dense."},
+};
+// Of a block but the last, behind its number.
+constexpr std::pair<const char*, const char*> kMobileBertBlock[] = {
+    {"up.", "intermediate.dense."}, {"down.", "output.dense."}, {"norm.", "output.LayerNorm."}};
 constexpr std::pair<const char*, const char*> kBertHead[] = {{"pooler.", "pooler.dense."},
                                                              {"head.", "classifier."}};
 // RobertaClassificationHead: a pooler and a head under one name.
@@ -45,7 +58,8 @@ struct FamilyEntry {
 };
 constexpr FamilyEntry kFamilies[] = {{Family::kBert, "bert", "bert."},
                                      {Family::kDistilBert, "distilbert", "distilbert."},
-                                     {Family::kRoberta, "roberta", "roberta."}};
+                                     {Family::kRoberta, "roberta", "roberta."},
+                                     {Family::kMobileBert, "mobilebert", "mobilebert."}};
 
 // The first spelling of an activation is the one written.
 constexpr std::pair<const char*, const char*> kActivations[] = {
@@ -78,6 +92,17 @@ std::string Find(const std::pair<const char*, const char*> (&names)[count], cons
   return "";
 }
 
+std::string MobileBertName(const std::string& weight, int stacks) {
+  constexpr std::string_view kFfn = ".ffn.";
+  const size_t place = weight.find(kFfn);
+  if (place == std::string::npos) return Find(kMobileBertNames, weight);
+  const size_t begin = place + kFfn.size(), end = weight.find('.', begin);
+  const std::string number = weight.substr(begin, end - begin), part = weight.substr(end + 1);
+  const std::string layer = weight.substr(0, begin);
+  if (number == std::to_string(stacks - 1)) return Find(kNames, layer + "0." + part);
+  return "encoder." + layer + number + "." + Find(kMobileBertBlock, part);
+}
+
 }  // namespace
 
 std::optional<Family> FamilyOfModelType(std::string_view model_type) {
@@ -95,11 +120,16 @@ std::string ModelTypes() {
 
 std::string_view Prefix(Family family) { return kFamilies[static_cast<int>(family)].prefix; }
 
-std::string HuggingFaceName(const std::string& weight, Head head, Family family, PooledHead pooled) {
+std::string HuggingFaceName(const std::string& weight, Head head, Family family, PooledHead pooled,
+                            int stacks) {
   constexpr std::string_view kHead = "head.";
   if (head == Head::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
     return "qa_outputs." + weight.substr(kHead.size());
   if (family == Family::kDistilBert) return Find(kDistilBertNames, weight);
+  if (family == Family::kMobileBert) {
+    const std::string own = MobileBertName(weight, stacks);
+    if (!own.empty()) return own;
+  }
   const std::string found = Find(kNames, weight);
   if (!found.empty()) return found;
   return pooled == PooledHead::kBert ? Find(kBertHead, weight) : Find(kRobertaHead, weight);

@@ -14,9 +14,10 @@ enum class Family {
   kBert,
   kDistilBert,  // Sanh et al., 2019: no token types, no pooler; its classifier differs (pre_classifier, ReLU)
   kRoberta,     // Liu et al., 2019: a classifier of its own, positions from padding_idx + 1
+  kMobileBert,  // Sun et al., 2020: bottlenecks, stacked blocks, NoNorm; perhaps no pooler
 };
 std::optional<Family> FamilyOfModelType(std::string_view model_type);
-std::string ModelTypes();                // "bert, distilbert, roberta"
+std::string ModelTypes();                // "bert, distilbert, roberta, mobilebert"
 std::string_view Prefix(Family family);  // "bert."
 
 // The heads that a pooler and a head of ours can come from.
@@ -26,9 +27,10 @@ enum class PooledHead {
 };
 
 // Its tensor for one of our weights, without the prefix; empty if the family has no such weight (a narrow
-// embedding, a second stacked block, fit_dense; DistilBERT's token types and pooler).
+// embedding, a second stacked block, fit_dense; DistilBERT's token types and pooler). MobileBERT has `stacks`
+// blocks a layer: the last has BERT's names, the others stand in a list.
 std::string HuggingFaceName(const std::string& weight, Head head, Family family = Family::kBert,
-                            PooledHead pooled = PooledHead::kBert);
+                            PooledHead pooled = PooledHead::kBert, int stacks = 1);
 
 // Expression of BERT's feed-forward block for a value of "hidden_act"; empty if we do not know it.
 std::string ExpressionOfActivation(std::string_view hidden_act);

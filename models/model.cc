@@ -17,7 +17,9 @@ void CheckFits(const Shape& candidate, const Shape& supernet) {
   THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
                     candidate.pooler == supernet.pooler && candidate.trigram == supernet.trigram &&
                     candidate.factorised == supernet.factorised &&
-                    candidate.vocabulary == supernet.vocabulary &&
+                    candidate.bottleneck == supernet.bottleneck &&
+                    candidate.share_query_key == supernet.share_query_key &&
+                    candidate.no_norm == supernet.no_norm && candidate.vocabulary == supernet.vocabulary &&
                     candidate.positions == supernet.positions && candidate.segments == supernet.segments,
                 "candidate and supernet differ outside the feed-forward blocks");
   THIMBLE_CHECK(candidate.layers.size() == supernet.layers.size(), "candidate and supernet differ in depth");
@@ -32,32 +34,41 @@ void CheckFits(const Shape& candidate, const Shape& supernet) {
 
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
                                       Head head) {
-  const int64_t h = shape.hidden;
+  const int64_t h = shape.hidden, w = shape.block_width();
   std::vector<WeightShape> all;
   auto linear = [&](const std::string& prefix, int64_t out, int64_t in) {
     all.push_back({prefix + ".weight", {out, in}});
     all.push_back({prefix + ".bias", {out}});
   };
-  auto norm = [&](const std::string& prefix) {
-    all.push_back({prefix + ".weight", {h}});
-    all.push_back({prefix + ".bias", {h}});
+  auto norm = [&](const std::string& prefix, int64_t width) {
+    all.push_back({prefix + ".weight", {width}});
+    all.push_back({prefix + ".bias", {width}});
   };
   all.push_back({"embedding.token", {shape.vocabulary, shape.embedding_width()}});
   all.push_back({"embedding.position", {shape.positions, h}});
   all.push_back({"embedding.segment", {shape.segments, h}});
   if (shape.projected() > 0) linear("embedding.project", h, shape.projected());
-  norm("embedding.norm");
+  norm("embedding.norm", h);
   for (size_t i = 0; i < shape.layers.size(); ++i) {
     const LayerShape& layer = shape.layers[i];
     const std::string prefix = "layer." + std::to_string(i);
-    for (const char* part : {"query", "key", "value", "out"}) linear(prefix + ".attention." + part, h, h);
-    norm(prefix + ".attention.norm");
+    const auto bottleneck = [&](const std::string& part, int64_t out, int64_t in) {
+      linear(prefix + ".bottleneck." + part, out, in);
+      norm(prefix + ".bottleneck." + part + ".norm", out);
+    };
+    if (shape.bottleneck > 0) bottleneck("in", w, h);
+    if (shape.share_query_key) bottleneck("qk", w, h);
+    for (const char* part : {"query", "key"}) linear(prefix + ".attention." + part, w, w);
+    linear(prefix + ".attention.value", w, shape.value_input());
+    linear(prefix + ".attention.out", w, w);
+    norm(prefix + ".attention.norm", w);
     for (int s = 0; s < layer.stacks; ++s) {
       const std::string block = prefix + ".ffn." + std::to_string(s);
-      linear(block + ".up", layer.width, h);
-      linear(block + ".down", h, layer.width);
-      norm(block + ".norm");
+      linear(block + ".up", layer.width, w);
+      linear(block + ".down", w, layer.width);
+      norm(block + ".norm", w);
     }
+    if (shape.bottleneck > 0) bottleneck("out", h, w);
   }
   if (pooler) linear("pooler", shape.pooler, h);
   if (classes > 0) linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);

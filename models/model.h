@@ -7,11 +7,18 @@
 //   embedding.norm.{weight,bias} [h]
 //   embedding.project.{weight [h, 3E], bias [h]}     trigram; columns: next, current, previous token
 //   embedding.project.{weight [h, E], bias [h]}      factorised
-//   layer.N.attention.{query,key,value,out}.{weight [h, h], bias [h]}
-//   layer.N.attention.norm.{weight,bias} [h]
-//   layer.N.ffn.S.up.{weight [m, h], bias [m]}       S from 0: stacked blocks
-//   layer.N.ffn.S.down.{weight [h, m], bias [h]}
-//   layer.N.ffn.S.norm.{weight,bias} [h]
+//   layer.N.attention.{query,key,value,out}.{weight [w, w], bias [w]}
+//                                                    w = h, with a bottleneck its width; values read h
+//                                                    channels where queries and keys have a linear of their
+//                                                    own
+//   layer.N.attention.norm.{weight,bias} [w]
+//   layer.N.ffn.S.up.{weight [m, w], bias [m]}       S from 0: stacked blocks
+//   layer.N.ffn.S.down.{weight [w, m], bias [w]}
+//   layer.N.ffn.S.norm.{weight,bias} [w]
+//   layer.N.bottleneck.in.{weight [w, h], bias [w]}  what attention and blocks are added to
+//   layer.N.bottleneck.qk.{weight [w, h], bias [w]}  with share_query_key: what queries and keys read
+//   layer.N.bottleneck.out.{weight [h, w], bias [h]}
+//   layer.N.bottleneck.{in,qk,out}.norm.{weight,bias} [w], out: [h]
 //   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head; not with one
 //   on
 //                                                    tokens
@@ -65,17 +72,17 @@ struct Batch {
   int64_t rows() const { return ids.size(0); }
 };
 
-// A layer's queries, keys and values, [B, T, h] each, before they are split into heads.
+// A layer's queries, keys and values, [B, T, w] each, before they are split into heads.
 struct Projections {
   at::Tensor query, key, value;
 };
 
 struct Outputs {
-  std::vector<at::Tensor> hidden;  // L + 1 of [B, T, h]: embedding output first; empty unless asked for
-  std::vector<at::Tensor> scores;  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
+  std::vector<at::Tensor> hidden;        // L + 1 of [B, T, h]: embedding output first; empty unless asked for
+  std::vector<at::Tensor> scores;        // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
   std::vector<Projections> projections;  // L; empty unless asked for
   at::Tensor last;                       // [B, T, h]
-  at::Tensor logits;               // [B, C], of a head on tokens [B, T, C]; undefined without a head
+  at::Tensor logits;                     // [B, C], of a head on tokens [B, T, C]; undefined without a head
 };
 
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.
@@ -97,8 +104,8 @@ struct ForwardOptions {
 // (exit 2) if the batch is longer than the position table.
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options = {});
 
-// Deep copy of the part of `supernet` that `candidate` uses. CHECK: hidden, heads, embedding and layer count
-// agree and no layer is larger than the supernet's.
+// Deep copy of the part of `supernet` that `candidate` uses. CHECK: hidden, heads, embedding, bottleneck,
+// norm and layer count agree and no layer is larger than the supernet's.
 Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate);
 
 // --- Pieces of Forward, for the sliced start, which looks inside. ---
@@ -109,18 +116,28 @@ at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] b
 struct Attention {
   at::Tensor scores;        // [B, H, T, T]; undefined unless asked for
   Projections projections;  // undefined unless asked for
-  at::Tensor context;  // [B, T, h]: heads concatenated, before the output linear
+  at::Tensor context;       // [B, T, w]: heads concatenated, before the output linear
 };
+// What the parts of a layer read: all three the layer's input, unless there is a bottleneck.
+struct LayerInput {
+  at::Tensor query_key, value, residual;
+};
+LayerInput EnterLayer(const Model& model, int layer, const at::Tensor& x);
+// What the layer returns, [B, T, h], of what entered it and what its last block returned.
+at::Tensor LeaveLayer(const Model& model, int layer, const at::Tensor& entered, const at::Tensor& x,
+                      const Dropout& dropout = {});
+// `value_input`: what values are computed from, if not from x.
 Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
-                 const ForwardOptions& options);
-// f(x) of one stacked block, [B, T, h], before residual and LayerNorm. If given, `second_input` receives what
+                 const ForwardOptions& options, const at::Tensor* value_input = nullptr);
+// f(x) of one stacked block, [B, T, w], before residual and norm. If given, `second_input` receives what
 // enters the linear of wb2, `first_output` what the linear of wb1 returns, both [B, T, m] at most.
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
                             const at::Tensor& x, at::Tensor* second_input = nullptr,
                             at::Tensor* first_output = nullptr);
-// With prefix.weight and prefix.bias; LayerNorm over the last dimension.
+// With prefix.weight and prefix.bias.
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);
-at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);
+at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);  // last dimension
+at::Tensor Normalise(const Model& model, const std::string& prefix, const at::Tensor& x);  // the model's norm
 at::Tensor Activation(Operator op, const at::Tensor& x);
 
 }  // namespace thimble::models

@@ -2,6 +2,7 @@
 
 The encoder is BERT's (post-LayerNorm), with a plain, factorised (ALBERT) or trigram (MobileBERT) embedding and, in each layer,
 one or more feed-forward blocks y = LayerNorm(x + f(x)) whose f is an expression such as "linear(gelu(linear(x,wb1)),wb2)".
+Layers may work at a bottleneck's width between two linears, and a scale and shift may stand for LayerNorm (MobileBERT).
 Weights have the names that model.safetensors gives them.
 """
 import re
@@ -26,12 +27,13 @@ class ThimbleConfig(PretrainedConfig):
 
     def __init__(self, vocab_size=30522, max_position_embeddings=512, type_vocab_size=2, hidden_size=192, num_hidden_layers=0,
                  num_attention_heads=12, pooler_size=192, layer_norm_eps=1e-12, embedding="plain", embedding_size=192, blocks=(),
-                 **more):
+                 bottleneck_size=0, share_query_key=False, norm="layer_norm", **more):
         self.vocab_size, self.max_position_embeddings, self.type_vocab_size = vocab_size, max_position_embeddings, type_vocab_size
         self.hidden_size, self.num_hidden_layers, self.num_attention_heads = hidden_size, num_hidden_layers, num_attention_heads
         self.pooler_size, self.layer_norm_eps = pooler_size, layer_norm_eps
         self.embedding, self.embedding_size = embedding, embedding_size
         self.blocks = list(blocks)  # of each layer: {"expression", "stacks", "width"}
+        self.bottleneck_size, self.share_query_key, self.norm = bottleneck_size, share_query_key, norm  # size 0: none
         super().__init__(**more)
 
 
@@ -51,12 +53,41 @@ def parse(text):
     return read()
 
 
+class NoNorm(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x):
+        return x * self.weight + self.bias
+
+
+def norm_of(config, width):
+    return NoNorm(width) if config.norm == "no_norm" else nn.LayerNorm(width, eps=config.layer_norm_eps)
+
+
+def block_width(config):
+    return config.bottleneck_size or config.hidden_size
+
+
+class NormedLinear(nn.Linear):
+    """Norm of the linear of x, or of its sum with what is added."""
+
+    def __init__(self, config, width, out):
+        super().__init__(width, out)
+        self.norm = norm_of(config, out)
+
+    def forward(self, x, added=0):
+        return self.norm(super().forward(x) + added)
+
+
 class Block(nn.Module):
     def __init__(self, config, expression, width):
         super().__init__()
         self.expression = parse(expression)
-        self.up, self.down = nn.Linear(config.hidden_size, width), nn.Linear(width, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        outer = block_width(config)
+        self.up, self.down = nn.Linear(outer, width), nn.Linear(width, outer)
+        self.norm = norm_of(config, outer)
 
     def value(self, node, x):
         if node[0] == "x":
@@ -77,13 +108,16 @@ class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.heads = config.num_attention_heads
-        self.query, self.key, self.value, self.out = (nn.Linear(config.hidden_size, config.hidden_size) for _ in range(4))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        width = block_width(config)
+        self.query, self.key, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.value = nn.Linear(config.hidden_size if config.share_query_key else width, width)
+        self.norm = norm_of(config, width)
 
-    def forward(self, x, bias):
-        query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
+    def forward(self, query_key, values, added, bias):
+        query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                             for part, x in ((self.query, query_key), (self.key, query_key), (self.value, values)))
         context = functional.scaled_dot_product_attention(query, key, value, bias)
-        return self.norm(x + self.out(context.transpose(1, 2).flatten(2)))
+        return self.norm(added + self.out(context.transpose(1, 2).flatten(2)))
 
 
 class Layer(nn.Module):
@@ -91,12 +125,20 @@ class Layer(nn.Module):
         super().__init__()
         self.attention = Attention(config)
         self.ffn = nn.ModuleList(Block(config, block["expression"], block["width"]) for _ in range(block["stacks"]))
+        if config.bottleneck_size:
+            hidden, width = config.hidden_size, config.bottleneck_size
+            self.bottleneck = nn.ModuleDict({"in": NormedLinear(config, hidden, width), "out": NormedLinear(config, width, hidden)})
+            if config.share_query_key:
+                self.bottleneck["qk"] = NormedLinear(config, hidden, width)
+        self.narrow, self.share = bool(config.bottleneck_size), config.share_query_key
 
-    def forward(self, x, bias):
-        x = self.attention(x, bias)
+    def forward(self, entered, bias):
+        x = self.bottleneck["in"](entered) if self.narrow else entered
+        query_key, values = (self.bottleneck["qk"](entered), entered) if self.share else (x, x)
+        x = self.attention(query_key, values, x, bias)
         for block in self.ffn:
             x = block(x)
-        return x
+        return self.bottleneck["out"](x, entered) if self.narrow else x
 
 
 class Embedding(nn.Module):
@@ -109,7 +151,7 @@ class Embedding(nn.Module):
         self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
         if self.kind != "plain":
             self.project = nn.Linear(3 * width if self.kind == "trigram" else width, hidden)
-        self.norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.norm = norm_of(config, hidden)
 
     def forward(self, ids, segments, mask):
         x = functional.embedding(ids, self.token)

@@ -59,11 +59,17 @@ class Exporter {
     const std::string bias = MaskBias();
     for (size_t layer = 0; layer < shape_.layers.size(); ++layer) {
       const std::string scope = "layer." + std::to_string(layer);
-      x = Normalise(scope + ".attention.norm", x, Attend(scope + ".attention", x, bias));
+      const std::string entered = x;
+      if (shape_.bottleneck > 0) x = Narrow(scope + ".bottleneck.in", entered);
+      const std::string query_key = shape_.share_query_key ? Narrow(scope + ".bottleneck.qk", entered) : x;
+      const std::string value = shape_.share_query_key ? entered : x;
+      x = Normalise(scope + ".attention.norm", x, Attend(scope + ".attention", query_key, value, bias));
       for (int stack = 0; stack < shape_.layers[layer].stacks; ++stack) {
         const std::string block = scope + ".ffn." + std::to_string(stack);
         x = Normalise(block + ".norm", x, FeedForward(block, shape_.layers[layer], x));
       }
+      const std::string out = scope + ".bottleneck.out";
+      if (shape_.bottleneck > 0) x = Normalise(out + ".norm", entered, Linear(out, x));
     }
     if (model_.classes == 0) {
       graph_.Output("last_hidden_state", onnx::TensorProto::FLOAT, {"batch", "length", shape_.hidden});
@@ -121,12 +127,20 @@ class Exporter {
     return input;
   }
 
-  // The linears that read what this one reads.
-  static std::vector<std::string> SameInput(const std::string& prefix) {
-    const std::string query = ".query";
-    if (!EndsWith(prefix, query)) return {prefix};
-    const std::string scope = prefix.substr(0, prefix.size() - query.size());
-    return {prefix, scope + ".key", scope + ".value"};
+  // The linears that read what this one, the first of them, reads.
+  std::vector<std::string> SameInput(const std::string& prefix) const {
+    const auto others = [&](const std::string& first, const std::vector<std::string>& more) {
+      std::vector<std::string> all = {prefix};
+      for (const std::string& name : more)
+        all.push_back(prefix.substr(0, prefix.size() - first.size()) + name);
+      return all;
+    };
+    const std::string query = "attention.query", in = "bottleneck.in";
+    if (EndsWith(prefix, query) && shape_.share_query_key) return others(query, {"attention.key"});
+    if (EndsWith(prefix, query)) return others(query, {"attention.key", "attention.value"});
+    if (EndsWith(prefix, in) && shape_.share_query_key)
+      return others(in, {"bottleneck.qk", "attention.value"});
+    return {prefix};
   }
 
   std::string Int8Product(const std::string& prefix, const std::string& x, const at::Tensor& weight) {
@@ -159,9 +173,19 @@ class Exporter {
         {IntAttribute("axis", -1), FloatAttribute("epsilon", static_cast<float>(shape_.layer_norm_epsilon))});
   }
 
-  // LayerNorm(x + value): post-LN.
+  std::string Norm(const std::string& prefix, const std::string& x) {
+    if (!shape_.no_norm) return LayerNorm(prefix, x);
+    return Node("Add", prefix,
+                {Node("Mul", prefix, {x, Weight(prefix + ".weight")}), Weight(prefix + ".bias")});
+  }
+
+  // The norm of x + value: post-LN.
   std::string Normalise(const std::string& prefix, const std::string& x, const std::string& value) {
-    return LayerNorm(prefix, Residual(prefix, value, x));
+    return Norm(prefix, Residual(prefix, value, x));
+  }
+
+  std::string Narrow(const std::string& prefix, const std::string& x) {
+    return Norm(prefix + ".norm", Linear(prefix, x));
   }
 
   // ONNX Runtime 1.31 makes SkipLayerNormalization of Add and LayerNormalization, which on a CPU takes longer
@@ -177,7 +201,7 @@ class Exporter {
                 {x, graph_.Integers({begin}), graph_.Integers({end}), graph_.Integers({axis})});
   }
 
-  // [batch, length, hidden], LayerNorm included.
+  // [batch, length, hidden], norm included.
   std::string Embed() {
     const std::string scope = "embedding";
     std::string x = TokenVectors();
@@ -190,7 +214,7 @@ class Exporter {
              {Weight("embedding.position"), graph_.Integers({0}), length, graph_.Integers({0})});
     graph_.State(position, onnx::TensorProto::FLOAT, {"length", shape_.hidden});
     x = Node("Add", scope + ".position", {x, position});
-    return LayerNorm(scope + ".norm", Residual(scope + ".segment", x, segment));
+    return Norm(scope + ".norm", Residual(scope + ".segment", x, segment));
   }
 
   // Padding counts as no neighbour: its vector is zeroed like those beyond the ends.
@@ -223,10 +247,11 @@ class Exporter {
     return Node("Transpose", prefix, {split}, {IntsAttribute("perm", order)});
   }
 
-  std::string Attend(const std::string& scope, const std::string& x, const std::string& bias) {
+  std::string Attend(const std::string& scope, const std::string& x, const std::string& value_input,
+                     const std::string& bias) {
     const std::string query = Heads(scope + ".query", x, {0, 2, 1, 3});
     const std::string key = Heads(scope + ".key", x, {0, 2, 3, 1});
-    const std::string value = Heads(scope + ".value", x, {0, 2, 1, 3});
+    const std::string value = Heads(scope + ".value", value_input, {0, 2, 1, 3});
     std::string scores = Node("MatMul", scope + ".scores", {query, key});
     scores = Node("Div", scope + ".scores",
                   {scores, graph_.Float(static_cast<float>(std::sqrt(shape_.head_width())))});
@@ -234,7 +259,7 @@ class Exporter {
     const std::string share = Node("Softmax", scope + ".scores", {scores}, {IntAttribute("axis", -1)});
     std::string context = Node("MatMul", scope + ".context", {share, value});
     context = Node("Transpose", scope + ".context", {context}, {IntsAttribute("perm", {0, 2, 1, 3})});
-    context = Node("Reshape", scope + ".context", {context, graph_.Integers({0, 0, shape_.hidden})});
+    context = Node("Reshape", scope + ".context", {context, graph_.Integers({0, 0, shape_.block_width()})});
     return Linear(scope + ".out", context);
   }
 
@@ -248,11 +273,11 @@ class Exporter {
     for (const auto& node : layer.expression.nodes()) {
       const std::string scope = block + ".f" + std::to_string(values.size());
       if (node.op == Operator::kInput) {
-        values.push_back({x, shape_.hidden});
+        values.push_back({x, shape_.block_width()});
       } else if (node.op == Operator::kLinear1) {
         values.push_back({Linear(block + ".up", values[node.left].name), layer.width});
       } else if (node.op == Operator::kLinear2) {
-        values.push_back({Linear(block + ".down", values[node.left].name), shape_.hidden});
+        values.push_back({Linear(block + ".down", values[node.left].name), shape_.block_width()});
       } else if (IsBinary(node.op)) {
         const Value &left = values[node.left], &right = values[node.right];
         const int64_t width = std::min(left.width, right.width);

@@ -49,22 +49,30 @@ std::map<std::string, at::Tensor> InputMagnitudes(const Model& model, const std:
   for (const Batch& batch : batches) {
     THIMBLE_CHECK(batch.rows() == 1, "batches of one row");
     if (model.shape.projected() > 0) keep("embedding.project", EmbeddingInput(model, batch));
-    at::Tensor x = LayerNorm(model, "embedding.norm", EmbeddingSum(model, batch));
+    at::Tensor x = Normalise(model, "embedding.norm", EmbeddingSum(model, batch));
     for (int layer = 0; layer < static_cast<int>(model.shape.layers.size()); ++layer) {
       const std::string scope = "layer." + std::to_string(layer), attention = scope + ".attention";
-      for (const char* name : {".query", ".key", ".value"}) keep(attention + name, x);
-      const at::Tensor context = Attend(model, layer, x, batch, {}).context;
-      keep(attention + ".out", context);
-      x = LayerNorm(model, attention + ".norm", x + Linear(model, attention + ".out", context));
       const LayerShape& shape = model.shape.layers[layer];
+      const std::string bottleneck = scope + ".bottleneck.";
+      const at::Tensor entered = x;
+      if (model.shape.bottleneck > 0) keep(bottleneck + "in", entered);
+      if (model.shape.share_query_key) keep(bottleneck + "qk", entered);
+      const LayerInput input = EnterLayer(model, layer, entered);
+      for (const char* name : {".query", ".key"}) keep(attention + name, input.query_key);
+      keep(attention + ".value", input.value);
+      const at::Tensor context = Attend(model, layer, input.query_key, batch, {}, &input.value).context;
+      keep(attention + ".out", context);
+      x = Normalise(model, attention + ".norm", input.residual + Linear(model, attention + ".out", context));
       for (int stack = 0; stack < shape.stacks; ++stack) {
         const std::string block = scope + ".ffn." + std::to_string(stack);
         keep(block + ".up", FirstInput(model, layer, stack, x));
         at::Tensor second;
         const at::Tensor value = FeedForwardValue(model, layer, stack, shape, x, &second);
         keep(block + ".down", second);
-        x = LayerNorm(model, block + ".norm", x + value);
+        x = Normalise(model, block + ".norm", x + value);
       }
+      if (model.shape.bottleneck > 0) keep(bottleneck + "out", x);
+      x = LeaveLayer(model, layer, entered, x);
     }
     if (model.weights.Has("pooler.weight")) keep("pooler", x.select(1, 0));
   }

@@ -33,6 +33,7 @@ class Tensors {
 
   void ReadHeadAs(Head head) { head_ = head; }
   void ReadPooledAs(PooledHead pooled) { pooled_ = pooled; }
+  void ReadStacksAs(int stacks) { stacks_ = stacks; }
   bool HasTensor(const std::string& name) const { return tensors_.count(name) > 0; }
   bool Has(const std::string& weight) const { return HasTensor(FileName(weight)); }
   int64_t Rows(const std::string& weight) const {
@@ -87,7 +88,7 @@ class Tensors {
 
   std::string Source() const { return family_ ? "config.json" : "architecture.textproto"; }
   std::string FileName(const std::string& weight) const {
-    return family_ ? HuggingFaceName(weight, head_, *family_, pooled_) : weight;
+    return family_ ? HuggingFaceName(weight, head_, *family_, pooled_, stacks_) : weight;
   }
 
   // Without the prefix, LayerNorm's parameters as weight and bias (gamma and beta in the first converted
@@ -103,6 +104,7 @@ class Tensors {
   std::optional<Family> family_;
   Head head_ = Head::kPooled;
   PooledHead pooled_ = PooledHead::kBert;
+  int stacks_ = 1;
   int taken_ = 0;
   std::map<std::string, Entry> tensors_;
 };
@@ -130,6 +132,9 @@ std::string NoteOnHead(const Tensors& tensors, Family family, bool pooler) {
   if (family == Family::kDistilBert && tensors.HasTensor("pre_classifier.weight"))
     return "its head (pre_classifier, ReLU, classifier) is not used: the heads of thimble read a pooler with "
            "tanh; `thimble finetune` trains one";
+  if (!pooler && family == Family::kMobileBert && tensors.HasTensor("classifier.weight"))
+    return "its head is not used: it reads the first token's state without a pooler (or it labels tokens); "
+           "`thimble finetune` trains one with a pooler";
   if (!pooler && tensors.HasTensor("classifier.weight"))
     return "its head is not used: a classifier without a pooler labels tokens";
   return "";
@@ -156,6 +161,7 @@ Pretrained LoadPretrained(const std::string& directory) {
   result.format = files.format;
   result.files = files.files;
   Tensors tensors(std::move(files), family);
+  tensors.ReadStacksAs(model.shape.layers[0].stacks);
   const bool spans = family ? tensors.HasTensor("qa_outputs.weight")
                             : config.AnswersQuestions() && tensors.HasTensor("head.weight");
   if (spans) {
@@ -188,6 +194,10 @@ Pretrained LoadPretrained(const std::string& directory) {
   tensors.CheckHasAll(in_file);
   for (const WeightShape& weight : weights)
     model.weights.Add(weight.name, family ? TakeOfFamily(config, weight, &tensors) : tensors.Take(weight));
+  if (family == Family::kMobileBert && model.shape.trigram > 0 &&
+      model.weights.at("embedding.token")[0].any().item<bool>())
+    result.notes.push_back(
+        "padding is no neighbour here; transformers gives the last token of a padded row [PAD]'s vector");
   if (spans) {
     // transformers writes LABEL_0 and LABEL_1 there, or nothing.
     result.label_names = {"start", "end"};

@@ -35,6 +35,7 @@ struct Pretrained {
 //   roberta     position table without its first rows. The classifier becomes pooler and head. Its text is
 //   cut
 //               by byte-pair encoding, so commands that read text refuse its tokenizer
+//   mobilebert  with `classifier_activation` its pooler and classifier; without, the classifier is unused
 //   thimble     what SavePretrained writes
 // A missing encoder weight (all of them are named), a shape that disagrees with config.json, another
 // model_type, or an activation we do not know is an Error (exit 2). Without a pooler or head in the file:
@@ -54,12 +55,13 @@ std::string DescribeHead(int classes, Head head);  // "a head of 3 classes"
 void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random,
              Head head = Head::kPooled);
 
-// Writes config.json and model.safetensors into an existing directory. A plain BERT (plain embedding, pooler
-// as wide as hidden, one block a layer, all of one width and one activation that Hugging Face knows) is
-// written with Hugging Face names, as BertForSequenceClassification or BertForQuestionAnswering, without a
-// head as BertModel; others with our names, architecture.textproto and modeling_thimble.py, with which
-// transformers reads them (AutoModel, AutoModelForSequenceClassification, AutoModelForQuestionAnswering;
-// trust_remote_code). Tokenizer files are the caller's (CopyTokenizer). fit_dense is not written.
+// Writes config.json and model.safetensors into an existing directory. A plain BERT (plain embedding,
+// LayerNorm, no bottleneck, pooler as wide as hidden, one block a layer, all of one width and one activation
+// that Hugging Face knows) is written with Hugging Face names, as BertForSequenceClassification or
+// BertForQuestionAnswering, without a head as BertModel; others with our names, architecture.textproto and
+// modeling_thimble.py, with which transformers reads them (AutoModel, AutoModelForSequenceClassification,
+// AutoModelForQuestionAnswering; trust_remote_code). Tokenizer files are the caller's (CopyTokenizer).
+// fit_dense is not written.
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
                     const std::string& directory, std::optional<double> null_threshold = {});
 bool IsPlainBert(const Model& model);

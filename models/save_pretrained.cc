@@ -66,13 +66,18 @@ ordered_json OurConfig(const Model& model) {
   config["layer_norm_eps"] = shape.layer_norm_epsilon;
   config["embedding"] = shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
   config["embedding_size"] = shape.embedding_width();
+  config["bottleneck_size"] = shape.bottleneck;
+  config["share_query_key"] = shape.share_query_key;
+  config["norm"] = shape.no_norm ? "no_norm" : "layer_norm";
   config["blocks"] = ordered_json::array();
   for (const LayerShape& layer : shape.layers)
     config["blocks"].push_back(
         {{"expression", layer.expression.ToString()}, {"stacks", layer.stacks}, {"width", layer.width}});
-  config["auto_map"] = {{"AutoConfig", "modeling_thimble.ThimbleConfig"}, {"AutoModel", "modeling_thimble.ThimbleModel"}};
+  config["auto_map"] = {{"AutoConfig", "modeling_thimble.ThimbleConfig"},
+                        {"AutoModel", "modeling_thimble.ThimbleModel"}};
   if (model.classes > 0)
-    config["auto_map"][ClassName(model, "AutoModel", "")] = "modeling_thimble." + ClassName(model, "Thimble", "");
+    config["auto_map"][ClassName(model, "AutoModel", "")] =
+        "modeling_thimble." + ClassName(model, "Thimble", "");
   return config;
 }
 
@@ -100,6 +105,7 @@ bool IsPlainBert(const Model& model) {
   const Shape& shape = model.shape;
   const bool pooled = model.classes == 0 || model.head == Head::kPooled;
   if (shape.projected() > 0 || (pooled && shape.pooler != shape.hidden)) return false;
+  if (shape.bottleneck > 0 || shape.no_norm) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {
@@ -125,7 +131,8 @@ void SavePretrained(const Model& model, const std::vector<std::string>& label_na
   config["torch_dtype"] = "float32";
   if (!bert) {
     WriteText(directory + "/architecture.textproto", model.architecture);
-    WriteFileAtomically(directory + "/modeling_thimble.py", std::string(std::begin(kModelling), std::end(kModelling)));
+    WriteFileAtomically(directory + "/modeling_thimble.py",
+                        std::string(std::begin(kModelling), std::end(kModelling)));
   }
   WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}});
   WriteFileAtomically(directory + "/config.json", config.dump(2) + "\n");

@@ -31,7 +31,16 @@ struct PlainMode {
   ~PlainMode() { at::autocast::set_autocast_enabled(at::kCPU, was_on); }
 };
 
+// Rotations go through LayerNorm and residual sums of one width.
+void CheckNorms(const models::Shape& shape, const std::string& whose) {
+  if (shape.bottleneck > 0)
+    throw BadRequest(kWhere, "the " + whose + " has a bottleneck", std::to_string(shape.bottleneck),
+                     "layers at the hidden width");
+  if (shape.no_norm) throw BadRequest(kWhere, "the " + whose + " has no LayerNorm", "NO_NORM", "LAYER_NORM");
+}
+
 void CheckTeacher(const models::Shape& teacher) {
+  CheckNorms(teacher, "teacher");
   if (teacher.projected() > 0) {
     throw BadRequest(
         kWhere,
@@ -51,6 +60,7 @@ void CheckTeacher(const models::Shape& teacher) {
 }
 
 void CheckStudent(const models::Shape& student, const models::Model& teacher) {
+  CheckNorms(student, "student");
   auto same = [](const std::string& what, int of_student, int of_teacher) {
     if (of_student == of_teacher) return;
     throw BadRequest(kWhere, what + " of student and teacher differ", "student " + std::to_string(of_student),
@@ -97,6 +107,11 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
 }
 
 }  // namespace
+
+void CheckSliceable(const models::Shape& student, const models::Model& teacher) {
+  CheckTeacher(teacher.shape);
+  CheckStudent(student, teacher);
+}
 
 struct SlicedStart::Impl {
   // What depends on the student's width; made once for each.

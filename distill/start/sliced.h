@@ -42,6 +42,11 @@ struct SlicedReport {
       initialised;  // weights nothing of the teacher corresponds to, drawn from N(0, 0.02)
 };
 
+// Error (exit 2) if `teacher` is nothing that the sliced start can cut, or `student` nothing that it can cut
+// from it: other vocabularies or pooler widths, bottlenecks, NoNorm. SlicedStart checks too, when it gets
+// them.
+void CheckSliceable(const models::Shape& student, const models::Model& teacher);
+
 class SlicedStart {
  public:
   // Runs the teacher over the sample (real tokens only are used); warns if it is too small for regressions.

@@ -57,9 +57,19 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   if (architecture.embedding().has_trigram()) shape.trigram = architecture.embedding().trigram().width();
   if (architecture.embedding().has_factorised())
     shape.factorised = architecture.embedding().factorised().width();
-  if (shape.heads <= 0 || shape.hidden <= 0 || shape.hidden % shape.heads != 0)
-    throw BadRequest(where + ".heads", "the heads must divide the hidden width",
-                     std::to_string(shape.heads) + " heads, hidden " + std::to_string(shape.hidden));
+  shape.no_norm = architecture.norm() == proto::NO_NORM;
+  if (architecture.has_bottleneck()) {
+    shape.bottleneck = architecture.bottleneck().width();
+    shape.share_query_key = architecture.bottleneck().share_query_key();
+    if (shape.bottleneck <= 0)
+      throw BadRequest(where + ".bottleneck.width", "too narrow", std::to_string(shape.bottleneck),
+                       "1 or more");
+  }
+  const std::string width = shape.bottleneck > 0 ? "bottleneck" : "hidden";
+  if (shape.heads <= 0 || shape.hidden <= 0 || shape.block_width() % shape.heads != 0)
+    throw BadRequest(
+        where + ".heads", "the heads must divide the " + width + " width",
+        std::to_string(shape.heads) + " heads, " + width + " " + std::to_string(shape.block_width()));
   if (architecture.layer_size() == 0)
     throw BadRequest(where + ".layer", "there is no layer", "", "at least one");
   for (int i = 0; i < architecture.layer_size(); ++i) {
@@ -69,10 +79,10 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
       throw BadRequest(here + ".stacks", "too few", std::to_string(ffn.stacks()), "1 or more");
     LayerShape layer{Expression::Parse(ffn.expression(), here + ".expression"), ffn.stacks(),
                      RatioWidth(ffn.ratio(), shape.ffn_hidden, here + ".ratio")};
-    const std::string problem = layer.expression.WhyWidthsFail(shape.hidden, layer.width);
+    const std::string problem = layer.expression.WhyWidthsFail(shape.block_width(), layer.width);
     if (!problem.empty())
       throw BadRequest(here + ".expression", problem, ffn.expression(),
-                       "an expression that fits hidden " + std::to_string(shape.hidden) +
+                       "an expression that fits " + width + " " + std::to_string(shape.block_width()) +
                            " and inner width " + std::to_string(layer.width));
     shape.layers.push_back(std::move(layer));
   }
@@ -84,6 +94,7 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   const int hidden = copy.hidden();
   if (copy.ffn_hidden() == hidden) copy.clear_ffn_hidden();
   if (copy.pooler() == hidden) copy.clear_pooler();
+  if (copy.norm() == proto::NO_NORM) copy.clear_layer_norm_epsilon();
   const int ffn_hidden = copy.ffn_hidden() > 0 ? copy.ffn_hidden() : hidden;
   for (auto& layer : *copy.mutable_layer()) {
     auto* ffn = layer.mutable_ffn();

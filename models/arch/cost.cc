@@ -6,8 +6,8 @@ namespace {
 int64_t Encoder(const Shape& shape) {
   int64_t total = EmbeddingParameters(shape);
   for (const LayerShape& layer : shape.layers)
-    total +=
-        AttentionParameters(shape.hidden) + FeedForwardParameters(shape.hidden, layer.width, layer.stacks);
+    total += AttentionParameters(shape) + BottleneckParameters(shape) +
+             FeedForwardParameters(shape.block_width(), layer.width, layer.stacks);
   return total;
 }
 
@@ -32,19 +32,29 @@ int64_t EmbeddingParameters(const Shape& shape) {
          (shape.positions + static_cast<int64_t>(shape.segments)) * hidden + 2 * hidden;
 }
 
-int64_t AttentionParameters(int hidden) {
-  return 4 * Linear(hidden, hidden) + 2 * static_cast<int64_t>(hidden);
+int64_t AttentionParameters(const Shape& shape) {
+  const int64_t width = shape.block_width();
+  return 3 * Linear(width, width) + Linear(shape.value_input(), width) + 2 * width;
 }
 
-int64_t FeedForwardParameters(int hidden, int width, int stacks) {
-  return stacks * (Linear(hidden, width) + Linear(width, hidden) + 2 * static_cast<int64_t>(hidden));
+int64_t BottleneckParameters(const Shape& shape) {
+  if (shape.bottleneck == 0) return 0;
+  const int64_t hidden = shape.hidden, width = shape.bottleneck;
+  return (shape.share_query_key ? 2 : 1) * (Linear(hidden, width) + 2 * width) + Linear(width, hidden) +
+         2 * hidden;
+}
+
+int64_t FeedForwardParameters(int outer, int width, int stacks) {
+  return stacks * (Linear(outer, width) + Linear(width, outer) + 2 * static_cast<int64_t>(outer));
 }
 
 int64_t MultiplyAdds(const Shape& shape, int length) {
-  const int64_t hidden = shape.hidden;
+  const int64_t hidden = shape.hidden, width = shape.block_width();
+  const int64_t around = shape.bottleneck == 0 ? 0 : (shape.share_query_key ? 3 : 2) * hidden * width;
+  const int64_t attention = (3 * width + shape.value_input()) * width + 2 * length * width;
   int64_t total = length * static_cast<int64_t>(shape.projected()) * hidden;
   for (const LayerShape& layer : shape.layers)
-    total += length * (4 * hidden * hidden + 2 * length * hidden + layer.stacks * 2 * hidden * layer.width);
+    total += length * (around + attention + layer.stacks * 2 * width * layer.width);
   return total;
 }
 

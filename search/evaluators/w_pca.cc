@@ -20,21 +20,24 @@ int64_t Components(const at::Tensor& values, double share) {
 int64_t PrincipalComponents(const models::Model& model, const models::Batch& batch, double share) {
   const at::NoGradGuard no_grad;
   const at::Tensor real = batch.mask.flatten() > 0;
-  at::Tensor x = models::LayerNorm(model, "embedding.norm", models::EmbeddingSum(model, batch));
+  at::Tensor x = models::Normalise(model, "embedding.norm", models::EmbeddingSum(model, batch));
   int64_t sum = 0;
   for (size_t l = 0; l < model.shape.layers.size(); ++l) {
     const auto layer = static_cast<int>(l);
     const std::string name = "layer." + std::to_string(l);
-    const at::Tensor context = models::Attend(model, layer, x, batch, {}).context;
-    x = models::LayerNorm(model, name + ".attention.norm",
-                          x + models::Linear(model, name + ".attention.out", context));
+    const at::Tensor entered = x;
+    const models::LayerInput input = models::EnterLayer(model, layer, entered);
+    const at::Tensor context = models::Attend(model, layer, input.query_key, batch, {}, &input.value).context;
+    x = models::Normalise(model, name + ".attention.norm",
+                          input.residual + models::Linear(model, name + ".attention.out", context));
     const auto& shape = model.shape.layers[l];
     for (int stack = 0; stack < shape.stacks; ++stack) {
       at::Tensor inner;
       const at::Tensor value = models::FeedForwardValue(model, layer, stack, shape, x, nullptr, &inner);
       sum += Components(inner.flatten(0, 1).index({real}).to(at::kDouble), share);
-      x = models::LayerNorm(model, name + ".ffn." + std::to_string(stack) + ".norm", x + value);
+      x = models::Normalise(model, name + ".ffn." + std::to_string(stack) + ".norm", x + value);
     }
+    x = models::LeaveLayer(model, layer, entered, x);
   }
   return sum;
 }

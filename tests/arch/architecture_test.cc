@@ -82,6 +82,48 @@ TEST(ArchitectureTest, RefusalsSayWhereAndWhat) {
   EXPECT_THAT(Refusal(Small(parallel)), HasSubstr("takes 270 channels but gets 540"));
 }
 
+proto::Architecture Narrow(const std::string& bottleneck) {
+  auto architecture = Small("linear(gelu(linear(x,wb1)),wb2)", "1");
+  ParseText(bottleneck, "bottleneck", architecture.mutable_bottleneck());
+  return architecture;
+}
+
+TEST(ArchitectureTest, Bottleneck) {
+  auto architecture = Narrow("width: 132 share_query_key: true");
+  architecture.set_norm(proto::NO_NORM);
+  const Shape shape = Resolve(architecture);
+  EXPECT_EQ(shape.block_width(), 132);
+  EXPECT_EQ(shape.head_width(), 11);
+  EXPECT_EQ(shape.value_input(), 540);
+  EXPECT_EQ(shape.layers[0].width, 540);
+  EXPECT_TRUE(shape.no_norm);
+  EXPECT_EQ(Resolve(Narrow("width: 132")).value_input(), 132);
+  EXPECT_FALSE(Resolve(Small()).no_norm);
+  EXPECT_EQ(Resolve(Small()).block_width(), 540);
+  EXPECT_THAT(
+      Refusal(Narrow("width: 128")),
+      HasSubstr("student.heads: the heads must divide the bottleneck width; got 12 heads, bottleneck 128"));
+  auto parallel = Narrow("width: 132");
+  parallel.mutable_layer(0)->mutable_ffn()->set_expression("gelu(add(linear(x,wb1),gelu(linear(x,wb2))))");
+  EXPECT_THAT(Refusal(parallel), HasSubstr("an expression that fits bottleneck 132 and inner width 540"));
+}
+
+TEST(ArchitectureTest, BottleneckAndNormCountWhereTheyAreSet) {
+  const auto plain = Small("linear(gelu(linear(x,wb1)),wb2)", "1"), narrow = Narrow("width: 132");
+  auto spelt = plain;
+  spelt.set_norm(proto::LAYER_NORM);
+  EXPECT_EQ(CanonicalArchitecture(spelt), CanonicalArchitecture(plain));
+  EXPECT_EQ(CanonicalArchitecture(Narrow("width: 132 share_query_key: false")),
+            CanonicalArchitecture(narrow));
+  spelt.set_norm(proto::NO_NORM);
+  EXPECT_NE(ArchitectureHash(spelt), ArchitectureHash(plain));
+  EXPECT_NE(ArchitectureHash(narrow), ArchitectureHash(plain));
+  EXPECT_NE(ArchitectureHash(Narrow("width: 132 share_query_key: true")), ArchitectureHash(narrow));
+  auto epsilon = spelt;  // which nothing reads then
+  epsilon.set_layer_norm_epsilon(1e-5);
+  EXPECT_EQ(CanonicalArchitecture(epsilon), CanonicalArchitecture(spelt));
+}
+
 TEST(ArchitectureTest, IdentityIgnoresSpellingOnly) {
   const auto given = Small();
   auto spelt = given;

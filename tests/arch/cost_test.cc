@@ -32,7 +32,7 @@ TEST(CostTest, EfficientBert) {
   const Shape shape = Named("efficientbert");
   EXPECT_EQ(PaperParameters(shape, 768), 15737724);
   EXPECT_EQ(EmbeddingParameters(shape) + 540 * 768 + 768, 4808844);
-  EXPECT_EQ(AttentionParameters(540), 1169640);
+  EXPECT_EQ(AttentionParameters(shape), 1169640);
   EXPECT_EQ(FeedForwardParameters(540, 540, 1), 585360);
   EXPECT_EQ(FeedForwardParameters(540, 270, 1), 293490);
   EXPECT_EQ(FeedForwardParameters(540, 180, 1), 196200);
@@ -99,6 +99,25 @@ TEST(CostTest, Miniatures) {
   EXPECT_NEAR(millions("bert_small"), 29.1, 0.35);
   EXPECT_NEAR(millions("bert_medium"), 41.7, 0.35);
   EXPECT_NEAR(millions("distilbert"), 66, 1);
+}
+
+// Encoders as transformers 5.23's MobileBertModel(MobileBertConfig()) counts its own without a pooler; for
+// TINY with use_bottleneck_attention and two blocks, less the linears to queries and keys that it then does
+// not call. Published (Sun et al., ACL 2020, table 1): 25.3M and 15.1M.
+TEST(CostTest, MobileBert) {
+  const Shape shape = Named("mobilebert"), tiny = Named("mobilebert_tiny");
+  EXPECT_EQ(DeployedParameters(shape, 0), 24581888);
+  EXPECT_EQ(DeployedParameters(tiny, 0), 17067776 - 24 * (512 * 128 + 128 + 2 * 128));
+  const auto pooled = [](const Shape& of) { return 1e-6 * static_cast<double>(DeployedParameters(of, 2)); };
+  EXPECT_NEAR(pooled(shape), 25.3, 0.02 * 25.3);
+  EXPECT_NEAR(pooled(tiny), 15.1, 0.05 * 15.1);
+  const int64_t keys = 24 * (128 * 128 + 128);
+  EXPECT_NEAR(1e-6 * static_cast<double>(DeployedParameters(tiny, 0) - keys), 15.1, 0.05);  // keys as queries
+  EXPECT_EQ(BottleneckParameters(shape) - BottleneckParameters(tiny), 512 * 128 + 128 + 2 * 128);
+  EXPECT_EQ(AttentionParameters(shape) - AttentionParameters(tiny), (512 - 128) * 128);
+  // 5.7 and 3.1 billion published.
+  EXPECT_NEAR(Gflops(shape), 5.39, 0.01);
+  EXPECT_NEAR(Gflops(tiny), 3.07, 0.01);
 }
 
 TEST(CostTest, PoolerOfAnotherWidth) {

@@ -24,6 +24,14 @@ DISTILBERT = transformers.DistilBertConfig(vocab_size=VOCABULARY, max_position_e
                                            hidden_dim=16, num_labels=3)
 ROBERTA = transformers.RobertaConfig(vocab_size=VOCABULARY, max_position_embeddings=14, type_vocab_size=1, num_labels=3,
                                      layer_norm_eps=1e-5, **SIZES)
+MOBILEBERT = transformers.MobileBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, num_labels=3, intra_bottleneck_size=6,
+                                           embedding_size=5, num_feedforward_networks=3, **SIZES)
+MOBILEBERT_TINY = transformers.MobileBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, intra_bottleneck_size=4,
+                                                embedding_size=5, num_feedforward_networks=2, use_bottleneck_attention=True,
+                                                trigram_input=False, normalization_type="layer_norm", layer_norm_eps=1e-5, **SIZES)
+MOBILEBERT_UNPOOLED = transformers.MobileBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, use_bottleneck=False,
+                                                    embedding_size=8, trigram_input=False, num_feedforward_networks=2,
+                                                    classifier_activation=False, **SIZES)
 
 
 def shake(model):
@@ -31,6 +39,8 @@ def shake(model):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
+        if model.config.model_type == "mobilebert":  # there padding is a neighbour
+            model.get_input_embeddings().weight[model.config.pad_token_id] = 0
     return model.eval()
 
 
@@ -50,9 +60,10 @@ def rounded(tensor):
 
 
 def expected(model, kind, unused, logits):
-    ids, segments, mask = batch(model.config.pad_token_id, kind == "bert")
+    pairs = kind in ("bert", "mobilebert")
+    ids, segments, mask = batch(model.config.pad_token_id, pairs)
     inputs = {"input_ids": ids, "attention_mask": mask}
-    if kind == "bert":
+    if pairs:
         inputs["token_type_ids"] = segments
     with torch.inference_mode():
         last = getattr(model, kind)(**inputs).last_hidden_state
@@ -129,6 +140,11 @@ def main():
         ("distilbert_spans_bin", t.DistilBertForQuestionAnswering, DISTILBERT, "distilbert", save_bin, (), "spans"),
         ("roberta", t.RobertaForSequenceClassification, ROBERTA, "roberta", save_safetensors, (), "classes"),
         ("roberta_masked_bin", t.RobertaForMaskedLM, ROBERTA, "roberta", save_bin, ("lm_head.",), None),
+        ("mobilebert", t.MobileBertForSequenceClassification, MOBILEBERT, "mobilebert", save_safetensors, (), "classes"),
+        ("mobilebert_tiny_bin", t.MobileBertForQuestionAnswering, MOBILEBERT_TINY, "mobilebert", save_bin,
+         tuple(f"mobilebert.encoder.layer.{i}.bottleneck.attention." for i in range(2)), "spans"),
+        ("mobilebert_unpooled", t.MobileBertForSequenceClassification, MOBILEBERT_UNPOOLED, "mobilebert", save_safetensors,
+         ("classifier.", "mobilebert.embeddings.embedding_transformation."), None),
     ]
     shutil.rmtree(root, ignore_errors=True)
     for number, (name, kind, config, base, save, unused, logits) in enumerate(cases):
@@ -137,14 +153,17 @@ def main():
         directory.mkdir(parents=True)
         # qa_outputs has as many outputs as there are labels.
         labels = {} if logits != "spans" else {"num_labels": 2}
-        model = shake(kind(type(config)(**{**config.to_dict(), **labels})))
+        derived = "true_hidden_size"  # of MobileBERT's configuration: it would stand in the way of the rest
+        given = {key: value for key, value in config.to_dict().items() if key != derived}
+        model = shake(kind(type(config)(**{**given, **labels})))
         if save is save_half:
             model = model.half().float()
         save(model, directory)
         (directory / "generation_config.json").unlink(missing_ok=True)
         (directory / "expected.json").write_text(
             json.dumps(expected(model, base, names(model, *unused) if unused else [], logits), separators=(",", ":")) + "\n")
-    torch.save(model.state_dict(), root / "before_1_6.bin", _use_new_zipfile_serialization=False)
+        if name == "roberta_masked_bin":
+            torch.save(model.state_dict(), root / "before_1_6.bin", _use_new_zipfile_serialization=False)
 
 
 main()

@@ -68,13 +68,14 @@ TEST_P(CheckpointTest, ComputesWhatTransformersDoes) {
 INSTANTIATE_TEST_SUITE_P(All, CheckpointTest,
                          ::testing::Values("bert_shards", "bert_bin", "bert_bin_shards", "bert_odd_bin",
                                            "bert_half_bin", "distilbert", "distilbert_spans_bin", "roberta",
-                                           "roberta_masked_bin"),
+                                           "roberta_masked_bin", "mobilebert", "mobilebert_tiny_bin",
+                                           "mobilebert_unpooled"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(CheckpointsTest, EveryDirectoryIsTested) {
   size_t directories = 0;
   for (const auto& entry : fs::directory_iterator(kRoot)) directories += entry.is_directory();
-  EXPECT_EQ(directories, 9u);
+  EXPECT_EQ(directories, 12u);
 }
 
 TEST(CheckpointsTest, ReportsWhatWasLoaded) {
@@ -116,6 +117,24 @@ TEST(CheckpointsTest, RobertaHasItsOwnPositionsAndHead) {
   const at::Tensor& segments = read.model.weights.at("embedding.segment");
   EXPECT_TRUE(at::equal(segments[0], segments[1]));
   EXPECT_THAT(read.label_names, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+}
+
+TEST(CheckpointsTest, MobileBertsBlocks) {
+  const Pretrained read = LoadPretrained(kRoot + "mobilebert");
+  const Shape& shape = read.model.shape;
+  EXPECT_EQ(shape.bottleneck, 6);
+  EXPECT_EQ(shape.trigram, 5);
+  EXPECT_EQ(shape.layers[0].stacks, 3);
+  EXPECT_TRUE(shape.share_query_key && shape.no_norm);
+  EXPECT_EQ(read.model.weights.at("layer.1.attention.value.weight").sizes(), at::IntArrayRef({6, 8}));
+  EXPECT_THAT(read.notes, IsEmpty());
+  const Pretrained tiny = LoadPretrained(kRoot + "mobilebert_tiny_bin");
+  EXPECT_FALSE(tiny.model.shape.share_query_key || tiny.model.shape.no_norm);
+  EXPECT_EQ(tiny.model.shape.factorised, 5);
+  const Pretrained unpooled = LoadPretrained(kRoot + "mobilebert_unpooled");
+  EXPECT_EQ(unpooled.model.classes, 0);
+  EXPECT_EQ(unpooled.model.shape.bottleneck, 0);
+  EXPECT_THAT(unpooled.notes, ElementsAre(HasSubstr("without a pooler")));
 }
 
 // A copy of a checkpoint to spoil.
@@ -160,6 +179,24 @@ TEST_F(SpoiltCheckpointTest, EveryMissingWeightIsNamed) {
        {"attention.q_lin.weight", "attention.k_lin.bias", "attention.v_lin.weight", "attention.out_lin.bias",
         "sa_layer_norm.weight", "ffn.lin1.bias", "ffn.lin2.weight", "output_layer_norm.bias"})
     EXPECT_THAT(failure, HasSubstr(std::string("transformer.layer.2.") + part));
+}
+
+TEST_F(SpoiltCheckpointTest, MobileBertsThatAreNotRead) {
+  CopyOf("mobilebert");
+  Change("config.json", [](json& config) { config["key_query_shared_bottleneck"] = false; });
+  EXPECT_THAT(Failure(), HasSubstr("'key_query_shared_bottleneck' is not supported"));
+  Change("config.json", [](json& config) {
+    config["key_query_shared_bottleneck"] = true;
+    config["normalization_type"] = "layer_norm";
+  });
+  EXPECT_THAT(Failure(), HasSubstr("'layer_norm_eps' is not that of all"));
+  Change("config.json", [](json& config) { config["normalization_type"] = "batch_norm"; });
+  EXPECT_THAT(Failure(), HasSubstr("no_norm, layer_norm"));
+  Change("config.json", [](json& config) {
+    config["normalization_type"] = "no_norm";
+    config["num_attention_heads"] = 4;
+  });
+  EXPECT_THAT(Failure(), HasSubstr("the heads must divide the bottleneck width; got 4 heads, bottleneck 6"));
 }
 
 TEST_F(SpoiltCheckpointTest, Shards) {

@@ -29,6 +29,14 @@ constexpr char kFactorised[] =
     "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { factorised { width: 5 } }";
 constexpr char kPlain[] = "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} }";
 
+// MobileBERT's two kinds of layer; h = 12 as the others'.
+constexpr char kShared[] =
+    "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { trigram { width: 5 } } norm: NO_NORM "
+    "bottleneck { width: 6 share_query_key: true }";
+constexpr char kNarrow[] =
+    "vocabulary: 50 positions: 20 hidden: 12 heads: 2 embedding { factorised { width: 5 } } "
+    "bottleneck { width: 8 }";
+
 // Random tokens from 1 on, the second half of each row in segment 1, zeros behind a row's length up to
 // `padded`.
 inline Batch MakeBatch(const std::vector<int>& lengths, uint64_t seed = 1, int padded = 0,

@@ -81,7 +81,7 @@ TEST_F(GradientTest, FeedForwardOperators) {
 }
 
 TEST_F(GradientTest, WholeModel) {
-  for (const char* head : {kTrigram, kFactorised, kPlain}) {
+  for (const char* head : {kTrigram, kFactorised, kPlain, kShared, kNarrow}) {
     for (const double probability : {0.0, 0.2}) {
       Model model = ShakenModel(std::string(head) +
                                 LayerText("linear(gelu(linear(max(x,tanh(x)),wb1)),wb2)", 2, "1/2") +

@@ -20,13 +20,14 @@ const std::vector<Operator> kUnary = {Operator::kGelu, Operator::kSigmoid,   Ope
                                       Operator::kRelu, Operator::kLeakyRelu, Operator::kElu,
                                       Operator::kSwish};
 const std::vector<Operator> kBinary = {Operator::kAdd, Operator::kMul, Operator::kMax};
+constexpr const char* kHeads[] = {kTrigram, kPlain, kFactorised, kShared, kNarrow};
 const std::vector<std::string> kRatios = {"1", "1/2", "1/3", "1/4"};
 
-// Three layers with drawn expressions, stacks and ratios over `head`, whose hidden width is 12 and FFN base
-// `ffn`.
+// Three layers with drawn expressions, stacks and ratios over `head` with FFN base `ffn`.
 std::string RandomArchitecture(const std::string& head, int ffn, Random* random) {
   ExpressionRules rules{kUnary, kBinary};
-  for (const std::string& ratio : kRatios) rules.widths.push_back({12, RatioWidth(ratio, ffn)});
+  const int width = Resolve(Architecture(head + LayerText(kGeluBlock))).block_width();
+  for (const std::string& ratio : kRatios) rules.widths.push_back({width, RatioWidth(ratio, ffn)});
   const ExpressionSampler sampler(rules);
   std::string text = head + " ffn_hidden: " + std::to_string(ffn);
   for (int i = 0; i < 3; ++i) {
@@ -43,8 +44,8 @@ std::string Supernet(const std::string& head, int ffn) {
 
 TEST(ModelTest, CountedParametersEqualTheFormulas) {
   Random random(3);
-  for (int i = 0; i < 9; ++i) {
-    const char* head = i % 3 == 0 ? kTrigram : i % 3 == 1 ? kPlain : kFactorised;
+  for (int i = 0; i < 10; ++i) {
+    const char* head = kHeads[i % 5];
     const Model model =
         MakeModel(Architecture(RandomArchitecture(head, i < 4 ? 12 : 31, &random)), 3, 20, random);
     int64_t pooler_and_head = 0;
@@ -97,7 +98,7 @@ TEST(ModelTest, InitialValues) {
 
 // A row's results must not depend on how far the other rows of its batch reach.
 TEST(ModelTest, PaddingDoesNotChangeARow) {
-  for (const char* head : {kTrigram, kFactorised, kPlain}) {
+  for (const char* head : kHeads) {
     const Model model = ShakenModel(std::string(head) + LayerText(kGeluBlock, 2, "1/2") +
                                     LayerText("add(x,linear(relu(linear(x,wb1)),wb2))"));
     for (const bool scores : {false, true}) {
@@ -158,8 +159,8 @@ TEST(ModelTest, ScoresAndTheFusedAttentionAgree) {
 
 TEST(ModelTest, CandidateViewEqualsItsCopy) {
   Random random(11);
-  for (int i = 0; i < 12; ++i) {
-    const char* head = i % 2 ? kPlain : i % 4 ? kFactorised : kTrigram;
+  for (int i = 0; i < 15; ++i) {
+    const char* head = kHeads[i % 5];
     const int ffn = i % 3 ? 12 : 31;
     const Model supernet = ShakenModel(Supernet(head, ffn), 3, 20);
     const proto::Architecture architecture = Architecture(RandomArchitecture(head, ffn, &random));
@@ -180,6 +181,39 @@ TEST(ModelTest, CandidateViewEqualsItsCopy) {
   }
 }
 
+// Sun et al., ACL 2020, figure 1c, by hand. What transformers computes: checkpoints_test.
+TEST(ModelTest, ABottleneckLayer) {
+  for (const char* head : {kShared, kNarrow}) {
+    const Model model = ShakenModel(std::string(head) + LayerText("linear(relu(linear(x,wb1)),wb2)", 2));
+    const bool shared = model.shape.share_query_key;
+    const Batch batch = MakeBatch({7, 4});
+    ForwardOptions options;
+    options.hidden = options.scores = options.projections = true;
+    const Outputs outputs = Forward(model, batch, options);
+    const auto linear = [&](const std::string& name, const at::Tensor& x) { return Linear(model, name, x); };
+    const auto norm = [&](const std::string& name, const at::Tensor& x) {
+      if (!shared) return LayerNorm(model, name, x);
+      return x * model.weights.at(name + ".weight") + model.weights.at(name + ".bias");
+    };
+    const std::string layer = "layer.0.", narrow = layer + "bottleneck.", attention = layer + "attention.";
+    const at::Tensor x = outputs.hidden[0];
+    const at::Tensor in = norm(narrow + "in.norm", linear(narrow + "in", x));
+    const at::Tensor qk = shared ? norm(narrow + "qk.norm", linear(narrow + "qk", x)) : in;
+    const Projections& projections = outputs.projections[0];
+    EXPECT_LT(Difference(projections.query, linear(attention + "query", qk)), 1e-5);
+    EXPECT_LT(Difference(projections.key, linear(attention + "key", qk)), 1e-5);
+    EXPECT_LT(Difference(projections.value, linear(attention + "value", shared ? x : in)), 1e-5);
+    EXPECT_EQ(outputs.scores[0].size(1), model.shape.heads);
+    const at::Tensor context = Attend(model, 0, qk, batch, {}, shared ? &x : &in).context;
+    at::Tensor y = norm(attention + "norm", in + linear(attention + "out", context));
+    for (const char* block : {"ffn.0.", "ffn.1."})
+      y = norm(layer + block + "norm",
+               y + linear(layer + block + "down", at::relu(linear(layer + block + "up", y))));
+    EXPECT_LT(Difference(outputs.last, norm(narrow + "out.norm", x + linear(narrow + "out", y))), 1e-4)
+        << head;
+  }
+}
+
 TEST(ModelTest, CopySharesNothing) {
   const Model supernet = ShakenModel(Supernet(kPlain, 12));
   const Model copy = CopyCandidate(supernet, supernet.architecture);
@@ -195,6 +229,9 @@ TEST(ModelTest, CopyRefusesWhatTheSupernetLacks) {
   const std::string two = LayerText(kGeluBlock) + LayerText(kGeluBlock);
   EXPECT_THROW(copy(kPlain + two), std::logic_error);
   EXPECT_THROW(copy(kTrigram + two + LayerText(kGeluBlock)), std::logic_error);
+  EXPECT_THROW(copy(kPlain + std::string(" norm: NO_NORM") + two + LayerText(kGeluBlock)), std::logic_error);
+  EXPECT_THROW(copy(kPlain + std::string(" bottleneck { width: 6 }") + two + LayerText(kGeluBlock)),
+               std::logic_error);
   EXPECT_THROW(copy(kPlain + two + LayerText(kGeluBlock, 5)), std::logic_error);
   EXPECT_THROW(copy(kPlain + std::string(" ffn_hidden: 24") + two + LayerText(kGeluBlock)), std::logic_error);
 }

@@ -120,7 +120,7 @@ void ExpectStudentRoundTrip(const std::string& embedding) {
 }
 
 TEST(PretrainedTest, StudentRoundTrip) {
-  for (const char* embedding : {kTrigram, kFactorised}) ExpectStudentRoundTrip(embedding);
+  for (const char* head : {kTrigram, kFactorised, kShared, kNarrow}) ExpectStudentRoundTrip(head);
 }
 
 TEST(PretrainedTest, SpanHeadRoundTrip) {
@@ -209,6 +209,8 @@ TEST(PretrainedTest, WhatIsAPlainBert) {
   EXPECT_FALSE(plain(kTrigram + LayerText(erf)));
   EXPECT_FALSE(plain(kFactorised + LayerText(erf)));
   EXPECT_FALSE(plain(kPlain + std::string(" pooler: 7") + LayerText(erf)));
+  EXPECT_FALSE(plain(kPlain + std::string(" norm: NO_NORM") + LayerText(erf)));
+  EXPECT_FALSE(plain(kPlain + std::string(" bottleneck { width: 6 }") + LayerText(erf)));
 }
 
 TEST_F(SpoiltTest, OldNamesPrefixAndLeftOvers) {
@@ -277,7 +279,8 @@ TEST_F(SpoiltTest, Config) {
     config_[key] = value;
     return Failure();
   };
-  EXPECT_THAT(failure("model_type", "electra"), AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, thimble")));
+  EXPECT_THAT(failure("model_type", "electra"),
+              AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, thimble")));
   EXPECT_THAT(failure("hidden_act", "mish"), AllOf(HasSubstr("'mish'"), HasSubstr("gelu, gelu_new")));
   EXPECT_THAT(failure("position_embedding_type", "relative_key"), HasSubstr("absolute"));
   EXPECT_THAT(failure("is_decoder", true), HasSubstr("is_decoder"));
@@ -363,6 +366,8 @@ TEST(PretrainedTest, LeavesCasesForTransformers) {
   cases.emplace_back("trigram", std::string(kTrigram) + " pooler: 7" + cut);
   cases.emplace_back("factorised", kFactorised + cut);
   cases.emplace_back("stacked", kPlain + cut);
+  cases.emplace_back("shared_bottleneck", kShared + cut);
+  cases.emplace_back("narrow_bottleneck", kNarrow + cut);
   cases.emplace_back("spans_bert", BertText("gelu_erf"));
   cases.emplace_back("spans_trigram", kTrigram + cut);
   for (const auto& [name, text] : cases) {

@@ -44,8 +44,9 @@ TEST(PublishedCostTest, AllEntries) {
     const int64_t outside = EmbeddingParameters(whole.shape) + hidden * kTeacherHidden + kTeacherHidden;
     ExpectPublished(outside, table.at("embedding_and_fit_dense"), model + ", embedding");
     EXPECT_EQ(Counted(whole, "embedding.") + Counted(whole, "fit_dense."), outside) << model;
-    ExpectPublished(AttentionParameters(hidden), table.at("attention"), model + ", attention");
-    EXPECT_EQ(Counted(whole, "layer.0.attention."), AttentionParameters(hidden)) << model;
+    const int64_t attention = AttentionParameters(whole.shape);
+    ExpectPublished(attention, table.at("attention"), model + ", attention");
+    EXPECT_EQ(Counted(whole, "layer.0.attention."), attention) << model;
     EXPECT_EQ(Counted(whole, ""), PaperParameters(whole.shape, kTeacherHidden)) << model;
     entries += 2;
     for (int stacks = 1; stacks <= 4; ++stacks)
@@ -58,6 +59,22 @@ TEST(PublishedCostTest, AllEntries) {
       }
   }
   EXPECT_EQ(entries, 72);
+}
+
+// MobileBERT's layers, counted; sizes of the whole models: tests/arch/cost_test.
+TEST(PublishedCostTest, MobileBertsLayers) {
+  for (const std::string name : {"mobilebert", "mobilebert_tiny"}) {
+    proto::Architecture architecture;
+    ReadText(THIMBLE_SOURCE_DIR "/configs/architectures/" + name + ".textproto", &architecture);
+    architecture.set_vocabulary(10);
+    architecture.mutable_layer()->DeleteSubrange(1, architecture.layer_size() - 1);
+    const Model model = MakeModel(architecture, 0, 0, Random(1));
+    const LayerShape& layer = model.shape.layers[0];
+    EXPECT_EQ(Counted(model, "layer.0.attention."), AttentionParameters(model.shape)) << name;
+    EXPECT_EQ(Counted(model, "layer.0.bottleneck."), BottleneckParameters(model.shape)) << name;
+    EXPECT_EQ(Counted(model, "layer.0.ffn."), FeedForwardParameters(128, 512, layer.stacks)) << name;
+    EXPECT_EQ(Counted(model, ""), DeployedParameters(model.shape, 0)) << name;
+  }
 }
 
 }  // namespace

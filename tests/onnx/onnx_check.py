@@ -140,7 +140,7 @@ def check_fusions(name, path, case, gelu):
 def main():
     directory = sys.argv[1]
     paths = sorted(glob.glob(os.path.join(directory, "*.onnx")))
-    expect(len(paths) >= 42, f"only {len(paths)} models in {directory}")
+    expect(len(paths) >= 48, f"only {len(paths)} models in {directory}")
     for path in paths:
         name = os.path.basename(path)[:-len(".onnx")]
         int8 = name.endswith(".int8")

@@ -30,6 +30,7 @@ struct Case {
   std::vector<std::string> layers;  // FeedForward as text
   int classes = 0;
   Head head = Head::kPooled;
+  std::string more = "";  // of Architecture, as text
 };
 
 // Expression, stacks, ratio.
@@ -58,6 +59,11 @@ std::vector<Case> Cases() {
        {Ffn("add(mul(x,tanh(x)),linear(relu(linear(max(x,elu(x)),wb1)),wb2))", 2, "1/2")},
        2},
   };
+  const std::vector<std::string> mobile = {Ffn("linear(relu(linear(x,wb1)),wb2)", 2),
+                                           Ffn("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/2")};
+  cases.push_back({"shared_bottleneck", kTrigram, mobile, 2, Head::kPooled,
+                   "bottleneck { width: 6 share_query_key: true } norm: NO_NORM"});
+  cases.push_back({"narrow_bottleneck", kPlain, mobile, 0, Head::kPooled, "bottleneck { width: 6 }"});
   for (const char* unary : {"gelu", "gelu_erf", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "swish"})
     cases.push_back({unary, kPlain, {Ffn(std::string("linear(") + unary + "(linear(x,wb1)),wb2)")}, 2});
   for (const char* binary : {"add", "mul", "max"})
@@ -69,7 +75,7 @@ std::vector<Case> Cases() {
 proto::Architecture MakeArchitecture(const Case& item) {
   std::string text =
       "vocabulary: 40 positions: 16 hidden: 12 heads: 3 pooler: 10 layer_norm_epsilon: 0.01 embedding { " +
-      item.embedding + " }";
+      item.embedding + " } " + item.more;
   for (const std::string& ffn : item.layers)
     text += " layer { mixer { self_attention {} } ffn { " + ffn + " } }";
   proto::Architecture architecture;

@@ -266,6 +266,14 @@ TEST(CutTest, ErrorsNameBothSides) {
   models::Model stacked =
       models::MakeModel(Encoder(1, 32, std::string(kBertBlock) + " stacks: 2"), 0, 0, Random(1));
   EXPECT_THAT(Message([&] { Start(stacked); }), HasSubstr("2 stacks"));
+  for (const std::string more : {"bottleneck { width: 16 }", "norm: NO_NORM"}) {
+    const std::string what = more.substr(0, 4) == "norm" ? "has no LayerNorm" : "has a bottleneck";
+    const proto::Architecture other_block = Encoder(3, 32, kBertBlock, more);
+    EXPECT_THAT(supernet(other_block), HasSubstr("the student " + what));
+    const models::Model model = models::MakeModel(other_block, 0, 0, Random(1));
+    EXPECT_THAT(Message([&] { Start(model); }), HasSubstr("the teacher " + what));
+    EXPECT_THAT(Message([&] { CheckSliceable(model.shape, teacher); }), HasSubstr("the student " + what));
+  }
 }
 
 }  // namespace

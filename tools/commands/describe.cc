@@ -113,7 +113,7 @@ void DescribeStudy(const StudyFile& file) {
   table.push_back({"embedding" + std::string(paper ? " and projection" : ""),
                    Millions(models::EmbeddingParameters(shape) +
                             (paper ? (shape.hidden + 1) * static_cast<int64_t>(context.teacher_hidden) : 0))});
-  table.push_back({"attention, one layer", Millions(models::AttentionParameters(shape.hidden))});
+  table.push_back({"attention, one layer", Millions(models::AttentionParameters(shape))});
   for (const auto& row : FeedForwardChoices(study.space(), shape)) table.push_back(row);
   std::fputs(Table(table).c_str(), stdout);
   const auto teacher_layers = TeacherLayers(study);

@@ -90,6 +90,7 @@ void Run(Request request) {
   proto::Architecture architecture;
   ReadText(request.architecture, &architecture);
   const auto shape = models::Resolve(architecture, request.architecture);
+  if (!request.random_start) distill::CheckSliceable(shape, teacher.model);
   const auto deployment = MakeDeployment(request);
   const Teachers teachers(mix);
   for (size_t i = 0; i < mix.parts.size(); ++i) {

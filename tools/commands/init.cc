@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "distill/start/sliced.h"
 #include "models/arch/cost.h"
 #include "search/controller.h"
 #include "search/space.h"
@@ -65,6 +66,7 @@ void Run(const Request& request) {
   const auto teacher = models::LoadPretrained(request.teacher);
   models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
   const auto& shape = teacher.model.shape;
+  distill::CheckSliceable(shape, teacher.model);  // the study's warm-up
   const int64_t whole = models::DeployedParameters(shape, classes, teacher.model.head);
   const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
   const int hidden = ChooseHidden(teacher.model, budget);

@@ -96,6 +96,7 @@ void Run(Request request) {
     ReadText(request.architecture, &architecture);
   }
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
+  distill::CheckSliceable(shape, teacher);
   const int64_t own = models::DeployedParameters(shape, teacher.classes, teacher.head);
   const int length = task == nullptr ? kMaxLength : TokenLimit(*task, teacher.shape);
   const auto sample = Sample(request, task, rows, length, deployment.threads());
