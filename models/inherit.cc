@@ -1,0 +1,206 @@
+#include "models/inherit.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr char kWhere[] = "crop";
+constexpr std::pair<const char*, LayerRule> kLayerRules[] = {{"first", LayerRule::kFirst},
+                                                             {"uniform", LayerRule::kUniform},
+                                                             {"doubled", LayerRule::kDoubled},
+                                                             {"averaged", LayerRule::kAveraged}};
+constexpr std::pair<const char*, TokenRule> kTokenRules[] = {{"first", TokenRule::kFirst},
+                                                             {"pca", TokenRule::kPca}};
+
+template <typename Rule, size_t count>
+Rule Find(const std::pair<const char*, Rule> (&rules)[count], const char* what, const std::string& name) {
+  std::string names;
+  for (const auto& [known, rule] : rules) {
+    if (name == known) return rule;
+    names += (names.empty() ? "" : ", ") + std::string(known);
+  }
+  throw BadRequest(what, "no such rule", "'" + name + "'", names);
+}
+
+at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
+  at::Tensor part = whole;
+  for (size_t d = 0; d < sizes.size(); ++d) part = part.narrow(static_cast<int64_t>(d), 0, sizes[d]);
+  return part;
+}
+
+std::string Kind(const Shape& shape) {
+  return shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
+}
+
+class Heir {
+ public:
+  Heir(const Model& larger, const Shape& shape, const Inheritance& rules)
+      : larger_(larger), shape_(shape), rules_(rules), layers_(static_cast<int>(shape.layers.size())) {
+    CheckWidths();
+    CheckEmbedding();
+    CheckLayers();
+    if (rules.tokens == TokenRule::kPca) TakeComponents();
+  }
+
+  at::Tensor Weight(const WeightShape& weight) const {
+    const std::string& name = weight.name;
+    if (components_.defined() && name == "embedding.token") return components_;
+    if (components_.defined() && name == "embedding.project.weight") return Projection();
+    if (components_.defined() && name == "embedding.project.bias") return mean_.narrow(0, 0, shape_.hidden);
+    if (name == "embedding.project.weight" && shape_.trigram > 0) {
+      constexpr int64_t kNeighbours = 3;
+      const at::Tensor parts = Larger(name).unflatten(1, {kNeighbours, larger_.shape.trigram});
+      return First(parts, {shape_.hidden, kNeighbours, shape_.trigram}).flatten(1);
+    }
+    const std::string start = "layer.";
+    if (name.compare(0, start.size(), start) != 0) return First(Larger(name), weight.sizes);
+    const size_t end = name.find('.', start.size());
+    const int layer = std::stoi(name.substr(start.size(), end - start.size()));
+    std::vector<at::Tensor> parts;
+    for (const int ancestor : AncestorsOf(layer))
+      parts.push_back(First(Larger(start + std::to_string(ancestor) + name.substr(end)), weight.sizes));
+    return parts.size() == 1 ? parts[0] : at::stack(parts).mean(0);
+  }
+
+ private:
+  at::Tensor Larger(const std::string& name) const { return larger_.weights.at(name).detach(); }
+  std::vector<int> AncestorsOf(int layer) const {
+    return Ancestors(rules_.layers, layer, layers_, static_cast<int>(larger_.shape.layers.size()));
+  }
+
+  static void Same(const std::string& what, const std::string& ours, const std::string& theirs) {
+    if (ours != theirs)
+      throw BadRequest(kWhere, what + " cannot be cropped", ours, "the larger model's, " + theirs);
+  }
+  static void Same(const std::string& what, int ours, int theirs) {
+    Same(what, std::to_string(ours), std::to_string(theirs));
+  }
+  static void NotMore(const std::string& what, int ours, int theirs) {
+    if (ours > theirs)
+      throw BadRequest(kWhere, what + " of the student is larger than the model's", std::to_string(ours),
+                       "at most " + std::to_string(theirs));
+  }
+
+  void CheckWidths() const {
+    const Shape& larger = larger_.shape;
+    Same("the vocabulary", shape_.vocabulary, larger.vocabulary);
+    Same("the number of heads", shape_.heads, larger.heads);
+    Same("the norm", shape_.no_norm ? "NO_NORM" : "LAYER_NORM", larger.no_norm ? "NO_NORM" : "LAYER_NORM");
+    Same("whether there is a bottleneck", shape_.bottleneck > 0 ? "yes" : "no",
+         larger.bottleneck > 0 ? "yes" : "no");
+    Same("share_query_key", shape_.share_query_key ? "true" : "false",
+         larger.share_query_key ? "true" : "false");
+    NotMore("hidden", shape_.hidden, larger.hidden);
+    NotMore("bottleneck.width", shape_.bottleneck, larger.bottleneck);
+    NotMore("positions", shape_.positions, larger.positions);
+    NotMore("segments", shape_.segments, larger.segments);
+    if (larger_.weights.Has("pooler.weight")) NotMore("pooler", shape_.pooler, larger.pooler);
+  }
+
+  void CheckEmbedding() const {
+    const Shape& larger = larger_.shape;
+    if (rules_.tokens == TokenRule::kFirst) {
+      if (Kind(shape_) != Kind(larger))
+        throw BadRequest(kWhere, "the first columns of a table are no embedding of another kind",
+                         Kind(larger) + " to " + Kind(shape_),
+                         "the same kind; from a plain one also the rule pca");
+      NotMore("the embedding's width", shape_.embedding_width(), larger.embedding_width());
+      return;
+    }
+    if (larger.projected() > 0 || shape_.projected() == 0)
+      throw BadRequest(kWhere, "the rule pca makes a narrow token table of a plain one",
+                       Kind(larger) + " to " + Kind(shape_), "plain to trigram or factorised");
+    NotMore("the embedding's width", shape_.embedding_width(), std::min(larger.hidden, larger.vocabulary));
+  }
+
+  void CheckLayers() const {
+    const auto& larger = larger_.shape.layers;
+    const int theirs = static_cast<int>(larger.size());
+    if (rules_.layers == LayerRule::kDoubled) {
+      if (layers_ != 2 * theirs)
+        throw BadRequest(kWhere, "the rule doubled gives twice the model's layers", std::to_string(layers_),
+                         std::to_string(2 * theirs));
+    } else {
+      NotMore("the number of layers", layers_, theirs);
+    }
+    for (int i = 0; i < layers_; ++i) {
+      for (const int ancestor : AncestorsOf(i)) {
+        const std::string layer = "layer[" + std::to_string(i) + "].ffn.";
+        NotMore(layer + "stacks", shape_.layers[i].stacks, larger[ancestor].stacks);
+        NotMore(layer + "ratio's width", shape_.layers[i].width, larger[ancestor].width);
+      }
+    }
+  }
+
+  // table = mean + components directions, as nearly as that many directions allow.
+  void TakeComponents() {
+    const at::Tensor table = Larger("embedding.token").to(at::kDouble);
+    mean_ = table.mean(0);
+    const at::Tensor centred = table - mean_;
+    const auto [variances, vectors] = at::linalg_eigh(centred.t().matmul(centred));
+    directions_ = vectors.flip(1).narrow(1, 0, shape_.embedding_width());
+    components_ = centred.matmul(directions_);
+  }
+
+  // Into the current token's columns; its neighbours begin without a say.
+  at::Tensor Projection() const {
+    const at::Tensor own = directions_.narrow(0, 0, shape_.hidden);
+    if (shape_.trigram == 0) return own;
+    const at::Tensor none = at::zeros_like(own);
+    return at::cat({none, own, none}, 1);
+  }
+
+  const Model& larger_;
+  const Shape& shape_;
+  const Inheritance rules_;
+  const int layers_;
+  at::Tensor mean_, directions_, components_;  // of the token table: [H], [H, E], [V, E]
+};
+
+}  // namespace
+
+LayerRule LayerRuleOf(const std::string& name) { return Find(kLayerRules, "--layers", name); }
+TokenRule TokenRuleOf(const std::string& name) { return Find(kTokenRules, "--tokens", name); }
+
+std::vector<int> Ancestors(LayerRule rule, int layer, int student_layers, int larger_layers) {
+  switch (rule) {
+    case LayerRule::kFirst:
+      return {layer};
+    case LayerRule::kUniform:
+      return {(layer + 1) * larger_layers / student_layers - 1};
+    case LayerRule::kDoubled:
+      return {layer / 2};
+    case LayerRule::kAveraged:
+      break;
+  }
+  std::vector<int> layers;
+  for (int i = layer * larger_layers / student_layers; i < (layer + 1) * larger_layers / student_layers; ++i)
+    layers.push_back(i);
+  return layers;
+}
+
+Model Inherit(const Model& larger, const proto::Architecture& student, const Inheritance& inheritance) {
+  Model model{student, Resolve(student), larger.classes, larger.teacher_hidden, {}, larger.head};
+  const Heir heir(larger, model.shape, inheritance);
+  const bool pooler = larger.weights.Has("pooler.weight");
+  for (const WeightShape& weight :
+       WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head))
+    model.weights.Add(weight.name, heir.Weight(weight).to(at::kFloat).clone(at::MemoryFormat::Contiguous));
+  return model;
+}
+
+proto::Architecture Doubled(const proto::Architecture& architecture) {
+  proto::Architecture doubled = architecture;
+  doubled.clear_layer();
+  for (const proto::Layer& layer : architecture.layer())
+    for (int copy = 0; copy < 2; ++copy) *doubled.add_layer() = layer;
+  return doubled;
+}
+
+}  // namespace thimble::models
