@@ -1,0 +1,145 @@
+// random_models OUT DATA VOCABULARY COUNT: random points of the space of all architectures, one directory
+// each with the exported model and what it computes for real sentences, for agreement_check.py. DATA holds
+// MRPC/dev.tsv.
+#include <torch/torch.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "data/task.h"
+#include "data/wordpiece.h"
+#include "models/arch/expression_sampling.h"
+#include "models/onnx.h"
+#include "models/padding.h"
+#include "models/pretrained.h"
+#include "models/safetensors.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int kSentences = 6;
+constexpr int kLongest = 48;
+constexpr int kPositions = 64;
+
+int Between(int low, int high, Random* random) {
+  return low + static_cast<int>(random->Below(static_cast<uint64_t>(high - low + 1)));
+}
+
+template <typename Value>
+Value OneOf(const std::vector<Value>& values, Random* random) {
+  return values[random->Below(values.size())];
+}
+
+proto::Architecture Draw(int number, int vocabulary, Random* random) {
+  proto::Architecture architecture;
+  architecture.set_vocabulary(vocabulary);
+  architecture.set_positions(kPositions);
+  const int heads = Between(1, 4, random);
+  architecture.set_heads(heads);
+  architecture.set_hidden(heads * Between(3, 8, random));
+  const std::vector<int> ffn = {0, 24, 31, 50};
+  architecture.set_ffn_hidden(OneOf(ffn, random));
+  if (random->Below(3) == 0) architecture.set_pooler(Between(5, 40, random));
+  auto* embedding = architecture.mutable_embedding();
+  if (number % 3 == 0) embedding->mutable_plain();
+  if (number % 3 == 1) embedding->mutable_trigram()->set_width(Between(4, 16, random));
+  if (number % 3 == 2) embedding->mutable_factorised()->set_width(Between(4, 16, random));
+  if (random->Below(3) == 0) {
+    architecture.mutable_bottleneck()->set_width(heads * Between(2, 5, random));
+    architecture.mutable_bottleneck()->set_share_query_key(random->Below(2) == 0);
+  }
+  if (random->Below(4) == 0) architecture.set_norm(proto::NO_NORM);
+  const int width = architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
+  const int base = architecture.ffn_hidden() > 0 ? architecture.ffn_hidden() : architecture.hidden();
+  const int layers = Between(1, 4, random);
+  for (int i = 0; i < layers; ++i) {
+    auto* layer = architecture.add_layer();
+    layer->mutable_mixer()->mutable_self_attention();
+    const std::vector<std::string> ratios = {"1", "1/2", "1/3", "1/4"};
+    const std::string ratio = OneOf(ratios, random);
+    const ExpressionSampler sampler(PublishedRules({{width, RatioWidth(ratio, base)}}));
+    layer->mutable_ffn()->set_expression(sampler.Draw(random).ToString());
+    layer->mutable_ffn()->set_ratio(ratio);
+    layer->mutable_ffn()->set_stacks(Between(1, 4, random));
+  }
+  return architecture;
+}
+
+// Every weight matters, and states stay within what float32 tells apart: products of states grow where no
+// LayerNorm brings them back, so a NoNorm scales down.
+void Fill(Model* model, const Random& random) {
+  for (const auto& [name, tensor] : model->weights) {
+    Random stream = random.Fork(name);
+    const bool gain = tensor.dim() == 1 && name.ends_with(".weight");
+    const double middle = !gain ? 0 : model->shape.no_norm ? 0.3 : 1;
+    const double deviation =
+        tensor.dim() == 2 && name.ends_with(".weight") ? 1 / std::sqrt(tensor.size(1)) : 0.2;
+    at::Tensor filled = at::empty(tensor.sizes(), at::kFloat);
+    float* values = filled.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < filled.numel(); ++i)
+      values[i] =
+          static_cast<float>(middle + (model->shape.no_norm && gain ? 0.1 : deviation) * stream.Normal());
+    model->weights.at(name) = filled;
+  }
+}
+
+Batch Sentences(const std::string& data, const data::WordPiece& tokenizer) {
+  const auto& task = data::FindTask("mrpc");
+  std::vector<data::Encoding> encoded;
+  for (const data::Row& row : data::ReadRows(task, data::SplitPath(task, data, task.dev), kSentences))
+    encoded.push_back(tokenizer.Encode(row.first, row.second, true, kLongest));
+  std::vector<TokenRow> rows;
+  for (const data::Encoding& row : encoded) rows.push_back({row.ids, row.segments});
+  return PadRows(rows);
+}
+
+void Write(const Model& model, const Batch& batch, const std::string& directory) {
+  std::filesystem::create_directories(directory);
+  std::vector<std::string> labels;
+  for (int i = 0; i < model.classes; ++i) labels.push_back("LABEL_" + std::to_string(i));
+  SavePretrained(model, labels, directory);
+  WriteText(directory + "/architecture.textproto", model.architecture);
+  WriteOnnx(model, directory + "/model.onnx");
+  const c10::InferenceMode inference;
+  const Outputs outputs = Forward(model, batch);
+  Weights expected;
+  expected.Add("input_ids", batch.ids);
+  expected.Add("token_type_ids", batch.segments);
+  expected.Add("attention_mask", batch.mask.to(at::kLong));
+  expected.Add("last", outputs.last);
+  if (model.classes > 0) expected.Add("logits", outputs.logits);
+  WriteSafetensors(directory + "/expected.safetensors", expected);
+}
+
+void Run(const std::string& out, const std::string& data, const std::string& vocabulary, int count) {
+  const data::WordPiece tokenizer(vocabulary);
+  const Batch batch = Sentences(data, tokenizer);
+  for (int i = 0; i < count; ++i) {
+    Random random = Random(1).Fork("architecture", static_cast<uint64_t>(i));
+    const proto::Architecture architecture = Draw(i, tokenizer.size(), &random);
+    const int kind = Between(0, 3, &random);
+    const Head head = kind == 1 ? Head::kTokens : Head::kPooled;
+    Model model = MakeModel(architecture, kind == 0 ? 0 : kind == 1 ? 2 : 3, 0, random, head);
+    Fill(&model, random);
+    Write(model, batch, out + "/" + std::to_string(i));
+  }
+}
+
+}  // namespace
+}  // namespace thimble::models
+
+int main(int count, char** arguments) {
+  if (count != 5) {
+    std::fputs("usage: random_models OUT DATA VOCABULARY COUNT\n", stderr);
+    return thimble::kBadRequest;
+  }
+  try {
+    thimble::models::Run(arguments[1], arguments[2], arguments[3], std::stoi(arguments[4]));
+  } catch (const thimble::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.code();
+  }
+}
