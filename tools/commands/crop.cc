@@ -1,0 +1,70 @@
+// thimble crop MODEL --to ARCHITECTURE.textproto [--layers first|uniform|doubled|averaged] [--tokens first|pca] --out DIR
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "models/arch/cost.h"
+#include "models/inherit.h"
+#include "tools/common.h"
+
+namespace thimble::tools {
+namespace {
+
+struct Request : Options {
+  std::string model, to, out, layers = "first", tokens = "first";
+};
+
+void Run(const Request& request) {
+  const models::Inheritance inheritance = {.layers = models::LayerRuleOf(request.layers),
+                                           .tokens = models::TokenRuleOf(request.tokens)};
+  const bool doubled = inheritance.layers == models::LayerRule::kDoubled;
+  if (request.to.empty() && !doubled)
+    throw BadRequest("--to", "says what the student is", "", "a text file with an Architecture; none only with --layers doubled");
+  proto::Architecture architecture;
+  if (!request.to.empty()) ReadText(request.to, &architecture);
+  CheckOutputDirectory(request.out, request.force);
+  const auto loaded = models::LoadPretrained(request.model);
+  if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);
+  models::Resolve(architecture, request.to.empty() ? "the student" : request.to);
+  const auto student = models::Inherit(loaded.model, architecture, inheritance);
+  const auto parameters = [](const models::Model& model) {
+    return Millions(models::DeployedParameters(model.shape, model.classes, model.head));
+  };
+  const std::string size = parameters(student) + " parameters from " + parameters(loaded.model);
+  if (request.dry_run) {
+    Say("all is well: " + size);
+    return;
+  }
+  PendingDirectory out(request.out);
+  WriteExport(student, loaded.label_names, request.model,
+              {.teacher = request.model,
+               .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",
+               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers + ", tokens: " + request.tokens +
+                      "); not trained.",
+               .null_threshold = loaded.null_threshold},
+              out.working());
+  out.Commit();
+  std::printf("%s; written to %s. It has to be trained: thimble finetune %s --task TASK --data DIR [--teacher DIR]\n", size.c_str(),
+              request.out.c_str(), request.out.c_str());
+}
+
+std::function<void()> Add(CLI::App& app) {
+  auto request = std::make_shared<Request>();
+  app.add_option("model", request->model, "directory of the larger model")->required();
+  app.add_option("--to", request->to, "text file with the student's Architecture; none with --layers doubled: the model's, each layer twice");
+  app.add_option("--layers", request->layers, "first, uniform, doubled or averaged: which layers a student's layer begins as");
+  app.add_option("--tokens", request->tokens, "first: columns of the token table; pca: a narrow table from a plain one");
+  app.add_option("--out", request->out, "directory to write")->required();
+  AddForce(app, request.get());
+  app.add_flag("--dry-run", request->dry_run, "check everything, then stop");
+  return [request] { Run(*request); };
+}
+
+}  // namespace
+
+CommandEntry crop_command() { return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add}; }
+
+}  // namespace thimble::tools
