@@ -47,7 +47,7 @@ void Reserve(const std::string& path, int64_t bytes) {
 
 int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
   const auto states = static_cast<int64_t>(hidden.size()), maps = static_cast<int64_t>(scores.size());
-  return (states + 3 * static_cast<int64_t>(projections.size())) * tokens * width +
+  return (states * width + 3 * static_cast<int64_t>(projections.size()) * projected) * tokens +
          maps * heads * tokens * tokens + 2 * (on_tokens ? tokens * classes : classes);
 }
 
@@ -61,6 +61,7 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
               .heads = teacher.shape.heads,
               .classes = teacher.classes,
               .layers = static_cast<int64_t>(teacher.shape.layers.size()),
+              .projected = teacher.shape.block_width(),
               .on_tokens = teacher.classes > 0 && teacher.head == models::Head::kTokens} {
   const std::set<int> layers(objective.layer_map().begin(), objective.layer_map().end());  // from 1
   if (objective.needs_hidden()) {
@@ -164,7 +165,7 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
   for (const int layer : layout_.scores)
     outputs.scores[layer] = at::zeros({size, layout_.heads, longest, longest});
   for (const int layer : layout_.projections)
-    for (auto* part : Parts(outputs.projections[layer])) *part = at::zeros({size, longest, layout_.width});
+    for (auto* part : Parts(outputs.projections[layer])) *part = at::zeros({size, longest, layout_.projected});
   if (layout_.classes > 0) {
     auto sizes = layout_.Logits(longest);
     sizes.insert(sizes.begin(), size);
@@ -184,7 +185,7 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
       outputs.scores[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
     for (const int layer : layout_.projections)
       for (auto* part : Parts(outputs.projections[layer]))
-        (*part)[b].narrow(0, 0, t).copy_(take({t, layout_.width}));
+        (*part)[b].narrow(0, 0, t).copy_(take({t, layout_.projected}));
     if (layout_.classes == 0) continue;
     at::Tensor logits = outputs.logits[b];
     if (layout_.on_tokens) logits = logits.narrow(0, 0, t);

@@ -39,6 +39,7 @@ class TeacherCache {
   struct Layout {
     std::vector<int> hidden, scores, projections;  // which of those of Outputs
     int64_t width = 0, heads = 0, classes = 0, layers = 0;
+    int64_t projected = 0;  // width of queries, keys and values: a bottleneck's
     bool on_tokens = false;
     std::vector<int64_t> Logits(int64_t tokens) const;  // sizes
     int64_t Numbers(int64_t tokens) const;

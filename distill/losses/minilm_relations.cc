@@ -63,10 +63,11 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
            const models::Shape& teacher) {
   const auto& spec = loss.minilm_relations();
   const int heads = spec.heads() > 0 ? spec.heads() : student.heads;
-  if (student.hidden % heads != 0 || teacher.hidden % heads != 0)
+  const int ours = student.block_width(), theirs = teacher.block_width();
+  if (ours % heads != 0 || theirs % heads != 0)
     throw BadRequest(
         where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
-        "a divisor of " + std::to_string(student.hidden) + " and " + std::to_string(teacher.hidden));
+        "a divisor of " + std::to_string(ours) + " and " + std::to_string(theirs));
   if (spec.teacher_layer() > static_cast<int>(teacher.layers.size()))
     throw BadRequest(where + ".teacher_layer", "the teacher has no such layer",
                      std::to_string(spec.teacher_layer()),
