@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "models/kernels/dropout.h"
@@ -192,6 +193,32 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
   return values.back();
 }
 
+namespace {
+
+struct LayerOutputs {
+  at::Tensor state;         // [B, T, h]
+  at::Tensor scores;        // undefined unless asked for
+  Projections projections;  // likewise
+};
+
+LayerOutputs RunLayer(const Model& model, int index, const LayerShape& layer, const at::Tensor& input,
+                      const Batch& batch, const ForwardOptions& options) {
+  const std::string prefix = LayerName(index) + ".attention.";
+  LayerInput entered = EnterLayer(model, index, input);
+  Attention attention = Attend(model, index, entered.query_key, batch, options, &entered.value);
+  const at::Tensor attended = Linear(model, prefix + "out", attention.context);
+  at::Tensor x = Normalise(model, prefix + "norm", entered.residual + Drop(options.dropout, attended));
+  entered = {};
+  for (int s = 0; s < layer.stacks; ++s) {
+    const at::Tensor value = FeedForwardValue(model, index, s, layer, x);
+    x = Normalise(model, BlockName(index, s) + ".norm", x + Drop(options.dropout, value));
+  }
+  x = LeaveLayer(model, index, input, x, options.dropout);
+  return {x, std::move(attention.scores), std::move(attention.projections)};
+}
+
+}  // namespace
+
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options) {
   const Shape& shape = options.candidate ? *options.candidate : model.shape;
   THIMBLE_CHECK(shape.layers.size() == model.shape.layers.size(), "candidate and model differ in depth");
@@ -199,21 +226,10 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
   at::Tensor x = Drop(options.dropout, Normalise(model, "embedding.norm", EmbeddingSum(model, batch)));
   if (options.hidden) outputs.hidden.push_back(x);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
-    const LayerShape& layer = shape.layers[i];
-    const std::string prefix = LayerName(i) + ".attention.";
-    const at::Tensor entered = shape.bottleneck > 0 ? x : at::Tensor();  // needed again behind the blocks
-    LayerInput input = EnterLayer(model, i, x);
-    const Attention attention = Attend(model, i, input.query_key, batch, options, &input.value);
-    if (options.scores) outputs.scores.push_back(attention.scores);
-    if (options.projections) outputs.projections.push_back(attention.projections);
-    const at::Tensor attended = Linear(model, prefix + "out", attention.context);
-    x = Normalise(model, prefix + "norm", input.residual + Drop(options.dropout, attended));
-    input = {};
-    for (int s = 0; s < layer.stacks; ++s) {
-      const at::Tensor value = FeedForwardValue(model, i, s, layer, x);
-      x = Normalise(model, BlockName(i, s) + ".norm", x + Drop(options.dropout, value));
-    }
-    x = LeaveLayer(model, i, entered, x, options.dropout);
+    LayerOutputs layer = RunLayer(model, i, shape.layers[i], x, batch, options);
+    x = layer.state;
+    if (options.scores) outputs.scores.push_back(std::move(layer.scores));
+    if (options.projections) outputs.projections.push_back(std::move(layer.projections));
     if (options.hidden) outputs.hidden.push_back(x);
   }
   outputs.last = x;

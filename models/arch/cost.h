@@ -26,4 +26,27 @@ int64_t FeedForwardParameters(int outer, int width, int stacks);
 // pooler, no head. FLOPs as published = 2 x this.
 int64_t MultiplyAdds(const Shape& shape, int length);
 
+// Bytes of the files that are written of DeployedParameters(shape, classes, head): four a parameter, and what
+// each tensor and each node of a graph takes for names and sizes, to within 1% of a file of a megabyte or
+// more.
+struct FileBytes {
+  int64_t safetensors = 0, onnx = 0;
+  // Matrices but the head's one byte a number, with a scale an output (a row of the token table) and a factor
+  // an input of each linear (those that share an input share it); all else four.
+  int64_t onnx_int8 = 0;
+};
+FileBytes WrittenBytes(const Shape& shape, int classes, Head head = Head::kPooled);
+
+// Bytes of float32 states, beside the weights. N = batch * length tokens, w = Shape::block_width.
+// What a training step with dropout keeps for its backward pass. N times: the projection's input, a norm's
+// input, output, mean and deviation (no mean and deviation without LayerNorm) for each norm, three
+// projections and attention's output (4 w), and in each block the values that a linear, an activation or a
+// product needs again; and for each layer two [heads, length, length] a row, attention's shares before and
+// after dropout. Losses on attention scores keep one more.
+int64_t TrainingBytes(const Shape& shape, int batch, int length);
+// The most that is alive at once in a forward pass without gradients: while embeddings are added up, while
+// attention has its input, queries, keys, values and output, or while a block has its input, all values of
+// its expression, the layer's input, and attention's output before and after its linear.
+int64_t InferenceBytes(const Shape& shape, int batch, int length);
+
 }  // namespace thimble::models
