@@ -280,7 +280,7 @@ TEST_F(SpoiltTest, Config) {
     return Failure();
   };
   EXPECT_THAT(failure("model_type", "electra"),
-              AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, thimble")));
+              AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, mobilebert, thimble")));
   EXPECT_THAT(failure("hidden_act", "mish"), AllOf(HasSubstr("'mish'"), HasSubstr("gelu, gelu_new")));
   EXPECT_THAT(failure("position_embedding_type", "relative_key"), HasSubstr("absolute"));
   EXPECT_THAT(failure("is_decoder", true), HasSubstr("is_decoder"));
@@ -366,7 +366,7 @@ TEST(PretrainedTest, LeavesCasesForTransformers) {
   cases.emplace_back("trigram", std::string(kTrigram) + " pooler: 7" + cut);
   cases.emplace_back("factorised", kFactorised + cut);
   cases.emplace_back("stacked", kPlain + cut);
-  cases.emplace_back("shared_bottleneck", kShared + cut);
+  cases.emplace_back("shared_bottleneck", kShared + LayerText("linear(relu(linear(x,wb1)),wb2)", 2));
   cases.emplace_back("narrow_bottleneck", kNarrow + cut);
   cases.emplace_back("spans_bert", BertText("gelu_erf"));
   cases.emplace_back("spans_trigram", kTrigram + cut);
