@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 
@@ -30,27 +31,137 @@ double Quantile(const std::vector<double>& sorted, double q) {
   return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+Batch RandomBatch(int batch, int length, int vocabulary) {
+  Random random(0);
+  Batch input;
+  input.ids = at::empty({batch, length}, at::kLong);
+  int64_t* ids = input.ids.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < input.ids.numel(); ++i) ids[i] = static_cast<int64_t>(random.Below(vocabulary));
+  input.segments = at::zeros({batch, length}, at::kLong);
+  input.mask = at::ones({batch, length}, at::kFloat);
+  return input;
+}
+
+double Milliseconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Models that differ in where their weights lie. In a whole pass a part's weights come from memory, since
+// those of the other parts have been read since: copies are run in turn until they are more than caches hold.
+std::vector<Model> Copies(const Model& model) {
+  constexpr int64_t kBytes = 64 << 20;
+  constexpr int64_t kMost = 64;
+  const int64_t bytes = std::max<int64_t>(1, model.weights.Elements() * static_cast<int64_t>(sizeof(float)));
+  std::vector<Model> copies;
+  for (int64_t i = 0; i < std::clamp<int64_t>(kBytes / bytes, 1, kMost); ++i) {
+    copies.push_back(model);
+    for (const auto& [name, tensor] : model.weights) copies.back().weights.at(name) = tensor.clone();
+  }
+  return copies;
+}
+
+// The first layer alone, with one block, and few tokens unless those are what is measured.
+proto::Architecture Part(const proto::Architecture& architecture, int layer, int vocabulary) {
+  proto::Architecture part = architecture;
+  part.clear_layer();
+  *part.add_layer() = architecture.layer(layer);
+  part.mutable_layer(0)->mutable_ffn()->set_stacks(1);
+  part.set_vocabulary(vocabulary);
+  return part;
+}
+
 }  // namespace
+
+double Sum(const std::vector<PartLatency>& parts) {
+  double sum = 0;
+  for (const PartLatency& part : parts) sum += part.ms * part.count;
+  return sum;
+}
+
+LatencyTable::LatencyTable(int batch, int length, int threads, int runs)
+    : batch_(batch), length_(length), threads_(threads), runs_(runs) {
+  THIMBLE_CHECK(batch > 0 && length > 0 && threads > 0 && runs > 0, "nothing to measure");
+}
+
+std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architecture) {
+  const c10::InferenceMode inference;
+  const ThreadCount thread_count(threads_);
+  const Shape shape = Resolve(architecture);
+  std::vector<PartLatency> parts;
+  using Work = std::function<void(const Model&)>;
+  const auto add = [&](const std::string& part, const std::string& key, const proto::Architecture& small,
+                       const Work& work) {
+    const auto same =
+        std::find_if(parts.begin(), parts.end(), [&](const auto& known) { return known.part == part; });
+    if (same != parts.end()) {
+      ++same->count;
+      return;
+    }
+    double& measured = measured_[key + (shape.no_norm ? " no norm" : "")];
+    if (measured == 0) {
+      const std::vector<Model> copies = Copies(MakeModel(small, 0, 0, Random(1)));
+      std::vector<double> times;
+      const int passes = std::max(runs_, static_cast<int>(copies.size()));
+      for (int i = -passes; i < passes; ++i) {
+        const double ms = Milliseconds([&] { work(copies[(i + passes) % copies.size()]); });
+        if (i >= 0) times.push_back(ms);
+      }
+      std::sort(times.begin(), times.end());
+      measured = Quantile(times, 0.5);
+    }
+    parts.push_back({part, measured, 1});
+  };
+
+  const Batch batch = RandomBatch(batch_, length_, shape.vocabulary);
+  constexpr int kFewTokens = 10;
+  const std::string hidden = std::to_string(shape.hidden), width = std::to_string(shape.block_width());
+  const std::string kind = (shape.trigram > 0      ? "trigram "
+                            : shape.factorised > 0 ? "factorised "
+                                                   : "plain ") +
+                           std::to_string(shape.embedding_width()) + " to " + hidden;
+  add("embedding, " + kind, kind + " of " + std::to_string(shape.vocabulary),
+      Part(architecture, 0, shape.vocabulary),
+      [&](const Model& model) { Normalise(model, "embedding.norm", EmbeddingSum(model, batch)); });
+  const at::Tensor outer = at::randn({batch_, length_, shape.hidden});
+  const at::Tensor inner = at::randn({batch_, length_, shape.block_width()});
+  for (size_t i = 0; i < shape.layers.size(); ++i) {
+    const LayerShape& layer = shape.layers[i];
+    const proto::Architecture small = Part(architecture, static_cast<int>(i), kFewTokens);
+    const std::string heads = std::to_string(shape.heads) + " heads, " +
+                              (shape.bottleneck > 0 ? hidden + " to " : "") + width +
+                              (shape.share_query_key ? ", queries and keys share" : "");
+    add("attention, " + heads, heads, small, [&](const Model& model) {
+      const LayerInput input = EnterLayer(model, 0, outer);
+      const at::Tensor context = Attend(model, 0, input.query_key, batch, {}, &input.value).context;
+      Normalise(model, "layer.0.attention.norm",
+                input.residual + Linear(model, "layer.0.attention.out", context));
+    });
+    const std::string block =
+        width + " to " + std::to_string(layer.width) + ", " + layer.expression.ToString();
+    for (int stack = 0; stack < layer.stacks; ++stack)
+      add("block, " + block, block, small, [&](const Model& model) {
+        const at::Tensor value = FeedForwardValue(model, 0, 0, model.shape.layers[0], inner);
+        Normalise(model, "layer.0.ffn.0.norm", inner + value);
+      });
+    if (shape.bottleneck == 0) continue;
+    const std::string out = width + " to " + hidden;
+    add("bottleneck, " + out, "out " + out, small,
+        [&](const Model& model) { LeaveLayer(model, 0, outer, inner); });
+  }
+  return parts;
+}
 
 Latency MeasureLatency(const Model& model, int batch, int length, int threads, int runs, int warm_up) {
   THIMBLE_CHECK(batch > 0 && length > 0 && threads > 0 && runs > 0 && warm_up >= 0, "nothing to measure");
   const c10::InferenceMode inference;
   const ThreadCount thread_count(threads);
-  Random random(0);
-  Batch input;
-  input.ids = at::empty({batch, length}, at::kLong);
-  int64_t* ids = input.ids.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; i < input.ids.numel(); ++i)
-    ids[i] = static_cast<int64_t>(random.Below(model.shape.vocabulary));
-  input.segments = at::zeros({batch, length}, at::kLong);
-  input.mask = at::ones({batch, length}, at::kFloat);
-
+  const Batch input = RandomBatch(batch, length, model.shape.vocabulary);
   std::vector<double> times;
   for (int i = -warm_up; i < runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    Forward(model, input);
-    const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
-    if (i >= 0) times.push_back(passed.count());
+    const double ms = Milliseconds([&] { Forward(model, input); });
+    if (i >= 0) times.push_back(ms);
   }
   std::sort(times.begin(), times.end());
   Latency latency{Quantile(times, 0.5), Quantile(times, 0.1), Quantile(times, 0.9)};

@@ -1,5 +1,9 @@
-// Latency of a whole model, measured on this machine.
+// Latency of a whole model, measured on this machine, and predicted from its parts.
 #pragma once
+#include <map>
+#include <string>
+#include <vector>
+
 #include "models/model.h"
 
 namespace thimble::models {
@@ -12,5 +16,29 @@ struct Latency {
 // LibTorch inference mode, float32, random tokens, `warm_up` runs first. Sets and restores the thread count.
 Latency MeasureLatency(const Model& model, int batch, int length, int threads, int runs = 30,
                        int warm_up = 5);
+
+// A part of a pass, and how often it comes.
+struct PartLatency {
+  std::string part;
+  double ms = 0;  // once
+  int count = 0;
+};
+double Sum(const std::vector<PartLatency>& parts);
+
+// Measured parts of models: embedding; attention with the linears that enter a bottleneck; a block by its
+// expression and widths; the linear that leaves a bottleneck; each with its norm. Pooler and head, a few
+// rows, are left out. A space of many models has few parts: each is measured once, the first time that an
+// architecture has it.
+class LatencyTable {
+ public:
+  LatencyTable(int batch, int length, int threads, int runs = 20);
+
+  // Of the whole pass, in its order, equal parts as one.
+  std::vector<PartLatency> Parts(const proto::Architecture& architecture);
+
+ private:
+  const int batch_, length_, threads_, runs_;
+  std::map<std::string, double> measured_;
+};
 
 }  // namespace thimble::models

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -37,6 +38,29 @@ class DescribeTest(unittest.TestCase):
         self.assertIn("note: its head (pre_classifier, ReLU, classifier) is not used", distilbert.stdout)
         self.assertIn("its head (pre_classifier", distilbert.stderr)
         self.assertIn("model type roberta", run("describe", CHECKPOINTS / "roberta").stdout)
+
+    def test_architectures_and_their_costs(self):
+        path = CHECKPOINTS.parent.parent.parent / "configs/architectures/mobilebert.textproto"
+        done = run("describe", path, "--batch", "8", "--length", "64")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for part in ("24 layers, hidden 512, 4 heads, trigram embedding, bottleneck 128", "no LayerNorm", "24.582M deployed parameters",
+                     "multiply-adds at length 64", "model.safetensors 98.", "8 rows of 64 tokens", "identity: "):
+            self.assertIn(part, done.stdout)
+        larger = run("describe", path, "--batch", "16", "--length", "64").stdout
+        kept = [float(re.search(r"float32: ([\d.]+) MB kept", text).group(1)) for text in (done.stdout, larger)]
+        self.assertAlmostEqual(kept[1] / kept[0], 2, delta=0.01)
+        with tempfile.TemporaryDirectory() as folder:
+            bare = pathlib.Path(folder) / "bare.textproto"
+            bare.write_text(path.read_text().replace("proto-message", "message").replace("heads: 4", "heads: 5"))
+            done = run("describe", bare)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("heads: the heads must divide the bottleneck width", done.stderr)
+        told = run("describe", CHECKPOINTS / "mobilebert", "--latency").stdout
+        self.assertRegex(told, r"attention, 2 heads, 8 to 6, queries and keys share +[\d.]+ +2\n")
+        self.assertRegex(told, r"predicted from its parts [\d.]+ ms, measured whole [\d.]+ ms: [+-][\d.]+%")
+        model = run("describe", CHECKPOINTS / "mobilebert")
+        self.assertIn("bottleneck 6 (queries and keys share one of their own), no LayerNorm, head of 3", model.stdout)
+        self.assertRegex(model.stdout, r"files: model.safetensors .* MB, model.onnx .* MB, model.int8.onnx .* MB")
 
     def test_all_missing_weights_are_named(self):
         with tempfile.TemporaryDirectory() as folder:

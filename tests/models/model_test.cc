@@ -312,6 +312,37 @@ TEST(ModelTest, TooLongABatchIsAnError) {
   }
 }
 
+TEST(LatencyTest, PartsAreMeasuredOnce) {
+  const auto architecture = Architecture(
+      "vocabulary: 500 hidden: 96 heads: 4 embedding { trigram { width: 32 } } bottleneck { width: 48 }" +
+      LayerText(kGeluBlock, 2) + LayerText(kGeluBlock, 3) + LayerText(kGeluBlock, 1, "1/2"));
+  LatencyTable table(2, 64, 1, 5);
+  const auto parts = table.Parts(architecture);
+  std::vector<std::string> names;
+  std::vector<int> counts;
+  for (const PartLatency& part : parts) {
+    EXPECT_GT(part.ms, 0) << part.part;
+    names.push_back(part.part);
+    counts.push_back(part.count);
+  }
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("embedding, trigram 32 to 96", "attention, 4 heads, 96 to 48",
+                                     "block, 48 to 96, " + std::string(kGeluBlock), "bottleneck, 48 to 96",
+                                     "block, 48 to 48, " + std::string(kGeluBlock)));
+  EXPECT_THAT(counts, ::testing::ElementsAre(1, 3, 5, 3, 1));
+  // What was measured is not measured again, so that equal parts have equal times in every architecture.
+  auto shallow = architecture;
+  shallow.mutable_layer()->DeleteSubrange(1, 2);
+  const auto again = table.Parts(shallow);
+  ASSERT_EQ(again.size(), 4u);
+  for (size_t i = 0; i < again.size(); ++i) EXPECT_EQ(again[i].ms, parts[i].ms);
+  const Model model = MakeModel(architecture, 0, 0, Random(1));
+  // Other programs run, and interrupt a whole pass more often than a part.
+  const double whole = MeasureLatency(model, 2, 64, 1, 40, 1).low_ms;
+  EXPECT_GT(Sum(parts), whole / 4);
+  EXPECT_LT(Sum(parts), whole * 4);
+}
+
 TEST(LatencyTest, MeasuresAndRestoresThreads) {
   const Model model = ShakenModel(std::string(kTrigram) + LayerText(kGeluBlock));
   const int threads = at::get_num_threads();

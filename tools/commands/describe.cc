@@ -1,16 +1,19 @@
-// thimble describe my-study | FILE | MODEL | optimizer came | loss | task | ...
+// thimble describe my-study | FILE | MODEL | ARCHITECTURE.textproto | optimizer came | loss | task | ...
 #include <google/protobuf/descriptor.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "data/table.h"
 #include "distill/objective.h"
 #include "models/arch/cost.h"
+#include "models/latency.h"
 #include "optim/optimizer.h"
 #include "search/controller.h"
 #include "search/space.h"
@@ -23,6 +26,8 @@ namespace {
 
 struct Request : Options {
   std::vector<std::string> what;
+  int batch = 32, length = 128;
+  bool latency = false;
 };
 
 // Messages that can be described by name, and the oneof that lists a catalogue's entries.
@@ -159,18 +164,73 @@ void DescribeLoading(const models::Pretrained& loaded) {
   if (!loaded.label_names.empty()) std::printf("  labels: %s\n", data::Joined(loaded.label_names).c_str());
 }
 
-void DescribeModel(const std::string& directory) {
-  const auto loaded = models::LoadPretrained(directory);
-  const auto& shape = loaded.model.shape;
-  std::printf("model %s: %d layers, hidden %d, %d heads, %s embedding", directory.c_str(), static_cast<int>(shape.layers.size()),
+std::string Megabytes(int64_t bytes) { return Decimal(static_cast<double>(bytes) * 1e-6, 1) + " MB"; }
+
+// What it is and, by formula (models/arch/cost.h), what it costs.
+void DescribeShape(const std::string& what, const models::Shape& shape, int classes, models::Head head, const Request& request) {
+  std::printf("%s: %d layers, hidden %d, %d heads, %s embedding", what.c_str(), static_cast<int>(shape.layers.size()),
               shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");
-  if (loaded.model.classes > 0) std::printf(", head of %d", loaded.model.classes);
-  std::printf("; %s deployed parameters, %s multiply-adds at length 128\n",
-              Millions(models::DeployedParameters(shape, loaded.model.classes, loaded.model.head)).c_str(),
-              Millions(models::MultiplyAdds(shape, 128)).c_str());
+  if (shape.bottleneck > 0)
+    std::printf(", bottleneck %d%s", shape.bottleneck, shape.share_query_key ? " (queries and keys share one of their own)" : "");
+  if (shape.no_norm) std::printf(", no LayerNorm");
+  if (classes > 0) std::printf(", head of %d", classes);
+  std::printf("; %s deployed parameters, %s multiply-adds at length %d\n",
+              Millions(models::DeployedParameters(shape, classes, head)).c_str(),
+              Millions(models::MultiplyAdds(shape, request.length)).c_str(), request.length);
   for (size_t i = 0; i < shape.layers.size(); ++i)
     std::printf("  layer %zu: %d x %d  %s\n", i, shape.layers[i].stacks, shape.layers[i].width,
                 shape.layers[i].expression.ToString().c_str());
+  const auto files = models::WrittenBytes(shape, classes, head);
+  std::printf("files: model.safetensors %s, model.onnx %s, model.int8.onnx %s\n", Megabytes(files.safetensors).c_str(),
+              Megabytes(files.onnx).c_str(), Megabytes(files.onnx_int8).c_str());
+  std::printf("activations in float32: %s kept by a training step of %d rows of %d tokens; inference holds %s at most for one row\n",
+              Megabytes(models::TrainingBytes(shape, request.batch, request.length)).c_str(), request.batch, request.length,
+              Megabytes(models::InferenceBytes(shape, 1, request.length)).c_str());
+}
+
+// What a table of measured parts says of a pass, beside the pass itself.
+void DescribeLatency(const models::Model& model, const Request& request) {
+  const int length = std::min(request.length, model.shape.positions);
+  models::LatencyTable parts(1, length, 1);
+  std::vector<std::vector<std::string>> table = {{"part", "ms", "times"}};
+  const auto of_model = parts.Parts(model.architecture);
+  for (const auto& part : of_model) table.push_back({part.part, Decimal(part.ms, 3), std::to_string(part.count)});
+  const double predicted = models::Sum(of_model);
+  const double measured = models::MeasureLatency(model, 1, length, 1).median_ms;
+  std::printf("latency, one row of %d tokens, 1 thread, float32, on this machine:\n%spredicted from its parts %s ms, measured whole %s ms: "
+              "%s%%\n",
+              length, Table(table).c_str(), Decimal(predicted, 2).c_str(), Decimal(measured, 2).c_str(),
+              ((predicted < measured ? "" : "+") + Decimal(100 * (predicted / measured - 1), 1)).c_str());
+}
+
+void DescribeArchitecture(const std::string& path, const Request& request) {
+  proto::Architecture architecture;
+  ReadText(path, &architecture);
+  DescribeShape("architecture " + path, models::Resolve(architecture, path), 0, models::Head::kPooled, request);
+  std::printf("identity: %s\n", models::ArchitectureHash(architecture).c_str());
+  if (request.latency) DescribeLatency(models::MakeModel(architecture, 0, 0, Random(1)), request);
+}
+
+// By its header or, without one, by what it can be read as.
+bool IsArchitecture(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  const std::string text = ReadFile(path), header = "proto-message: ";
+  const size_t place = text.find(header);
+  const std::string name = proto::Architecture::descriptor()->full_name();
+  if (place != std::string::npos) return text.compare(place + header.size(), name.size(), name) == 0;
+  try {
+    proto::Architecture architecture;
+    ParseText(text, path, &architecture);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void DescribeModel(const std::string& directory, const Request& request) {
+  const auto loaded = models::LoadPretrained(directory);
+  DescribeShape("model " + directory, loaded.model.shape, loaded.model.classes, loaded.model.head, request);
+  if (request.latency) DescribeLatency(loaded.model, request);
   DescribeLoading(loaded);
   std::fputs(SlicedRecordText(directory).c_str(), stdout);
 }
@@ -183,11 +243,16 @@ void Run(const Request& request) {
   if (!std::filesystem::exists(request.what[0])) {
     std::string names;
     for (const auto& [name, unused] : Topics()) names += (names.empty() ? "" : ", ") + name;
-    throw BadRequest("describe", "neither a study, a model nor a topic", request.what[0], "a study directory or file, a model's directory, or " + names);
+    throw BadRequest("describe", "neither a study, a model, an architecture nor a topic", request.what[0],
+                     "a study directory or file, a model's directory, an architecture's file, or " + names);
   }
   // An exported student holds a copy of its study's file, a study no config.json.
   if (std::filesystem::exists(request.what[0] + "/config.json")) {
-    DescribeModel(request.what[0]);
+    DescribeModel(request.what[0], request);
+    return;
+  }
+  if (IsArchitecture(request.what[0])) {
+    DescribeArchitecture(request.what[0], request);
     return;
   }
   DescribeStudy(LoadStudy(request.what[0], request));
@@ -195,13 +260,16 @@ void Run(const Request& request) {
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("what", request->what, "study directory or file, or a model's directory; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
+  app.add_option("what", request->what, "study directory or file, a model's directory or an architecture's file; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
+  app.add_option("--batch", request->batch, "of a model or architecture: rows of a training step")->check(CLI::PositiveNumber);
+  app.add_option("--length", request->length, "and tokens of a row")->check(CLI::PositiveNumber);
+  app.add_flag("--latency", request->latency, "measure its parts, each once, and the whole of it");
   app.add_option("--set", request->set, "override a field of the study: path=value");
   return [request] { Run(*request); };
 }
 
 }  // namespace
 
-CommandEntry describe_command() { return {"describe", "What a study will do, how a student was cut, or what a component accepts", Add}; }
+CommandEntry describe_command() { return {"describe", "What a study will do, what a model is and costs, or what a component accepts", Add}; }
 
 }  // namespace thimble::tools
