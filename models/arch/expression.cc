@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "models/arch/canonical.h"
 
 namespace thimble::models {
 namespace {
@@ -134,35 +135,6 @@ std::vector<std::string> Spell(const std::vector<Node>& nodes) {
   return texts;
 }
 
-// A subtree after the algebraic rules of Canonical.
-struct Reduced {
-  Operator op;  // of its root
-  std::string text;
-  std::vector<std::string> terms;  // sorted operands if op is binary
-  bool non_negative = false;
-};
-
-Reduced ReduceBinary(Operator op, const Reduced& left, const Reduced& right) {
-  Reduced result{op};
-  for (const Reduced* side : {&left, &right}) {
-    if (side->op == op)
-      result.terms.insert(result.terms.end(), side->terms.begin(), side->terms.end());
-    else
-      result.terms.push_back(side->text);
-  }
-  std::sort(result.terms.begin(), result.terms.end());
-  if (op == Operator::kMax) {
-    result.terms.erase(std::unique(result.terms.begin(), result.terms.end()), result.terms.end());
-    if (result.terms.size() == 1) return left;
-  }
-  result.text = result.terms.back();
-  for (size_t i = result.terms.size() - 1; i-- > 0;)
-    result.text = std::string(OperatorName(op)) + "(" + result.terms[i] + "," + result.text + ")";
-  result.non_negative = op == Operator::kMax ? left.non_negative || right.non_negative
-                                             : left.non_negative && right.non_negative;
-  return result;
-}
-
 }  // namespace
 
 bool IsUnary(Operator op) { return op >= Operator::kGelu && op <= Operator::kSwish; }
@@ -197,35 +169,7 @@ int Expression::Height() const {
   return heights.empty() ? 0 : heights.back();
 }
 
-std::string Expression::Canonical() const {
-  std::vector<Reduced> reduced;
-  reduced.reserve(nodes_.size());
-  for (const Node& node : nodes_) {
-    if (IsBinary(node.op)) {
-      reduced.push_back(ReduceBinary(node.op, reduced[node.left], reduced[node.right]));
-      continue;
-    }
-    if (node.op == Operator::kInput) {
-      reduced.push_back({node.op, "x"});
-      continue;
-    }
-    const Reduced& input = reduced[node.left];
-    const bool rectifies =
-        node.op == Operator::kRelu || node.op == Operator::kLeakyRelu || node.op == Operator::kElu;
-    if (rectifies && input.non_negative) {
-      reduced.push_back(Reduced(input));
-      continue;
-    }
-    const char* weights = node.op == Operator::kLinear1   ? ",wb1)"
-                          : node.op == Operator::kLinear2 ? ",wb2)"
-                                                          : ")";
-    reduced.push_back({node.op,
-                       std::string(OperatorName(node.op)) + "(" + input.text + weights,
-                       {},
-                       node.op == Operator::kRelu || node.op == Operator::kSigmoid});
-  }
-  return reduced.empty() ? "" : reduced.back().text;
-}
+std::string Expression::Canonical() const { return nodes_.empty() ? "" : CanonicalForm(nodes_); }
 
 std::string Expression::WhyInvalid(int min_height, int max_height) const {
   if (!IsTree(nodes_)) return "the nodes are no tree in post-order";

@@ -53,9 +53,8 @@ class Expression {
   std::string ToString() const;
   int Height() const;  // in edges; "linear(x,wb1)" has height 1 (its weight terminal counts as a child)
 
-  // Equal for algebraically equal expressions: operands of nested add, mul and max sorted as one list,
-  // max(a,a) = a, and relu, leaky_relu or elu of what is never negative dropped. It may break the order rule
-  // of the validity rules: an identity, not something to build.
+  // Equal for equal functions, up to few rare cases: docs/expressions.md. An identity, not something to
+  // build.
   std::string Canonical() const;
 
   // Empty if the rules hold, else the first broken rule in words. Height bounds are the published ones by

@@ -1,9 +1,10 @@
-// Canonical forms against what expressions compute: 100,000 draws of the published space, evaluated in double
-// precision on random inputs and weights.
+// Canonical forms against what expressions compute, both ways: 100,000 draws of the published space,
+// evaluated in double precision on random inputs and weights.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -14,8 +15,12 @@
 namespace thimble::models {
 namespace {
 
-constexpr int kDraws = 100000, kHidden = 8, kTokens = 6;
+constexpr int kDraws = 100000, kHidden = 8;
 constexpr int kInners[] = {8, 4};
+// Of all expressions, and of those that may be equal; the latter from near 0 to far out, since curves cross
+// at -100 (elu, leaky_relu) and differ little near 0 (x, tanh).
+constexpr int kTokens = 6, kManyTokens = 600;
+constexpr double kScales[] = {0.3, 1, 3, 10, 100, 1000};
 
 using Channels = std::vector<double>;
 
@@ -63,14 +68,15 @@ struct Linear {
 };
 
 // Its output for fixed inputs and weights, at both inner widths.
-Channels Outputs(const Expression& expression) {
-  Random random(7);
+Channels Outputs(const Expression& expression, int tokens = kTokens) {
+  Random random(tokens);
   Channels all;
   for (const int inner : kInners) {
     const Linear first(inner, kHidden, &random), second(kHidden, inner, &random);
-    for (int token = 0; token < kTokens; ++token) {
+    for (int token = 0; token < tokens; ++token) {
+      const double scale = tokens == kTokens ? 2 : kScales[token % std::size(kScales)];
       Channels x;
-      for (int c = 0; c < kHidden; ++c) x.push_back(2 * random.Normal());
+      for (int c = 0; c < kHidden; ++c) x.push_back(scale * random.Normal());
       std::vector<Channels> values;
       for (const Node& node : expression.nodes()) {
         if (node.op == Operator::kInput) {
@@ -97,61 +103,83 @@ Channels Outputs(const Expression& expression) {
   return all;
 }
 
-// The largest difference as a share of the largest number.
-double Distance(const Channels& a, const Channels& b) {
-  double difference = 0, largest = 1e-300;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference = std::max(difference, std::abs(a[i] - b[i]));
-    largest = std::max({largest, std::abs(a[i]), std::abs(b[i])});
+constexpr double kEqual = 1e-9;
+
+// In every token, differences are small beside its largest number.
+bool Equal(const Channels& a, const Channels& b) {
+  for (size_t start = 0; start < a.size(); start += kHidden) {
+    double difference = 0, largest = 1e-300;
+    for (size_t i = start; i < start + kHidden; ++i) {
+      difference = std::max(difference, std::abs(a[i] - b[i]));
+      largest = std::max({largest, std::abs(a[i]), std::abs(b[i])});
+    }
+    if (!(difference < kEqual * largest)) return false;
   }
-  return difference / largest;
+  return true;
 }
 
-constexpr double kEqual = 1e-10;
+bool ComputeTheSame(const Expression& a, const Expression& b) {
+  return Equal(Outputs(a, kManyTokens), Outputs(b, kManyTokens));
+}
 
-// How many of the groups compute what another one does. Equal functions have equal sums up to rounding, so
-// that neighbours in that order are compared.
-int Redundant(const std::map<std::string, Channels>& groups) {
-  std::vector<std::pair<double, const Channels*>> order;
-  for (const auto& [form, outputs] : groups) {
+struct Group {
+  Expression first;
+  Channels outputs;
+};
+
+// Pairs of groups that compute the same. Equal functions have equal sums up to rounding, so that neighbours
+// in that order are compared.
+std::vector<std::pair<const Group*, const Group*>> Redundant(const std::map<std::string, Group>& groups) {
+  std::vector<std::pair<double, const Group*>> order;
+  for (const auto& [form, group] : groups) {
     double sum = 0, largest = 1e-300;
-    for (const double number : outputs) {
+    for (const double number : group.outputs) {
       sum += number;
       largest = std::max(largest, std::abs(number));
     }
-    order.emplace_back(sum / largest, &outputs);
+    order.emplace_back(sum / largest, &group);
   }
   std::sort(order.begin(), order.end());
-  int redundant = 0;
+  std::vector<std::pair<const Group*, const Group*>> pairs;
   for (size_t i = 0; i < order.size(); ++i)
-    for (size_t j = i + 1; j < order.size() && order[j].first - order[i].first < 1e-9; ++j)
-      if (Distance(*order[i].second, *order[j].second) < kEqual) {
-        ++redundant;
+    for (size_t j = i + 1; j < order.size() && order[j].first - order[i].first < 1e-8; ++j)
+      if (Equal(order[i].second->outputs, order[j].second->outputs) &&
+          ComputeTheSame(order[i].second->first, order[j].second->first)) {
+        pairs.emplace_back(order[i].second, order[j].second);
         break;
       }
-  return redundant;
+  return pairs;
 }
 
-TEST(CanonicalTest, MembersOfAGroupComputeTheSame) {
+TEST(CanonicalTest, GroupsAreTheFunctions) {
   const ExpressionSampler sampler(PublishedRules({{kHidden, kInners[0]}, {kHidden, kInners[1]}}));
   Random random(1);
-  std::map<std::string, Channels> groups;  // by canonical form: outputs of the first member
+  std::map<std::string, Group> groups;  // by canonical form
   std::set<std::string> texts;
+  size_t members = 0;
   for (int i = 0; i < kDraws; ++i) {
     const Expression expression = sampler.Draw(&random);
     if (!texts.insert(expression.ToString()).second) continue;
-    const Channels outputs = Outputs(expression);
-    const auto [group, added] = groups.emplace(expression.Canonical(), outputs);
-    if (!added)
-      EXPECT_LT(Distance(group->second, outputs), kEqual)
-          << expression.ToString() << " does not compute what its group does, " << group->first;
+    const auto [group, added] =
+        groups.emplace(expression.Canonical(), Group{expression, Outputs(expression)});
+    if (added) continue;
+    EXPECT_TRUE(Equal(group->second.outputs, Outputs(expression)) &&
+                (members++ % 10 > 0 || ComputeTheSame(group->second.first, expression)))
+        << expression.ToString() << " does not compute what " << group->second.first.ToString()
+        << " does; both are " << group->first;
   }
-  EXPECT_LT(groups.size(), 0.95 * static_cast<double>(texts.size()));
-  // The other direction is not complete: max(relu(x),x) is relu(x), and no rule says so.
-  const int redundant = Redundant(groups);
-  std::printf("%d draws, %zu different texts, %zu groups, %d of them compute what another does\n", kDraws,
-              texts.size(), groups.size(), redundant);
-  EXPECT_LT(redundant, 0.08 * static_cast<double>(groups.size()));
+  EXPECT_GT(members, texts.size() / 10);
+  const auto redundant = Redundant(groups);
+  std::printf("%d draws, %zu different texts, %zu groups, %zu of them compute what another does\n", kDraws,
+              texts.size(), groups.size(), redundant.size());
+  for (const auto& [one, other] : redundant)
+    std::printf("  %s\n  = %s\n", one->first.ToString().c_str(), other->first.ToString().c_str());
+  // Half of them are no equal functions, but differ by less than doubles do: elu and tanh beside leaky_relu
+  // count below -100 only, where both are -1 up to 1e-43; what else differs there may be hidden by a sigmoid,
+  // tanh or gelu of it. The other half are facts about curves that no rule of the algebra gives, one or two
+  // draws each: 2 elu(t) <= tanh(t) and elu(1.01 t) <= swish(t) for t <= 0, tanh(t) <= max(sigmoid(t),
+  // gelu(t)), swish(2 t) = t + t tanh(t), and the like.
+  EXPECT_LE(redundant.size(), 25u);
 }
 
 }  // namespace

@@ -142,32 +142,108 @@ TEST(ExpressionTest, WidthsFailWithBothNumbers) {
   EXPECT_EQ(unordered.WhyWidthsFail(540, 270), "the output has 270 channels but the residual needs 540");
 }
 
+// Of a function of x, and of x and the output of wb1.
+std::string OfInput(const std::string& f) { return Canonical("linear(gelu(linear(" + f + ",wb1)),wb2)"); }
+std::string OfInner(std::string f) {
+  for (size_t at = 0; (at = f.find('u', at)) != std::string::npos;) {
+    const bool name = (at > 0 && std::isalpha(f[at - 1])) || std::isalpha(f[at + 1]);
+    if (!name) f.replace(at, 1, "linear(tanh(x),wb1)");
+    ++at;
+  }
+  return Canonical("tanh(linear(" + f + ",wb2))");
+}
+
+using Pairs = std::vector<std::pair<const char*, const char*>>;
+
+const Pairs kEqualOfInput = {
+    // Operands in any order, repeated ones of a maximum, common factors.
+    {"add(x,add(relu(x),tanh(x)))", "add(add(tanh(x),x),relu(x))"},
+    {"max(x,max(tanh(x),x))", "max(tanh(x),x)"},
+    {"max(add(x,tanh(x)),add(tanh(x),x))", "add(x,tanh(x))"},
+    {"mul(x,add(relu(x),tanh(x)))", "add(mul(x,tanh(x)),mul(x,relu(x)))"},
+    // Rectifiers by sign.
+    {"relu(add(sigmoid(x),relu(x)))", "add(sigmoid(x),relu(x))"},
+    {"elu(max(x,relu(x)))", "relu(x)"},
+    {"max(x,relu(x))", "relu(x)"},
+    {"max(x,leaky_relu(x))", "leaky_relu(x)"},
+    {"max(x,elu(x))", "elu(x)"},
+    {"max(tanh(x),elu(x))", "elu(x)"},
+    {"max(gelu(x),relu(x))", "relu(x)"},
+    {"max(swish(x),gelu(x))", "gelu(x)"},
+    {"max(elu(x),gelu(x))", "max(x,gelu(x))"},
+    {"relu(max(tanh(x),x))", "relu(x)"},
+    {"mul(x,relu(x))", "mul(elu(x),relu(x))"},
+    {"mul(relu(x),leaky_relu(x))", "mul(relu(x),max(tanh(x),x))"},
+    {"leaky_relu(mul(x,leaky_relu(x)))", "mul(x,leaky_relu(x))"},
+    {"leaky_relu(add(x,elu(x)))", "max(x,leaky_relu(add(x,elu(x))))"},
+    {"relu(add(x,mul(x,tanh(x))))", "add(mul(relu(x),tanh(x)),relu(x))"},
+    // Gates.
+    {"swish(x)", "mul(x,sigmoid(x))"},
+    {"swish(max(relu(x),sigmoid(x)))", "mul(relu(max(x,sigmoid(x))),sigmoid(max(relu(x),sigmoid(x))))"},
+    {"max(x,swish(add(x,relu(x))))", "swish(add(x,relu(x)))"},
+    {"relu(add(sigmoid(x),gelu(x)))", "add(sigmoid(x),gelu(x))"},
+    {"max(relu(x),tanh(mul(x,relu(x))))", "relu(x)"},
+    // Of a sum of either sign.
+    {"max(relu(add(x,mul(x,leaky_relu(x)))),swish(add(x,mul(x,leaky_relu(x)))))",
+     "relu(add(x,mul(x,leaky_relu(x))))"},
+    {"max(elu(add(x,mul(x,leaky_relu(x)))),tanh(add(x,mul(x,leaky_relu(x)))))",
+     "elu(add(x,mul(x,leaky_relu(x))))"},
+};
+const Pairs kEqualOfInner = {
+    {"max(relu(u),x)", "relu(max(u,x))"},
+    {"tanh(max(u,x))", "max(tanh(u),tanh(x))"},
+    {"max(sigmoid(u),sigmoid(x))", "sigmoid(max(x,u))"},
+    {"leaky_relu(max(u,x))", "max(leaky_relu(x),leaky_relu(u))"},
+    {"add(max(u,x),tanh(x))", "max(add(u,tanh(x)),add(x,tanh(x)))"},
+    {"mul(max(u,x),sigmoid(x))", "max(mul(u,sigmoid(x)),swish(x))"},
+    {"max(elu(add(u,x)),relu(x))", "max(add(u,x),relu(x))"},
+    {"gelu(max(relu(u),sigmoid(x)))", "gelu(max(u,sigmoid(x)))"},
+    {"swish(max(relu(x),u))", "relu(max(swish(x),swish(u)))"},
+    {"add(x,relu(add(x,u)))", "max(x,add(x,leaky_relu(add(u,x))))"},
+    {"tanh(add(x,relu(u)))", "max(tanh(x),tanh(add(u,x)))"},
+    {"mul(x,add(max(u,x),sigmoid(x)))", "add(swish(x),mul(max(x,u),x))"},
+};
+
 TEST(ExpressionTest, CanonicalFormIsOneForAlgebraicallyEqualOnes) {
-  EXPECT_EQ(Canonical("linear(relu(mul(linear(x,wb1),x)),wb2)"),
-            Canonical("linear(relu(mul(x,linear(x,wb1))),wb2)"));
-  EXPECT_EQ(Canonical("linear(add(x,add(linear(x,wb1),tanh(x))),wb2)"),
-            Canonical("linear(add(add(tanh(x),x),linear(x,wb1)),wb2)"));
-  EXPECT_EQ(Canonical("linear(gelu(linear(max(x,max(tanh(x),x)),wb1)),wb2)"),
-            Canonical("linear(gelu(linear(max(tanh(x),x),wb1)),wb2)"));
-  EXPECT_EQ(Canonical("linear(gelu(linear(max(add(x,tanh(x)),add(tanh(x),x)),wb1)),wb2)"),
-            Canonical("linear(gelu(linear(add(x,tanh(x)),wb1)),wb2)"));
-  EXPECT_EQ(Canonical("linear(gelu(linear(relu(add(sigmoid(x),relu(x))),wb1)),wb2)"),
-            Canonical("linear(gelu(linear(add(sigmoid(x),relu(x)),wb1)),wb2)"));
-  EXPECT_EQ(Canonical("linear(gelu(linear(elu(max(x,relu(x))),wb1)),wb2)"),
-            Canonical("linear(gelu(linear(max(x,relu(x)),wb1)),wb2)"));
+  for (const auto& [a, b] : kEqualOfInput) EXPECT_EQ(OfInput(a), OfInput(b)) << a << " and " << b;
+  for (const auto& [a, b] : kEqualOfInner) EXPECT_EQ(OfInner(a), OfInner(b)) << a << " and " << b;
+  // Without influence: wb1 where its output is a factor between 0 and 1 of what is never the larger one.
+  EXPECT_EQ(Canonical("linear(max(relu(x),mul(x,sigmoid(linear(x,wb1)))),wb2)"),
+            Canonical("linear(max(relu(x),mul(x,sigmoid(linear(tanh(x),wb1)))),wb2)"));
 }
 
 TEST(ExpressionTest, CanonicalFormKeepsDifferentOnesApart) {
   std::vector<std::string> forms;
   for (const auto& published : kPublished) forms.push_back(Canonical(published.text));
-  // relu of a sum with one operand that may be negative; two equal summands; gelu of something positive.
-  forms.push_back(Canonical("linear(gelu(linear(relu(add(x,relu(x))),wb1)),wb2)"));
-  forms.push_back(Canonical("linear(gelu(linear(add(x,relu(x)),wb1)),wb2)"));
-  forms.push_back(Canonical("linear(gelu(linear(add(x,add(x,relu(x))),wb1)),wb2)"));
-  forms.push_back(Canonical("linear(gelu(linear(gelu(add(relu(x),sigmoid(x))),wb1)),wb2)"));
-  forms.push_back(Canonical("linear(gelu(linear(add(relu(x),sigmoid(x)),wb1)),wb2)"));
+  for (const char* f :
+       {"tanh(x)", "relu(x)", "elu(x)", "leaky_relu(x)", "swish(x)", "sigmoid(x)", "gelu(x)", "gelu_erf(x)",
+        "add(x,relu(x))", "relu(add(x,relu(x)))", "add(x,add(x,relu(x)))", "gelu(add(relu(x),sigmoid(x)))",
+        "add(relu(x),sigmoid(x))", "mul(x,relu(x))", "mul(x,mul(x,relu(x)))", "mul(tanh(x),relu(x))",
+        // Crossing curves: which is larger changes at -100, -4.6, -2.3, and above 0.
+        "max(elu(x),leaky_relu(x))", "max(swish(x),leaky_relu(x))", "max(gelu(x),leaky_relu(x))",
+        "max(tanh(x),gelu(x))", "max(tanh(x),sigmoid(x))", "max(x,gelu(x))", "max(x,swish(x))",
+        "max(gelu(x),gelu_erf(x))", "max(x,mul(x,relu(x)))"})
+    forms.push_back(OfInput(f));
+  // gelu is not monotone below 0; a maximum is not multiplied out by what may be negative; elu is not linear.
+  for (const char* f :
+       {"gelu(max(u,x))", "max(gelu(u),gelu(x))", "mul(x,max(u,tanh(x)))", "max(mul(x,u),mul(x,tanh(x)))",
+        "elu(add(u,x))", "add(elu(u),elu(x))", "add(u,x)", "relu(add(u,x))", "add(relu(u),relu(x))",
+        "max(u,x)", "max(relu(u),x)", "mul(relu(u),relu(x))", "relu(mul(u,x))"})
+    forms.push_back(OfInner(f));
   std::sort(forms.begin(), forms.end());
-  EXPECT_EQ(std::unique(forms.begin(), forms.end()), forms.end());
+  for (size_t i = 1; i < forms.size(); ++i) EXPECT_NE(forms[i - 1], forms[i]);
+}
+
+TEST(ExpressionTest, CanonicalFormOfTallOnesStaysSmall) {
+  // Multiplied out it has thousands of products, and its text would name every gate's argument in each.
+  std::string text = "x", swapped = "x";
+  for (const std::string f : {"tanh(x)", "relu(x)"}) {
+    text = "mul(add(" + text + "," + f + "),swish(add(" + text + ",sigmoid(x))))";
+    swapped = "mul(swish(add(sigmoid(x)," + swapped + ")),add(" + f + "," + swapped + "))";
+  }
+  const std::string form = OfInput("mul(add(" + text + ",x),add(" + text + ",gelu(x)))");
+  EXPECT_EQ(form, OfInput("mul(add(gelu(x)," + swapped + "),add(x," + swapped + "))"));
+  EXPECT_LT(form.size(), 20000u);
 }
 
 }  // namespace
