@@ -12,14 +12,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bench/bench.h"
+#include "bench/bert_base.h"
 #include "distill/start/sliced.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 
 namespace thimble::bench {
 namespace {
-
-constexpr char kBertBase[] = "bert-base";
 
 struct Request : tools::Options {
   std::string study, teacher;
@@ -101,21 +100,6 @@ class Bench {
   std::vector<proto::Architecture> candidates_;
 };
 
-// BERT-base's shape (Devlin et al., NAACL 2019) with random weights.
-models::Model BertBase() {
-  proto::Architecture architecture;
-  architecture.set_hidden(768);
-  architecture.set_heads(12);
-  architecture.set_ffn_hidden(3072);
-  architecture.mutable_embedding()->mutable_plain();
-  for (int i = 0; i < 12; ++i) {
-    auto* layer = architecture.add_layer();
-    layer->mutable_mixer()->mutable_self_attention();
-    layer->mutable_ffn()->set_expression("linear(gelu_erf(linear(x,wb1)),wb2)");
-  }
-  return models::MakeModel(architecture, 2, 0, Random(1));
-}
-
 // Rows of 20 to 86 random tokens, 53 in the mean, as MRPC's.
 std::vector<models::Batch> RandomRows(const models::Shape& shape, int rows, const std::string& name) {
   Random random = Random(1).Fork(name);
@@ -141,7 +125,7 @@ class TeacherBench {
   explicit TeacherBench(const Request& request) {
     tools::MakeDeployment(request);
     const auto teacher =
-        request.teacher == kBertBase ? BertBase() : models::LoadPretrained(request.teacher).model;
+        request.teacher == kBertBase ? BertBase(2) : models::LoadPretrained(request.teacher).model;
     const int held = request.rows / 6;
     const double cpu = CpuSeconds();
     const double pass = Time([&] {
