@@ -42,7 +42,7 @@ class Lines {
  public:
   Lines(const std::string& path, const Json& study) : path_(path) {
     if (!fs::exists(path)) {
-      Add(study);
+      Add(std::vector<Json>(1, study));
       return;
     }
     text_ = ReadFile(path);
@@ -60,10 +60,11 @@ class Lines {
     }
   }
   bool Has(const std::string& hash, int seed) const { return keys_.count({hash, seed}) > 0; }
-  void Add(const Json& line) {
-    text_ += line.dump() + "\n";
+  // All or none are there after a kill.
+  void Add(const std::vector<Json>& lines) {
+    for (const Json& line : lines) text_ += line.dump() + "\n";
     WriteFileAtomically(path_, text_);
-    keys_.insert(Key(line));
+    for (const Json& line : lines) keys_.insert(Key(line));
   }
 
  private:
@@ -203,8 +204,10 @@ void Ranker::RunTogether(size_t begin, size_t end) {
     candidates.push_back({.architecture = &architecture, .hash = models::ArchitectureHash(architecture)});
   }
   workers_.Run(candidates.size(), [&](size_t i) { candidates[i].cheap = CheapScores(&candidates[i]); });
+  std::vector<Json> cheap;
   for (const auto& candidate : candidates)
-    if (!lines_.Has(candidate.hash, 0)) lines_.Add(candidate.cheap);
+    if (!lines_.Has(candidate.hash, 0)) cheap.push_back(candidate.cheap);
+  lines_.Add(cheap);
   for (int seed = 1; seed <= ranking_.seeds; ++seed) Distil(&candidates, seed);
 }
 
@@ -249,14 +252,16 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
                                             .batch_size = kBatch},
                                            &workers_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  std::vector<Json> lines;
   for (size_t i = 0; i < students.size(); ++i) {
     Json line = {{"kind", "trained"}, {"hash", (*candidates)[i].hash}, {"seed", seed}};
     if (!results[i].failure.empty()) line["failure"] = results[i].failure;
     for (const auto& epoch : results[i].epochs) line["epochs"].push_back(ToJson(epoch.validations[0]));
     line["dev"] = ToJson(dev[i]);
     line["seconds"] = seconds / static_cast<double>(students.size());
-    lines_.Add(line);
+    lines.push_back(std::move(line));
   }
+  lines_.Add(lines);
   fs::remove(job.checkpoint);
 }
 
