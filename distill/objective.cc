@@ -71,6 +71,21 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
 
 }  // namespace
 
+proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked, const std::string& where) {
+  if (masked) return objective;
+  proto::Objective kept;
+  *kept.mutable_layer_map() = objective.layer_map();
+  kept.set_layers(objective.layers());
+  if (objective.progressive()) kept.set_progressive(true);
+  for (const auto& loss : objective.loss())
+    if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
+  if (kept.loss_size() == 0)
+    throw BadRequest(where, "plain text has no labels: the objective needs a loss on attention or hidden states",
+                     "soft_labels and hard_labels alone",
+                     "e.g. attention_scores, hidden_states, minilm_relations; or hidden words: batching { masking {} }");
+  return kept;
+}
+
 struct Objective::Impl {
   std::vector<std::unique_ptr<Loss>> losses;
   std::vector<const LossEntry*> entries;
@@ -78,6 +93,7 @@ struct Objective::Impl {
   std::vector<double> first_weights, last_weights;
   std::vector<int> layer_map, projection_layers;
   bool scores = false, hidden = false, projections = false, teacher = false;
+  bool progressive = false;
 };
 
 Objective::Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
@@ -109,6 +125,10 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
   if (impl_->teacher && (impl_->scores || impl_->hidden))
     impl_->layer_map = LayerMapOf(spec, static_cast<int>(student.layers.size()),
                                   static_cast<int>(teacher->shape.layers.size()));
+  impl_->progressive = spec.progressive();
+  if (spec.progressive() && impl_->layer_map.empty())
+    throw BadRequest("objective.progressive", "no loss compares layer by layer", "",
+                     "attention_scores, attention_distributions, hidden_states");
 }
 
 Objective::~Objective() = default;
@@ -135,8 +155,11 @@ std::vector<double> Objective::weights(double progress) const {
 }
 
 std::vector<LossSum> Objective::Compute(const models::Model& student, const models::Outputs& outputs,
-                                        const models::Outputs* teacher, const models::Batch& batch) const {
-  const LossInput input = {student, outputs, teacher, batch, impl_->layer_map};
+                                        const models::Outputs* teacher, const models::Batch& batch,
+                                        std::optional<double> progress) const {
+  LossInput input = {student, outputs, teacher, batch, impl_->layer_map};
+  const auto phases = static_cast<int>(impl_->layer_map.size());
+  if (impl_->progressive && progress) input.only_layer = std::min(phases - 1, static_cast<int>(*progress * phases));
   std::vector<LossSum> sums;
   for (size_t i = 0; i < impl_->losses.size(); ++i) {
     const LossEntry& entry = *impl_->entries[i];

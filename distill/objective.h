@@ -1,6 +1,7 @@
 // What a student is trained towards. Each loss is a file in distill/losses and a line in distill/losses.inc.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct LossInput {
   const models::Batch& batch;
   // Teacher layer (from 1) of each student layer; hidden[0] maps to hidden[0].
   const std::vector<int>& layer_map;
+  int only_layer = -1;  // the one student layer (from 0) that counts; -1: all
+  bool ComparesLayer(int layer) const { return only_layer < 0 || layer == only_layer; }
 };
 
 // Stateless; may be used from several threads. Compares in float32 whatever the autocast mode; gradients go
@@ -70,6 +73,14 @@ std::vector<int> NearestLayers(int student_layers, int teacher_layers);
 // Whether a loss compares the student's hidden state `state` of layers + 1, the embedding's output first.
 bool ComparesState(const proto::HiddenStates& loss, int state, int layers);
 
+// Gives a student fit_dense.S for each state S that a loss with own_projections compares: copies of fit_dense,
+// where they are not there yet. `models`: of one student, sharing all but their heads; they share these too.
+void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models);
+
+// The losses that need no task: what distillation on plain text trains on, as published (SYSTEMS.md A4). Of `masked` text
+// all of them: hidden words are its labels. Error (`where`) if none is left.
+proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked, const std::string& where);
+
 class Objective {
  public:
   // Checks what can be known before work: a loss that needs a teacher, equal head counts for attention
@@ -88,9 +99,11 @@ class Objective {
   // After this share of all training steps; 1: at the end, which is what held-out losses are weighted by.
   std::vector<double> weights(double progress = 1) const;
 
-  // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total.
+  // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total. `progress`: as of
+  // weights(), where the objective is progressive; nothing: all layers are compared.
   std::vector<LossSum> Compute(const models::Model& student, const models::Outputs& outputs,
-                               const models::Outputs* teacher, const models::Batch& batch) const;
+                               const models::Outputs* teacher, const models::Batch& batch,
+                               std::optional<double> progress = {}) const;
   at::Tensor Total(const std::vector<LossSum>& sums, double progress = 1) const;
 
  private:

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "base/error.h"
 #include "models/kernels/dropout.h"
+#include "models/layer.h"
 #include "models/model.h"
 
 namespace thimble::models {
@@ -193,31 +193,29 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
   return values.back();
 }
 
-namespace {
+// Of the tokens that are to be found (label 0 or above), in order: [hidden words, V].
+at::Tensor WordScores(const Model& model, const at::Tensor& states, const at::Tensor& labels) {
+  const at::Tensor places = (labels.flatten() >= 0).nonzero().flatten();
+  at::Tensor x = Linear(model, "head.transform", states.flatten(0, 1).index_select(0, places));
+  x = LayerNorm(model, "head.norm", at::gelu(x));
+  return at::linear(x, model.weights.at("embedding.token"), model.weights.at("head.bias"));
+}
 
-struct LayerOutputs {
-  at::Tensor state;         // [B, T, h]
-  at::Tensor scores;        // undefined unless asked for
-  Projections projections;  // likewise
-};
-
-LayerOutputs RunLayer(const Model& model, int index, const LayerShape& layer, const at::Tensor& input,
+LayerOutputs RunLayer(const Model& model, int index, const LayerShape& layer, const at::Tensor& entered,
                       const Batch& batch, const ForwardOptions& options) {
   const std::string prefix = LayerName(index) + ".attention.";
-  LayerInput entered = EnterLayer(model, index, input);
-  Attention attention = Attend(model, index, entered.query_key, batch, options, &entered.value);
+  LayerInput input = EnterLayer(model, index, entered);
+  Attention attention = Attend(model, index, input.query_key, batch, options, &input.value);
   const at::Tensor attended = Linear(model, prefix + "out", attention.context);
-  at::Tensor x = Normalise(model, prefix + "norm", entered.residual + Drop(options.dropout, attended));
-  entered = {};
+  at::Tensor x = Normalise(model, prefix + "norm", input.residual + Drop(options.dropout, attended));
+  input = {};
   for (int s = 0; s < layer.stacks; ++s) {
     const at::Tensor value = FeedForwardValue(model, index, s, layer, x);
     x = Normalise(model, BlockName(index, s) + ".norm", x + Drop(options.dropout, value));
   }
-  x = LeaveLayer(model, index, input, x, options.dropout);
+  x = LeaveLayer(model, index, entered, x, options.dropout);
   return {x, std::move(attention.scores), std::move(attention.projections)};
 }
-
-}  // namespace
 
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options) {
   const Shape& shape = options.candidate ? *options.candidate : model.shape;
@@ -226,14 +224,18 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
   at::Tensor x = Drop(options.dropout, Normalise(model, "embedding.norm", EmbeddingSum(model, batch)));
   if (options.hidden) outputs.hidden.push_back(x);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
-    LayerOutputs layer = RunLayer(model, i, shape.layers[i], x, batch, options);
+    // What flows back into a layer's input is added up inside the layer first, recomputed or not: the same bits.
+    LayerOutputs layer = options.recompute ? Recomputed(model, i, shape.layers[i], x, batch, options)
+                                           : RunLayer(model, i, shape.layers[i], at::alias(x), batch, options);
     x = layer.state;
     if (options.scores) outputs.scores.push_back(std::move(layer.scores));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));
     if (options.hidden) outputs.hidden.push_back(x);
   }
   outputs.last = x;
-  if (model.classes > 0 && model.head == Head::kTokens) {
+  if (model.classes > 0 && model.head == Head::kWords) {
+    if (batch.labels.defined()) outputs.logits = WordScores(model, x, batch.labels);
+  } else if (model.classes > 0 && model.head == Head::kTokens) {
     outputs.logits = Linear(model, "head", x);  // no dropout before it, as BertForQuestionAnswering
   } else if (model.classes > 0) {
     const at::Tensor pooled = at::tanh(Linear(model, "pooler", x.select(1, 0)));

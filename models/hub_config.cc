@@ -81,6 +81,10 @@ bool HubConfig::Flag(const char* key, bool missing) const {
   return found != json_.end() && found->is_boolean() ? found->get<bool>() : missing;
 }
 
+std::string HubConfig::Activation() const {
+  return Text(*family_ == Family::kDistilBert ? "activation" : "hidden_act", "gelu");
+}
+
 std::optional<double> HubConfig::Number(const char* key) const {
   const auto found = json_.find(key);
   if (found == json_.end() || found->is_null()) return {};

@@ -39,6 +39,7 @@ class HubConfig {
   // Whether the first of "architectures" is a model that answers questions.
   bool AnswersQuestions() const;
   std::optional<double> Number(const char* key) const;
+  std::string Activation() const;  // of a family, as config.json spells it
 
  private:
   int Int(const char* key, int missing = 0, int least = 1) const;

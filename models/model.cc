@@ -71,7 +71,14 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
     if (shape.bottleneck > 0) bottleneck("out", h, w);
   }
   if (pooler) linear("pooler", shape.pooler, h);
-  if (classes > 0) linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);
+  if (head == Head::kWords && classes > 0) {
+    const int64_t width = shape.embedding_width();
+    linear("head.transform", width, h);
+    for (const char* part : {".weight", ".bias"}) all.push_back({std::string("head.norm") + part, {width}});
+    all.push_back({"head.bias", {shape.vocabulary}});
+  } else if (classes > 0) {
+    linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);
+  }
   if (teacher_hidden > 0) linear("fit_dense", teacher_hidden, h);
   return all;
 }

@@ -22,8 +22,10 @@
 //   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head; not with one
 //   on
 //                                                    tokens
-//   head.{weight [C, p], bias [C]}                   when classes > 0; on tokens: weight [C, h]
+//   head.{weight [C, p], bias [C]}                   when classes > 0; on tokens: weight [C, h]; of hidden words:
+//                                                    models/words_head.h
 //   fit_dense.{weight [D, h], bias [D]}              training only: student states to teacher width
+//   fit_dense.S.{weight [D, h], bias [D]}            likewise, of state S alone (HiddenStates.own_projections)
 #pragma once
 #include <vector>
 
@@ -82,7 +84,8 @@ struct Outputs {
   std::vector<at::Tensor> scores;        // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
   std::vector<Projections> projections;  // L; empty unless asked for
   at::Tensor last;                       // [B, T, h]
-  at::Tensor logits;                     // [B, C], of a head on tokens [B, T, C]; undefined without a head
+  // [B, C], of a head on tokens [B, T, C], of one for hidden words [hidden words, V]; undefined without a head
+  at::Tensor logits;
 };
 
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.
@@ -96,6 +99,9 @@ struct ForwardOptions {
   bool hidden = false;               // return hidden states
   bool scores = false;               // return attention scores
   bool projections = false;          // return queries, keys and values
+  // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again, with
+  // the same bits. Weights must not change in between; the result cannot be differentiated twice.
+  bool recompute = false;
   Dropout dropout;
 };
 

@@ -14,6 +14,7 @@
 #include <limits>
 #include <map>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "models/onnx_graph.h"
 #include "models/onnx_int8.h"
@@ -49,7 +50,7 @@ class Exporter {
   }
 
   OnnxGraph Run() {
-    graph_.AddMetadata("architecture", CanonicalArchitecture(model_.architecture));
+    graph_.AddMetadata("architecture", CanonicalText(model_.architecture));
     if (weights_ == OnnxWeights::kInt8) graph_.AddMetadata("weights", "int8");
     ids_ = graph_.Input("input_ids", onnx::TensorProto::INT64, {"batch", "length"});
     segments_ = graph_.Input("token_type_ids", onnx::TensorProto::INT64, {"batch", "length"});

@@ -34,11 +34,11 @@ struct CommandEntry {
 struct Options {
   int threads = 0;
   double checkpoint_seconds = -1;  // below 0: the schema's default
-  bool force = false, dry_run = false;
+  bool force = false, dry_run = false, recompute = false;
   std::string cache;  // Deployment.cache
   std::vector<std::string> set;
 };
-void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds, --cache
+void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds, --cache, --recompute
 void AddForce(CLI::App& app, Options* options);
 void AddRecipeOptions(CLI::App& app, Options* options);  // --set and --dry-run
 proto::Deployment MakeDeployment(const Options& options);  // and sets torch's threads

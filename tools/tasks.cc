@@ -17,8 +17,7 @@ void AddTasks(CLI::App& app, TaskRequest* request) {
   app.add_option("--mix", request->mix,
                  "instead: file with several tasks to mix in one run (message Mix of proto/task.proto)");
   app.add_option("--data", request->data,
-                 "directory that holds the tasks' folders, e.g. glue/ with glue/MRPC")
-      ->required();
+                 "directory that holds the tasks' folders, e.g. glue/ with glue/MRPC");
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
 }
 
@@ -63,6 +62,7 @@ TaskMix ReadTasks(const TaskRequest& request) {
   if (request.task.empty() == request.mix.empty())
     throw BadRequest("--task, --mix", "one of them says what is learnt",
                      request.task.empty() ? "neither" : "both");
+  if (request.data.empty()) throw BadRequest("--data", "a task's rows are read from a directory", "none", "e.g. glue/");
   if (!request.mix.empty()) return ReadMix(request);
   return {.parts = {{.task = &FindTrainable(request.task, request.data),
                      .directory = request.data,

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "train/cohort.h"
 
 namespace thimble::tools {
@@ -26,7 +27,7 @@ void TrainAndExport(const TrainingRun& run) {
   job.what = run.what + " " + run.mix.Names();
   job.recipe = run.recipe;
   job.deployment = run.deployment;
-  job.members = {{.name = run.member, .models = run.models, .seed = run.recipe.seed()}};
+  job.members = {{.name = run.member, .models = run.models, .seed = run.recipe.seed(), .view = run.view}};
   job.mix_exponent = run.mix.exponent;
   job.checkpoint = CheckpointPath(run.out);
   const std::string cache_directory = job.checkpoint + ".teacher";
@@ -48,6 +49,9 @@ void TrainAndExport(const TrainingRun& run) {
   }
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed(run.what, results[0].failure);
+  if (results[0].best_epoch > 0)
+    Say("kept: epoch " + std::to_string(results[0].best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
+        ", the best on the dev rows that are scored below");
   PendingDirectory out(run.out);
   std::vector<std::vector<data::Metric>> metrics;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -69,6 +73,29 @@ void TrainAndExport(const TrainingRun& run) {
   fs::remove_all(cache_directory);
   for (size_t i = 0; i < parts.size(); ++i)
     PrintWritten(metrics[i], run.mix.mixed ? run.out + "/" + parts[i].task->name : run.out);
+}
+
+void TrainOnText(const TextRun& run) {
+  train::Job job;
+  job.what = "distilling on text";
+  job.recipe = run.recipe;
+  job.deployment = run.deployment;
+  job.sources[0] = {.train = &run.text, .teacher = &run.teacher, .tokenizer = &run.tokenizer};
+  job.members = {
+      {.name = run.member, .models = {&run.learning}, .seed = run.recipe.seed(), .view = run.view}};
+  job.checkpoint = CheckpointPath(run.out);
+  const auto results = train::Train(job);
+  if (!results[0].failure.empty()) throw WorkFailed(job.what, results[0].failure);
+  PendingDirectory out(run.out);
+  WriteExport(run.student, run.label_names, run.tokenizer_directory, {.task = "plain text", .how = run.how},
+              out.working());
+  if (run.write_more) run.write_more(out.working());
+  out.Commit();
+  fs::remove(job.checkpoint);
+  fs::remove_all(job.checkpoint + ".text");
+  for (size_t epoch = 0; epoch < results[0].epochs.size(); ++epoch)
+    std::printf("epoch %zu: loss %.5g\n", epoch + 1, results[0].epochs[epoch].train_loss);
+  std::printf("written to %s\n", run.out.c_str());
 }
 
 }  // namespace thimble::tools

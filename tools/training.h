@@ -17,6 +17,7 @@ struct TrainingRun {
   const proto::Deployment& deployment;
   const std::vector<TaskData>& data;  // of each part of the mix
   const Teachers& teachers;
+  std::function<models::Shape(int64_t batch)> view;  // Member::view
   std::vector<models::Model*> models;  // of each part, sharing all but the head
   std::string tokenizer_directory, out;
   std::string how;                                                    // one sentence for the model card
@@ -27,6 +28,24 @@ struct TrainingRun {
 // metrics. A checkpoint and the teachers' outputs lie beside `out` while it runs. Error (exit 1) if training
 // fails.
 void TrainAndExport(const TrainingRun& run);
+
+// One model, taught on plain text (Dataset::corpus).
+struct TextRun {
+  std::string member;  // as above
+  std::function<models::Shape(int64_t batch)> view;
+  const proto::Recipe& recipe;
+  const proto::Deployment& deployment;
+  const data::Dataset& text;
+  const data::WordPiece& tokenizer;
+  const models::Model& teacher;
+  models::Model& learning;                // what is trained: the student, or its encoder under a head for hidden words
+  const models::Model& student;           // what is written, of the same tensors
+  std::vector<std::string> label_names;  // of its head, if it has one
+  std::string tokenizer_directory, out, how;
+  std::function<void(const std::string& directory)> write_more = {};
+};
+// Likewise; prints the losses of the epochs.
+void TrainOnText(const TextRun& run);
 
 // Where a run that ends in directory `out` keeps its checkpoint.
 std::string CheckpointPath(const std::string& out);

@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kMetadata[] = "thimble.checkpoint";
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 
 // JSON has no NaN and no infinity, and a loss can be both.
 Json Number(double value) {
@@ -87,6 +87,8 @@ Json ToJson(const RunState& state) {
     members.push_back({{"failure", member.result.failure},
                        {"steps", member.result.steps},
                        {"loss_sum", Number(member.loss_sum)},
+                       {"best_epoch", member.result.best_epoch},
+                       {"best", Number(member.best)},
                        {"epochs", epochs}});
   }
   return {{"epoch", state.epoch}, {"batch", state.batch}, {"members", members}};
@@ -99,6 +101,8 @@ RunState ToState(const Json& json) {
     member.result.failure = saved.at("failure").get<std::string>();
     member.result.steps = saved.at("steps").get<int64_t>();
     member.loss_sum = ReadNumber(saved.at("loss_sum"));
+    member.result.best_epoch = saved.at("best_epoch").get<int>();
+    member.best = ReadNumber(saved.at("best"));
     for (const auto& epoch : saved.at("epochs")) {
       member.result.epochs.push_back({.train_loss = ReadNumber(epoch.at("train_loss"))});
       for (const auto& validation : epoch.at("validations"))
@@ -111,6 +115,7 @@ RunState ToState(const Json& json) {
 
 // Members are numbered, as their names may hold anything.
 std::string WeightPrefix(size_t member) { return std::to_string(member) + "/weight/"; }
+std::string BestPrefix(size_t member) { return std::to_string(member) + "/best/"; }
 std::string OptimizerPrefix(size_t member) { return std::to_string(member) + "/optimizer/"; }
 
 void RequireSameIdentity(const std::string& path, const Identity& saved, const Identity& wanted) {
@@ -168,6 +173,7 @@ void WriteCheckpoint(const std::string& path, const Identity& identity, const Ru
   for (size_t i = 0; i < members.size(); ++i) {
     for (const auto& [name, tensor] : members[i].weights)
       tensors.Add(WeightPrefix(i) + name, tensor.detach());
+    for (const auto& [name, tensor] : members[i].best) tensors.Add(BestPrefix(i) + name, tensor);
     for (const auto& [name, tensor] : members[i].optimizer->State())
       tensors.Add(OptimizerPrefix(i) + name, tensor);
   }
@@ -202,6 +208,8 @@ bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState*
   for (size_t i = 0; i < members.size(); ++i) {
     for (const auto& [name, tensor] : members[i].weights)
       copies.emplace_back(tensor, Find(path, file, WeightPrefix(i) + name, tensor));
+    for (const auto& [name, tensor] : members[i].best)
+      copies.emplace_back(tensor, Find(path, file, BestPrefix(i) + name, tensor));
     states.emplace_back();
     for (const auto& [name, tensor] : members[i].optimizer->State())
       states.back().emplace_back(name, Find(path, file, OptimizerPrefix(i) + name, tensor));

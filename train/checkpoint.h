@@ -1,6 +1,7 @@
 // The file that lets a training run go on where it was stopped: docs/formats.md, "Checkpoint".
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct RunState {
   struct MemberState {
     MemberResult result;
     double loss_sum = 0;  // over the batches of this epoch
+    double best = -std::numeric_limits<double>::infinity();  // of MemberResult::best_epoch
   };
   std::vector<MemberState> members;
 };
@@ -33,6 +35,7 @@ Identity IdentityOf(const Job& job);
 struct MemberTensors {
   models::Weights weights;  // the member's own tensors, not copies
   optim::Optimizer* optimizer;
+  models::Weights best;  // of its best epoch so far; empty unless Recipe.keep is BEST
 };
 
 void WriteCheckpoint(const std::string& path, const Identity& identity, const RunState& state,

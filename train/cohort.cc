@@ -39,6 +39,7 @@ struct Student {
   models::Weights weights;                     // of all its models, each once
   optim::Parameters parameters;
   std::unique_ptr<optim::Optimizer> optimizer;
+  models::Weights best;  // of its best epoch, by Recipe.keep BEST
 };
 
 // What several models share is theirs under its own name; a head is its task's.
@@ -55,6 +56,19 @@ models::Weights WeightsOf(const Member& member, const std::vector<Source>& sourc
       }
     }
   return all;
+}
+
+// What the best epoch has most of: the mean first metric of the tasks, minus the loss where there is none.
+double Value(const std::vector<Evaluation>& evaluations) {
+  double sum = 0;
+  for (const auto& evaluation : evaluations)
+    sum += evaluation.metrics.empty() ? -evaluation.loss : evaluation.metrics.front().value;
+  return sum / static_cast<double>(evaluations.size());
+}
+
+void Copy(const models::Weights& from, const models::Weights& to) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : from) to.at(name).detach().copy_(tensor.detach());
 }
 
 void CheckSources(const Job& job) {
@@ -76,6 +90,14 @@ const Job& Checked(const Job& job) {
   THIMBLE_CHECK(job.recipe.precision() != proto::AUTO, "precision must be resolved before training");
   if (job.recipe.objective().loss_size() == 0)
     throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
+  if (job.recipe.batching().has_masking())
+    for (const auto& source : job.sources)
+      if (source.tokenizer == nullptr)
+        throw BadRequest("recipe.batching.masking", "words are hidden in plain text alone");
+  if (job.recipe.keep() == proto::BEST)
+    for (const auto& source : job.sources)
+      if (source.validate == nullptr)
+        throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and there are none", "BEST", "LAST");
   if (job.recipe.optimizer().has_adahessian() && job.recipe.precision() != proto::FLOAT32)
     throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
                      proto::Precision_Name(job.recipe.precision()), "FLOAT32");
@@ -116,6 +138,7 @@ class Cohort {
 
   void RunEpoch(Progress* progress);
   Part Take(int64_t batch);
+  models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
   int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
   // Of one batch of a group. False if the member failed.
   bool AddGradient(size_t i, const Part& part, int64_t group, bool count);
@@ -157,15 +180,17 @@ Cohort::Cohort(const Job& job)
       mixture_(MixtureOf(job)) {
   optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
   for (const auto& member : job.members) {
+    distill::AddOwnProjections(job.recipe.objective(), member.models);
     Student student{.member = &member, .weights = WeightsOf(member, job.sources)};
     for (size_t s = 0; s < job.sources.size(); ++s)
       student.objectives.emplace_back(job.recipe.objective(), member.models[s]->shape, job.sources[s].teacher,
-                                      job.sources[s].train->classes > 0);
+                                      job.sources[s].train->classes > 0 || job.recipe.batching().has_masking());
     student.weights.RequireGrad(true);
     for (const auto& [name, tensor] : student.weights)
       student.parameters.push_back({.name = name, .value = tensor, .decay = optim::DecayByName(name)});
     student.optimizer = optim::MakeOptimizer(job.recipe.optimizer(), student.parameters);
     student.optimizer->ZeroGradients();
+    if (job.recipe.keep() == proto::BEST) student.best = student.weights.Clone();
     students_.push_back(std::move(student));
   }
   state_.members.resize(students_.size());
@@ -181,7 +206,7 @@ Cohort::~Cohort() {
 
 std::vector<MemberTensors> Cohort::Tensors() const {
   std::vector<MemberTensors> tensors;
-  for (const auto& student : students_) tensors.push_back({student.weights, student.optimizer.get()});
+  for (const auto& student : students_) tensors.push_back({student.weights, student.optimizer.get(), student.best});
   return tensors;
 }
 
@@ -213,7 +238,10 @@ std::vector<MemberResult> Cohort::Run() {
                       mixture_.RowsBefore(job_.recipe.epochs(), 0) * static_cast<int64_t>(students_.size()));
     while (state_.epoch < job_.recipe.epochs() && !Alive().empty()) RunEpoch(&progress);
   }
-  for (auto& student : students_) student.optimizer->ShowAverage();  // what the caller gets
+  for (size_t i = 0; i < students_.size(); ++i) {  // what the caller gets
+    students_[i].optimizer->ShowAverage();
+    if (state_.members[i].result.best_epoch > 0) Copy(students_[i].best, students_[i].weights);
+  }
   std::vector<MemberResult> results;
   for (auto& member : state_.members) results.push_back(std::move(member.result));
   return results;
@@ -261,6 +289,14 @@ void Cohort::FinishEpoch() {
       evaluations[k].push_back(std::move(scored[k]));
     }
   }
+  for (size_t k = 0; k < alive.size() && job_.recipe.keep() == proto::BEST; ++k) {
+    auto& member = state_.members[alive[k]];
+    const double value = Value(evaluations[k]);
+    if (!(value > member.best)) continue;
+    member.best = value;
+    member.result.best_epoch = state_.epoch + 1;
+    Copy(students_[alive[k]].weights, students_[alive[k]].best);
+  }
   for (const size_t i : alive) students_[i].optimizer->HideAverage();
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
@@ -287,12 +323,23 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::
   return Forward(*from.teacher, batch, asked);
 }
 
+models::Batch Cohort::BatchOf(size_t source, int64_t batch, const data::Dataset& data,
+                              const std::vector<int>& rows) const {
+  const auto& batching = job_.recipe.batching();
+  if (!batching.has_masking()) return MakeBatch(data, rows);
+  // A row is a number in its block of a corpus; batches tell blocks apart.
+  const Random random = Random(job_.recipe.seed())
+                            .Fork("hidden words", static_cast<uint64_t>(state_.epoch))
+                            .Fork("batch", static_cast<uint64_t>(batch));
+  return MakeMaskedBatch(data, rows, *job_.sources[source].tokenizer, batching.masking(), random);
+}
+
 Cohort::Part Cohort::Take(int64_t batch) {
   const auto [source, rows] = mixture_.At(state_.epoch, batch);
   Part part{.source = source,
             .number = state_.epoch * mixture_.batches() + batch,
             .rows = static_cast<int64_t>(rows.rows->size()),
-            .batch = MakeBatch(*rows.data, *rows.rows)};
+            .batch = BatchOf(source, batch, *rows.data, *rows.rows)};
   part.teacher = TeacherOutputs(source, *rows.rows, part.batch);
   for (const auto& student : students_) {
     const auto& view = student.member->view;
@@ -349,12 +396,14 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
   {
     const Autocast autocast(bfloat16_);
     models::ForwardOptions asked{.candidate = part.views[i] ? &*part.views[i] : nullptr,
+                                 .recompute = job_.deployment.recompute(),
                                  .dropout = {.probability = job_.recipe.dropout(), .random = &random}};
     objective.Ask(&asked);
     const auto outputs = Forward(model, part.batch, asked);
+    const double share = Share(state_.members[i].result.steps);
     const auto losses =
-        objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch);
-    total = objective.Total(losses, Share(state_.members[i].result.steps));
+        objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch, share);
+    total = objective.Total(losses, share);
   }
   const double value = total.item<double>();
   if (!std::isfinite(value)) {
@@ -362,7 +411,8 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
     return false;
   }
   if (count) state_.members[i].loss_sum += value;
-  (group > 1 ? total / group : total).backward();
+  // Nothing depends on the weights where a progressive objective's layer has no loss.
+  if (total.requires_grad()) (group > 1 ? total / group : total).backward();
   return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "data/task.h"
+#include "data/wordpiece.h"
 #include "models/model.h"
 #include "proto/deployment.pb.h"
 #include "proto/recipe.pb.h"
@@ -35,6 +36,7 @@ struct Source {
   const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
+  const data::WordPiece* tokenizer = nullptr;  // of `train`, where recipe.batching.masking hides words
   // Of `train` and of `validate`; nullptr: the teacher runs.
   const TeacherCache *teacher_cache = nullptr, *validate_cache = nullptr;
   double weight = 1;  // among the sources (train/mixture.h); above 0
@@ -67,6 +69,7 @@ struct MemberResult {
   std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished
   std::vector<Epoch> epochs;  // all of them, also those before a resume
   int64_t steps = 0;          // updates
+  int best_epoch = 0;         // whose weights it ends with (from 1), by Recipe.keep BEST; 0: the last
 };
 
 // Throws Interrupted (after writing the checkpoint) when InterruptRequested().

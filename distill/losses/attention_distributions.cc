@@ -18,6 +18,7 @@ class AttentionDistributions final : public Loss {
     const auto& teacher = input.teacher_outputs->scores;
     LossSum loss;
     for (size_t i = 0; i < student.size(); ++i) {
+      if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
       THIMBLE_CHECK(layer < teacher.size(), "the teacher's outputs lack scores of a layer");
       const auto part = AttentionDivergence(student[i], teacher[layer], input.batch.mask, divergence_);

@@ -21,6 +21,7 @@ class AttentionScores final : public Loss {
     const double pairs = mask.sum(1).to(torch::kDouble).square().sum().item<double>();
     LossSum loss = {{}, pairs * static_cast<double>(heads)};
     for (size_t i = 0; i < student.size(); ++i) {
+      if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].sizes() == student[i].sizes(),
                     "attention scores of student and teacher have different shapes");

@@ -1,4 +1,4 @@
-// Cross-entropy with the labels of the data; of a regression head, the squared difference to them; of a span
+// Cross-entropy with the labels of the data, or with the hidden words of masked text; of a regression head, the squared difference to them; of a span
 // head, the mean over start and end, each among the real tokens of its window (as run_squad.py, which has
 // padding take part, too).
 #include <torch/torch.h>
@@ -28,7 +28,9 @@ class HardLabels final : public Loss {
       return {-of_label.sum() / 2, static_cast<double>(q.size(0))};
     }
     const at::Tensor q = torch::log_softmax(input.student_outputs.logits.to(torch::kFloat), 1);
-    const at::Tensor of_label = q.gather(1, input.batch.labels.unsqueeze(1));
+    at::Tensor labels = input.batch.labels;
+    if (labels.dim() == 2) labels = labels.masked_select(labels >= 0);  // hidden words, as the logits are ordered
+    const at::Tensor of_label = q.gather(1, labels.unsqueeze(1));
     return {-of_label.sum(), static_cast<double>(q.size(0))};
   }
 };

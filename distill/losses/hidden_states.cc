@@ -27,7 +27,7 @@ class HiddenStates final : public Loss {
     const auto layers = static_cast<int>(student.size()) - 1;
     LossSum loss = {{}, static_cast<double>(real.numel())};
     for (int i = 0; i <= layers; ++i) {
-      if (!ComparesState(spec_, i, layers)) continue;
+      if (!ComparesState(spec_, i, layers) || !input.ComparesLayer(std::max(0, i - 1))) continue;
       const auto layer = static_cast<size_t>(i == 0 ? 0 : input.layer_map[i - 1]);
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].defined(),
                     "the teacher's outputs lack hidden state " + std::to_string(layer));
@@ -36,11 +36,12 @@ class HiddenStates final : public Loss {
       at::Tensor state = student[i].flatten(0, 1);
       if (projected) {
         if (real.numel() < state.size(0)) state = state.index_select(0, real);
-        state = models::Linear(input.student, "fit_dense", state);
+        state = models::Linear(input.student, Projection(input.student.weights, i), state);
       }
       const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), rows, real, projected);
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
+    if (!loss.sum.defined()) loss.sum = torch::zeros({});  // the one layer that counts is not among its states
     if (spec_.distance() != Spec::COSINE) loss.sum = loss.sum / static_cast<double>(teacher[0].size(2));
     return loss;
   }
@@ -50,6 +51,12 @@ class HiddenStates final : public Loss {
   at::Tensor Compared(const at::Tensor& mask) const {
     if (spec_.first_token()) return torch::arange(mask.size(0)) * mask.size(1);
     return mask.flatten().nonzero().flatten();
+  }
+
+  // The shared projection stands for a state's own until training adds that: both begin alike.
+  std::string Projection(const models::Weights& weights, int state) const {
+    const std::string own = "fit_dense." + std::to_string(state);
+    return spec_.own_projections() && weights.Has(own + ".weight") ? own : "fit_dense";
   }
 
   // Of all states. The projection leaves out what is not compared (`packed`), so its rows are counted anew.
@@ -100,6 +107,23 @@ bool ComparesState(const proto::HiddenStates& loss, int state, int layers) {
       return state == layers;
     default:
       return true;
+  }
+}
+
+void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models) {
+  const models::Weights& first = models.front()->weights;
+  if (!first.Has("fit_dense.weight")) return;
+  const auto layers = static_cast<int>(models.front()->shape.layers.size());
+  for (const auto& loss : objective.loss()) {
+    if (!loss.has_hidden_states() || !loss.hidden_states().own_projections()) continue;
+    for (int state = 0; state <= layers; ++state) {
+      const std::string own = "fit_dense." + std::to_string(state);
+      if (!ComparesState(loss.hidden_states(), state, layers) || first.Has(own + ".weight")) continue;
+      for (const char* part : {".weight", ".bias"}) {
+        const at::Tensor copy = first.at(std::string("fit_dense") + part).detach().clone();
+        for (models::Model* model : models) model->weights.Add(own + part, copy);
+      }
+    }
   }
 }
 

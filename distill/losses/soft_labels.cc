@@ -1,4 +1,4 @@
-// KL(teacher || student) of the class distributions at a temperature, times its square, so that its gradient
+// KL(teacher || student) of the class distributions (of masked text: over the vocabulary) at a temperature, times its square, so that its gradient
 // keeps the scale of the hard-label loss. Hinton et al., 2015, section 2. A regression head, of one output,
 // has no distribution: there it is the squared difference to the teacher. A span head has two, of where the
 // answer starts and where it ends, over [CLS] and the passage: the mean of their divergences.

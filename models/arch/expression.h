@@ -53,8 +53,9 @@ class Expression {
   std::string ToString() const;
   int Height() const;  // in edges; "linear(x,wb1)" has height 1 (its weight terminal counts as a child)
 
-  // Equal for equal functions, up to few rare cases: docs/expressions.md. An identity, not something to
-  // build.
+  // Equal for equal functions, but for a few rare cases (docs/expressions.md, "Canonical form"). Made by
+  // algebra: no number is ever computed.
+  // An identity, not something to build.
   std::string Canonical() const;
 
   // Empty if the rules hold, else the first broken rule in words. Height bounds are the published ones by

@@ -41,16 +41,6 @@ double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
 }
 
-// The losses that need no task: what warm-up on plain text trains on.
-proto::Objective WithoutLabels(const proto::Objective& objective) {
-  proto::Objective kept;
-  *kept.mutable_layer_map() = objective.layer_map();
-  kept.set_layers(objective.layers());
-  for (const auto& loss : objective.loss())
-    if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
-  return kept;
-}
-
 std::string ToJson(const train::Evaluation& evaluation) {
   nlohmann::json json;
   for (const auto& metric : evaluation.metrics) json[metric.name] = metric.value;
@@ -131,6 +121,7 @@ struct Workbench::Impl {
     proto::Recipe recipe = study.recipe();
     recipe.set_epochs(epochs);
     recipe.set_precision(choices.bfloat16 ? proto::BFLOAT16 : proto::FLOAT32);
+    recipe.clear_keep();  // candidates are scored once they are trained
     return recipe;
   }
 
@@ -173,10 +164,7 @@ struct Workbench::Impl {
                             .seed = study.seed()},
                            data::WordPiece(study.teacher().model()), work, train::Threads(deployment));
     proto::Recipe recipe = Recipe(study.warmup().corpus().epochs());
-    *recipe.mutable_objective() = WithoutLabels(recipe.objective());
-    if (recipe.objective().loss_size() == 0)
-      throw BadRequest("warmup.corpus",
-                       "plain text has no labels: the objective needs attention_scores or hidden_states");
+    *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), false, "warmup.corpus");
     optim::SetBaseLearningRate(study.warmup().corpus().learning_rate(), recipe.mutable_optimizer());
     TrainOnce("warm-up on text", "warmup", recipe, corpus, nullptr, &made, {});
     supernet = std::make_unique<Model>(std::move(made));
@@ -442,6 +430,7 @@ void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint
   train::Job job;
   job.what = "distilling the student";
   job.recipe = impl_->Recipe(epochs);
+  if (impl_->study.recipe().has_keep()) job.recipe.set_keep(impl_->study.recipe().keep());
   job.deployment = impl_->deployment;
   job.sources[0].train = &impl_->train;
   job.sources[0].validate = &impl_->holdout;

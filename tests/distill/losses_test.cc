@@ -61,6 +61,64 @@ TEST(HiddenStates, SumsProjectedDistancesOverRealPositionsAndLayers) {
   ExpectLoss(MakeLoss("hidden_states {}")->Compute(c.input()), HiddenSum(c, true), 7 + 4 + 1);
 }
 
+// Hidden words: a row of scores for each token that is to be found, in order.
+TEST(MaskedText, LabelsAreOfHiddenWordsAlone) {
+  Case c = MakeCase({5, 3}, 6);
+  c.batch.labels = torch::full({2, 6}, -1, torch::kLong);
+  c.batch.labels[0][3] = 2;
+  c.batch.labels[1][0] = 1;
+  c.batch.labels[1][2] = 0;
+  const at::Tensor student = torch::tensor({{0.5, -1.0, 2.0}, {1.0, 0.25, 0.0}, {-0.5, 0.0, 3.0}}),
+                   teacher = torch::tensor({{1.0, 0.0, 2.5}, {0.0, 2.0, -1.0}, {0.5, 0.5, 0.0}});
+  c.outputs.logits = student;
+  c.teacher.logits = teacher;
+  const int words[] = {2, 1, 0};
+  double hard = 0, soft = 0;
+  for (int64_t n = 0; n < 3; ++n) {
+    const auto shares = [](const at::Tensor& scores) {
+      std::vector<double> of;
+      double sum = 0;
+      for (int64_t k = 0; k < 3; ++k) sum += std::exp(scores[k].item<double>());
+      for (int64_t k = 0; k < 3; ++k) of.push_back(std::exp(scores[k].item<double>()) / sum);
+      return of;
+    };
+    const auto q = shares(student[n]), p = shares(teacher[n]);
+    hard -= std::log(q[words[n]]);
+    for (int64_t k = 0; k < 3; ++k) soft += p[k] * std::log(p[k] / q[k]);
+  }
+  ExpectLoss(MakeLoss("hard_labels {}")->Compute(c.input()), hard, 3);
+  ExpectLoss(MakeLoss("soft_labels {}")->Compute(c.input()), soft, 3);
+}
+
+TEST(HiddenStates, OwnProjectionsBeginAsTheSharedOneAndThenGoTheirWays) {
+  Case c = MakeCase(kLengths, 9);
+  c.student.shape.layers.resize(2);
+  const auto loss = MakeLoss("hidden_states { own_projections: true states: LAYERS }");
+  const auto both = [&](size_t changed, double by) {
+    double sum = 0;
+    for (const size_t layer : {1, 2})
+      for (int64_t b = 0; b < 3; ++b)
+        for (int64_t t = 0; t < kLengths[b]; ++t)
+          for (int64_t d = 0; d < kTeacherWidth; ++d) {
+            double value = At(c.student.weights.at("fit_dense.bias"), {d}) + (layer == changed ? by : 0);
+            for (int64_t k = 0; k < kWidth; ++k)
+              value += At(c.student.weights.at("fit_dense.weight"), {d, k}) * At(c.outputs.hidden[layer], {b, t, k});
+            value -= At(c.teacher.hidden[kLayerMap[layer - 1]], {b, t, d});
+            sum += value * value / kTeacherWidth;
+          }
+    return sum;
+  };
+  ExpectLoss(loss->Compute(c.input()), both(0, 0), 7 + 4 + 1);  // not there yet
+  proto::Objective objective;
+  ParseText("loss { hidden_states { own_projections: true states: LAYERS } }", "test", &objective);
+  AddOwnProjections(objective, {&c.student});
+  EXPECT_FALSE(c.student.weights.Has("fit_dense.0.weight"));  // the embedding's output is not compared
+  ExpectLoss(loss->Compute(c.input()), both(0, 0), 7 + 4 + 1);
+  c.student.weights.at("fit_dense.2.bias") = c.student.weights.at("fit_dense.2.bias") + 0.5;
+  AddOwnProjections(objective, {&c.student});  // leaves what is there
+  ExpectLoss(loss->Compute(c.input()), both(2, 0.5), 7 + 4 + 1);
+}
+
 TEST(HiddenStates, ComparesDirectlyAtEqualWidthWithoutAProjection) {
   const Case c = MakeCase(kLengths, 9, 0, false);
   ExpectLoss(MakeLoss("hidden_states {}")->Compute(c.input()), HiddenSum(c, false), 7 + 4 + 1);

@@ -176,6 +176,44 @@ TEST(Objective, WeightsMoveFromTheFirstToTheLast) {
   EXPECT_NEAR(objective.Total(sums).item<double>(), 0.5 * labels, 1e-6);
 }
 
+TEST(Objective, ProgressiveComparesOneLayerInEachPhase) {
+  const models::Model teacher = Teacher();
+  const std::string losses = "loss {attention_scores {}} loss {hidden_states {}} loss {soft_labels {}}";
+  const Objective all(Spec(losses), StudentShape(), &teacher, false),
+      progressive(Spec(losses + " progressive: true"), StudentShape(), &teacher, false);
+  const Case c = MakeCase({5, 2}, 6);
+  const auto whole = all.Compute(c.student, c.outputs, &c.teacher, c.batch);
+  const auto held_out = progressive.Compute(c.student, c.outputs, &c.teacher, c.batch);
+  const auto first = progressive.Compute(c.student, c.outputs, &c.teacher, c.batch, 0.49),
+             second = progressive.Compute(c.student, c.outputs, &c.teacher, c.batch, 0.5),
+             last = progressive.Compute(c.student, c.outputs, &c.teacher, c.batch, 1);
+  for (size_t i = 0; i < 3; ++i) {
+    SCOPED_TRACE(i);
+    const double value = whole[i].sum.item<double>();
+    EXPECT_EQ(held_out[i].sum.item<double>(), value);
+    EXPECT_EQ(second[i].sum.item<double>(), last[i].sum.item<double>());
+    EXPECT_EQ(first[i].count, whole[i].count);
+    if (i == 2) {
+      EXPECT_EQ(first[i].sum.item<double>(), value);
+    } else {
+      EXPECT_GT(first[i].sum.item<double>(), 0);
+      EXPECT_GT(second[i].sum.item<double>(), 0);
+      EXPECT_NEAR(first[i].sum.item<double>() + second[i].sum.item<double>(), value, 1e-5 * value);
+    }
+  }
+  const auto states = [&](const std::string& which, double progress) {
+    return Objective(Spec("loss {hidden_states {states: " + which + "}} progressive: true"), StudentShape(), &teacher, false)
+        .Compute(c.student, c.outputs, &c.teacher, c.batch, progress)[0]
+        .sum.item<double>();
+  };
+  EXPECT_EQ(states("LAST", 0), 0);
+  EXPECT_GT(states("LAST", 0.9), 0);
+  EXPECT_GT(states("EMBEDDING", 0), 0);
+  EXPECT_EQ(states("EMBEDDING", 0.9), 0);
+  EXPECT_THAT(MessageOf([&] { Objective(Spec("loss {soft_labels {}} progressive: true"), StudentShape(), &teacher, false); }),
+              HasSubstr("objective.progressive"));
+}
+
 TEST(Objective, RelationsNameTheTeacherLayerAndTheirHeads) {
   models::Model teacher = Teacher();
   const auto make = [&](const std::string& options) {

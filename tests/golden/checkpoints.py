@@ -77,6 +77,8 @@ def expected(model, kind, unused, logits):
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "script": "checkpoints.py"},
         "ids": ids.tolist(), "segments": segments.tolist(), "lengths": LENGTHS,
         "last": rounded(last), "logits": None if values is None else rounded(values), "unused": sorted(unused),
+        # of every token, a score for each word of the vocabulary
+        **({"words": rounded(output.logits)} if isinstance(model, transformers.BertForMaskedLM) else {}),
     }
 
 

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "models/pretrained.h"
 #include "models/weight_files.h"
+#include "models/words_head.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -63,6 +64,40 @@ TEST_P(CheckpointTest, ComputesWhatTransformersDoes) {
   const at::Tensor logits = Tensor(expected["logits"], outputs.logits.sizes());
   EXPECT_LT(Difference(spans ? outputs.logits * real : outputs.logits, spans ? logits * real : logits),
             kTolerance);
+}
+
+TEST(WordsHeadTest, ComputesWhatTransformersDoes) {
+  const std::string directory = kRoot + "bert_bin_shards";
+  const json expected = json::parse(ReadFile(directory + "/expected.json"));
+  const Pretrained read = LoadPretrained(directory);
+  EXPECT_EQ(read.model.classes, 0);  // it is no head of a task
+  const auto head = ReadWordsHead(directory, read.model);
+  ASSERT_TRUE(head.has_value());
+  const Model model = WithWordsHead(read.model, &*head, Random(1));
+  Batch batch = BatchOf(expected);
+  EXPECT_FALSE(Forward(model, batch).logits.defined());  // nothing is to be found
+  batch.labels = at::full(batch.ids.sizes(), -1, at::kLong);
+  for (const auto& [row, place] : {std::pair{0, 1}, {1, 0}, {1, 8}, {2, 5}}) batch.labels[row][place] = 3;
+  const at::NoGradGuard no_grad;
+  const at::Tensor got = Forward(model, batch).logits;
+  const at::Tensor all = Tensor(expected["words"], {3, 9, read.model.shape.vocabulary});
+  const at::Tensor wanted = at::stack({all[0][1], all[1][0], all[1][8], all[2][5]});
+  ASSERT_EQ(got.sizes(), wanted.sizes());
+  EXPECT_GT(wanted.abs().max().item<double>(), 1);
+  EXPECT_LT(Difference(got, wanted), kTolerance);
+}
+
+TEST(WordsHeadTest, IsNewWhereThereIsNoneAndSharesTheEncoder) {
+  const Pretrained read = LoadPretrained(kRoot + "bert_bin");
+  EXPECT_FALSE(ReadWordsHead(kRoot + "bert_bin", read.model).has_value());
+  const Model model = WithWordsHead(read.model, nullptr, Random(1));
+  EXPECT_EQ(model.head, Head::kWords);
+  EXPECT_EQ(model.classes, read.model.shape.vocabulary);
+  EXPECT_FALSE(model.weights.Has("pooler.weight"));
+  EXPECT_TRUE(model.weights.at("layer.0.attention.query.weight").is_same(read.model.weights.at("layer.0.attention.query.weight")));
+  EXPECT_EQ(model.weights.at("head.bias").abs().max().item<double>(), 0);
+  EXPECT_EQ(model.weights.at("head.norm.weight").min().item<double>(), 1);
+  EXPECT_GT(model.weights.at("head.transform.weight").std().item<double>(), 0.01);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CheckpointTest,

@@ -36,7 +36,7 @@ class CheckpointTest : public ::testing::TestWithParam<std::string> {
   Job MakeJob(std::vector<models::Model>* models, const std::string& optimizer) {
     Job job;
     job.what = "toy";
-    job.recipe = ToyRecipe(kDistillation, 3, "dropout: 0.1", optimizer);
+    job.recipe = ToyRecipe(kDistillation, 3, optimizer.find("lamb") == 0 ? "dropout: 0.1 keep: BEST" : "dropout: 0.1", optimizer);
     job.deployment.set_threads(2);
     job.deployment.set_checkpoint_seconds(0);
     job.sources[0].train = &data_;
@@ -101,6 +101,7 @@ TEST_P(CheckpointTest, ARunKilledAndResumedGivesTheSameBytes) {
     EXPECT_TRUE(run->bytes == whole.bytes);
     for (size_t i = 0; i < 2; ++i) {
       EXPECT_EQ(run->results[i].steps, whole.results[i].steps);
+      EXPECT_EQ(run->results[i].best_epoch, whole.results[i].best_epoch);
       ASSERT_EQ(run->results[i].epochs.size(), 3u);
       for (size_t e = 0; e < 3; ++e) {
         const auto &a = run->results[i].epochs[e], &b = whole.results[i].epochs[e];
@@ -159,7 +160,7 @@ TEST_F(ForeignCheckpointTest, ADamagedOrForeignFileIsAnError) {
   weights.Add("a", at::ones({2}));
   models::WriteSafetensors(path_, weights);
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("not a checkpoint"));
-  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 3, \"identity\": 3}"}});
+  models::WriteSafetensors(path_, weights, {{"thimble.checkpoint", "{\"version\": 4, \"identity\": 3}"}});
   EXPECT_THAT(Message([](Job*) {}), HasSubstr("cannot be read"));
 
   // The right record over a tensor that is missing, or has another shape.

@@ -133,6 +133,64 @@ TEST(CohortTest, AMembersResultDoesNotDependOnItsCompany) {
   }
 }
 
+TEST(CohortTest, RecomputedLayersTrainToTheSameBits) {
+  const auto data = ToyData(60, 1);
+  const auto teacher = ToyTeacher(4);
+  const auto train = [&](bool recompute) {
+    auto model = ToyModel(ToyArchitecture(24, 2, "1/2"), 9, 32);
+    Job job = ToyJob(data, ToyRecipe(kDistillation, 2, "dropout: 0.1", "came { learning_rate: 3e-3 }"));
+    job.deployment.set_recompute(recompute);
+    job.sources[0].teacher = &teacher;
+    job.members = {{.name = "only", .models = {&model}}};
+    Train(job);
+    return Bytes(model);
+  };
+  EXPECT_EQ(train(false), train(true));
+}
+
+TEST(CohortTest, KeepsTheBestEpoch) {
+  const auto data = ToyData(120, 1), dev = ToyData(100, 2);
+  const auto task = ToyTask();
+  const auto train = [&](const std::string& more, int epochs) {
+    auto model = ToyModel(ToyArchitecture(), 3);
+    Job job = ToyJob(data, ToyRecipe(kLabels, epochs, more + " schedule { constant { warmup_fraction: 0 } }", "adamw { learning_rate: 0.01 }"));
+    job.sources[0].validate = &dev;
+    job.sources[0].task = &task;
+    job.members = {{.name = "only", .models = {&model}}};
+    const auto result = Train(job)[0];
+    return std::pair(result, Bytes(model));
+  };
+  const auto [last, last_bytes] = train("", 8);
+  const auto [best, best_bytes] = train("keep: BEST", 8);
+  EXPECT_EQ(last.best_epoch, 0);
+  std::vector<double> values;
+  for (const auto& epoch : best.epochs) values.push_back(epoch.validations[0].metrics[0].value);
+  const auto top = std::max_element(values.begin(), values.end());
+  EXPECT_EQ(best.best_epoch, top - values.begin() + 1);
+  ASSERT_LT(best.best_epoch, 8) << "the test needs a run whose last epoch is not its best";
+  EXPECT_NE(best_bytes, last_bytes);
+  EXPECT_EQ(best_bytes, train("", best.best_epoch).second);  // the rate is constant: the same run, cut short
+  Job job = ToyJob(data, ToyRecipe(kLabels, 1, "keep: BEST"));
+  auto model = ToyModel(ToyArchitecture(), 3);
+  job.members = {{.name = "only", .models = {&model}}};
+  EXPECT_THROW(Train(job), Error);
+}
+
+TEST(CohortTest, OwnProjectionsAreTrainedEachForItself) {
+  const auto data = ToyData(60, 1);
+  const auto teacher = ToyTeacher(4);
+  auto model = ToyModel(ToyArchitecture(24), 9, 32);
+  Job job = ToyJob(data, ToyRecipe("loss { hidden_states { own_projections: true } }", 2));
+  job.sources[0].teacher = &teacher;
+  job.members = {{.name = "only", .models = {&model}}};
+  const auto results = Train(job);
+  EXPECT_LT(results[0].epochs.back().train_loss, results[0].epochs.front().train_loss);
+  const std::vector<std::string> names = {"fit_dense", "fit_dense.0", "fit_dense.1", "fit_dense.2"};
+  for (const auto& a : names)
+    for (const auto& b : names)
+      EXPECT_EQ(at::equal(model.weights.at(a + ".weight"), model.weights.at(b + ".weight")), a == b) << a << " " << b;
+}
+
 TEST(CohortTest, SeedChangesDropoutOnly) {
   const auto data = ToyData(40, 1);
   const auto train = [&](uint64_t seed, const std::string& more) {

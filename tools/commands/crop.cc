@@ -1,5 +1,4 @@
-// thimble crop MODEL --to ARCHITECTURE.textproto [--layers first|uniform|doubled|averaged] [--tokens
-// first|pca] --out DIR
+// thimble crop MODEL --to ARCHITECTURE.textproto [--layers first|uniform|doubled|averaged] [--tokens first|pca] --out DIR
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -9,7 +8,7 @@
 #include "base/log.h"
 #include "models/arch/cost.h"
 #include "models/inherit.h"
-#include "tools/common.h"
+#include "tools/student.h"
 
 namespace thimble::tools {
 namespace {
@@ -23,12 +22,12 @@ void Run(const Request& request) {
                                            .tokens = models::TokenRuleOf(request.tokens)};
   const bool doubled = inheritance.layers == models::LayerRule::kDoubled;
   if (request.to.empty() && !doubled)
-    throw BadRequest("--to", "says what the student is", "",
-                     "a text file with an Architecture; none only with --layers doubled");
+    throw BadRequest("--to", "says what the student is", "", "a text file with an Architecture; none only with --layers doubled");
   proto::Architecture architecture;
   if (!request.to.empty()) ReadText(request.to, &architecture);
   CheckOutputDirectory(request.out, request.force);
-  const auto loaded = models::LoadPretrained(request.model);
+  auto loaded = models::LoadPretrained(request.model);
+  ReadTrainingWeights(request.model, &loaded.model);
   if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);
   models::Resolve(architecture, request.to.empty() ? "the student" : request.to);
   const auto student = models::Inherit(loaded.model, architecture, inheritance);
@@ -44,26 +43,22 @@ void Run(const Request& request) {
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",
-               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers +
-                      ", tokens: " + request.tokens + "); not trained.",
+               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers + ", tokens: " + request.tokens +
+                      "); not trained.",
                .null_threshold = loaded.null_threshold},
               out.working());
+  WriteTrainingWeights(student, out.working());
   out.Commit();
-  std::printf(
-      "%s; written to %s. It has to be trained: thimble finetune %s --task TASK --data DIR [--teacher DIR]\n",
-      size.c_str(), request.out.c_str(), request.out.c_str());
+  std::printf("%s; written to %s. It has to be trained: thimble finetune %s --task TASK --data DIR [--teacher DIR]\n", size.c_str(),
+              request.out.c_str(), request.out.c_str());
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("model", request->model, "directory of the larger model")->required();
-  app.add_option(
-      "--to", request->to,
-      "text file with the student's Architecture; none with --layers doubled: the model's, each layer twice");
-  app.add_option("--layers", request->layers,
-                 "first, uniform, doubled or averaged: which layers a student's layer begins as");
-  app.add_option("--tokens", request->tokens,
-                 "first: columns of the token table; pca: a narrow table from a plain one");
+  app.add_option("--to", request->to, "text file with the student's Architecture; none with --layers doubled: the model's, each layer twice");
+  app.add_option("--layers", request->layers, "first, uniform, doubled or averaged: which layers a student's layer begins as");
+  app.add_option("--tokens", request->tokens, "first: columns of the token table; pca: a narrow table from a plain one");
   app.add_option("--out", request->out, "directory to write")->required();
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "check everything, then stop");
@@ -72,8 +67,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry crop_command() {
-  return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add};
-}
+CommandEntry crop_command() { return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add}; }
 
 }  // namespace thimble::tools

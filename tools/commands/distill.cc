@@ -1,5 +1,8 @@
 // thimble distill TEACHER --architecture FILE --task mrpc --data glue/ --out DIR
 // thimble distill TEACHER --architecture FILE --mix mix.textproto --data glue/ --out DIR
+// thimble distill TEACHER --architecture FILE --corpus 'text/*.txt' --out DIR    a phase on plain text, then
+// thimble distill TEACHER --student DIR --task mrpc --data glue/ --out DIR2      a phase that goes on from there
+// thimble distill TEACHER --subnets study.textproto --mix mix.textproto ...      a supernet of weight-sharing candidates
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -7,9 +10,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "distill/start/sliced.h"
+#include "data/corpus.h"
+#include "distill/objective.h"
 #include "models/arch/cost.h"
-#include "tools/sliced_report.h"
+#include "models/words_head.h"
+#include "tools/student.h"
 #include "tools/training.h"
 #include "train/batch.h"
 
@@ -17,56 +22,18 @@ namespace thimble::tools {
 namespace {
 
 struct Request : Options {
+  StudentRequest student;
   TaskRequest tasks;
-  std::string teacher, architecture, out, recipe, text;
+  std::string out, recipe;
+  std::string corpus;  // pattern of text files
+  int lines = 0;
+  bool pairs = false;
   double epochs = -1;
-  bool random_start = false;
 };
 
-// The rows that `thimble slice` would take; of several tasks as many of each.
-data::Dataset Sample(const std::vector<TaskData>& data, int rows) {
-  const auto some = [&](const data::Dataset& all) {
-    return all.Slice(0, std::min(std::max<size_t>(1, rows / data.size()), all.examples.size()));
-  };
-  if (data.size() == 1) return some(data[0].train);
-  data::Dataset sample;  // text without labels, so that it ends with a part of every task
-  std::vector<data::Dataset> parts;
-  for (const auto& task : data) parts.push_back(some(task.train));
-  for (size_t i = 0, added = 1; added > 0; ++i) {
-    added = 0;
-    for (const auto& part : parts)
-      if (i < part.examples.size()) {
-        sample.examples.push_back({.ids = part.examples[i].ids, .segments = part.examples[i].segments});
-        ++added;
-      }
-  }
-  return sample;
-}
-
-models::Model Start(const Request& request, const models::Pretrained& teacher,
-                    const proto::Architecture& architecture, const std::vector<TaskData>& data,
-                    const proto::Recipe& recipe, const proto::Sliced& options, int threads,
-                    SlicedRecord* record) {
-  const uint64_t seed = recipe.seed();
-  if (request.random_start)
-    return models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden,
-                             Random(seed).Fork("student"), teacher.model.head);
-  const auto sample = request.text.empty() ? Sample(data, options.rows())
-                                           : data::TokenizeText(Glob(request.text), options.rows(),
-                                                                data::WordPiece(request.teacher),
-                                                                recipe.batching().max_length(), threads);
-  const auto split = SplitSample(sample, options);
-  const distill::SlicedStart start(
-      teacher.model, split.fit, split.held_out, options,
-      distill::StatedLayers(recipe.objective(), architecture.layer_size(),
-                            static_cast<int>(teacher.model.shape.layers.size())));
-  record->options = options;
-  record->rows = split.rows;
-  record->held_out_rows = split.held_out_rows;
-  auto student = start.MakeCandidate(start.MakeSupernet(architecture, seed), architecture, &record->report);
-  for (const auto& name : record->report.initialised)
-    Say("nothing of the teacher corresponds to " + name + ": drawn at random");
-  return student;
+std::string BeganAs(const StudentRequest& request) {
+  if (!request.student.empty()) return "the student in " + request.student + ".";
+  return request.random ? "random weights." : "the teacher's own weights, rotated, cut and refitted.";
 }
 
 // A head as wide as its teacher's begins as that.
@@ -76,83 +43,173 @@ void TakeHead(const models::Model& teacher, models::Model* student) {
       student->weights.at(name) = teacher.weights.at(name).clone();
 }
 
+void WriteMore(const StudentRequest& request, const SlicedRecord& record, const models::Model& model,
+               const std::string& directory) {
+  WriteTrainingWeights(model, directory);
+  if (request.student.empty() && !request.random) WriteSlicedRecord(record, directory);
+}
+
+// With the head that it was pre-trained with, where a loss compares what the two say of hidden words.
+models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Objective& objective) {
+  bool compared = false;
+  for (const auto& loss : objective.loss()) compared |= loss.has_soft_labels();
+  if (!compared) return teacher.model;
+  const auto head = models::ReadWordsHead(teacher.directory, teacher.model);
+  if (!head)
+    throw BadRequest(teacher.directory, "soft_labels compares what student and teacher say of hidden words, and the teacher has no "
+                     "head for these", "no cls.predictions.transform.dense.weight",
+                     "a checkpoint of BertForMaskedLM, or hard_labels");
+  return models::WithWordsHead(teacher.model, &*head, Random(0));
+}
+
+// One epoch at the rate of the published warm-up (SYSTEMS.md A2), where nothing else is said.
+void RunOnText(const Request& request, const proto::Sliced& sliced) {
+  if (!request.tasks.task.empty() || !request.tasks.mix.empty())
+    throw BadRequest("--corpus", "a run learns from text or from tasks", "both");
+  CheckOutputDirectory(request.out, request.force);
+  const auto teacher = models::LoadPretrained(request.student.teacher);
+  auto standard = DistilRecipe();
+  standard.mutable_optimizer()->mutable_adamw()->set_learning_rate(1e-4);
+  standard.mutable_batching()->set_max_length(std::min(128, teacher.model.shape.positions));
+  standard.set_epochs(request.epochs >= 0 ? static_cast<int>(request.epochs) : 1);
+  auto recipe = MakeRecipe(request.recipe, standard, request);
+  const bool masked = recipe.batching().has_masking();
+  *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
+  if (recipe.keep() == proto::BEST)
+    throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and text has none", "BEST", "LAST");
+  const auto architecture = StudentArchitecture(request.student, teacher);
+  const auto shape = models::Resolve(architecture);
+  const auto taught_by = masked ? TeacherOfWords(teacher, recipe.objective()) : teacher.model;
+  distill::Objective(recipe.objective(), shape, &taught_by, masked);
+  const auto deployment = MakeDeployment(request);
+  const auto files = Glob(request.corpus);
+  if (request.dry_run) {
+    Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.model.classes, teacher.model.head)) +
+        " parameters");
+    return;
+  }
+  const data::WordPiece tokenizer(request.student.teacher);
+  const auto text = data::StreamedText({.files = files,
+                                        .lines = request.lines,
+                                        .pairs = request.pairs,
+                                        .max_length = recipe.batching().max_length(),
+                                        .seed = recipe.seed()},
+                                       tokenizer, CheckpointPath(request.out) + ".text", deployment.threads());
+  SlicedRecord record;
+  const auto begin = StartStudent(request.student, teacher, architecture, {&text}, recipe, sliced, deployment.threads(), &record);
+  const auto& student = begin.student;
+  auto learning = masked ? models::WithWordsHead(student.model, begin.words.size() > 0 ? &begin.words : nullptr,
+                                                 Random(recipe.seed()).Fork("words"))
+                         : student.model;
+  const auto subnets = SubnetsOf(request.student, teacher, recipe.seed());
+  TrainOnText({.member = subnets.name,
+               .view = subnets.view,
+               .recipe = recipe,
+               .deployment = deployment,
+               .text = text,
+               .tokenizer = tokenizer,
+               .teacher = taught_by,
+               .learning = learning,
+               .student = student.model,
+               .label_names = student.label_names.empty() ? teacher.label_names : student.label_names,
+               .tokenizer_directory = request.student.teacher,
+               .out = request.out,
+               .how = "Distilled on " + std::to_string(text.size()) + " examples of plain text for " +
+                      std::to_string(recipe.epochs()) + " epochs from " + BeganAs(request.student),
+               .write_more = [&](const std::string& directory) {
+                 WriteMore(request.student, record, learning, directory);
+               }});
+}
+
 void Run(Request request) {
   const auto sliced = TakeSliced(&request);
+  if (!request.corpus.empty()) return RunOnText(request, sliced);
+  if (request.lines > 0 || request.pairs) throw BadRequest("--lines, --pairs", "are of the text of --corpus");
   auto mix = ReadTasks(request.tasks);
   for (auto& part : mix.parts)
-    if (part.teacher.empty()) part.teacher = request.teacher;
+    if (part.teacher.empty()) part.teacher = request.student.teacher;
   CheckOutputDirectory(request.out, request.force);
-  const auto teacher = models::LoadPretrained(request.teacher);
+  const auto teacher = models::LoadPretrained(request.student.teacher);
   auto standard = DistilRecipe();
   standard.mutable_batching()->set_max_length(TokenLimit(mix, teacher.model.shape));
   if (request.epochs >= 0) standard.set_epochs(static_cast<int>(request.epochs));
   const auto recipe = MakeRecipe(request.recipe, standard, request);
-  proto::Architecture architecture;
-  ReadText(request.architecture, &architecture);
-  const auto shape = models::Resolve(architecture, request.architecture);
-  if (!request.random_start) distill::CheckSliceable(shape, teacher.model);
+  const auto architecture = StudentArchitecture(request.student, teacher);
+  const auto shape = models::Resolve(architecture);
   const auto deployment = MakeDeployment(request);
   const Teachers teachers(mix);
   for (size_t i = 0; i < mix.parts.size(); ++i) {
     const auto& of_task = *teachers.of(i);
     if (shape.vocabulary != of_task.shape.vocabulary)
-      throw BadRequest(request.architecture + ": vocabulary", "must be the teacher's",
-                       std::to_string(shape.vocabulary), std::to_string(of_task.shape.vocabulary));
+      throw BadRequest(mix.parts[i].teacher + ": vocabulary", "must be the student's",
+                       std::to_string(of_task.shape.vocabulary), std::to_string(shape.vocabulary));
     if (of_task.shape.hidden != teacher.model.shape.hidden)
-      throw BadRequest(mix.parts[i].teacher, "the teachers of a mix are as wide as " + request.teacher,
+      throw BadRequest(mix.parts[i].teacher, "the teachers of a mix are as wide as " + request.student.teacher,
                        std::to_string(of_task.shape.hidden), std::to_string(teacher.model.shape.hidden));
     distill::Objective(recipe.objective(), shape, &of_task, true);
   }
-  const auto data = LoadTasks(mix, request.teacher, recipe.batching().max_length(), deployment);
+  const auto data = LoadTasks(mix, request.student.teacher, recipe.batching().max_length(), deployment);
   if (request.dry_run) {
     const auto& first = mix.parts[0];
     Say("all is well: " + Millions(models::DeployedParameters(shape, first.classes(), first.head())) +
         " parameters");
     return;
   }
+  std::vector<const data::Dataset*> rows;
+  for (const auto& task : data) rows.push_back(&task.train);
   SlicedRecord record;
-  models::Pretrained student{
-      .model = Start(request, teacher, architecture, data, recipe, sliced, deployment.threads(), &record)};
-  auto students = WithHeads(student, mix, recipe.seed());
+  const auto begin =
+      StartStudent(request.student, teacher, architecture, rows, recipe, sliced, deployment.threads(), &record);
+  auto students = WithHeads(begin.student, mix, recipe.seed());
   std::vector<models::Model*> taught;
   for (size_t i = 0; i < students.size(); ++i) {
-    if (mix.mixed && !request.random_start) TakeHead(*teachers.of(i), &students[i].model);
+    if (mix.mixed && !request.student.random) TakeHead(*teachers.of(i), &students[i].model);
     taught.push_back(&students[i].model);
   }
+  const auto subnets = SubnetsOf(request.student, teacher, recipe.seed());
   TrainAndExport({.what = "distilling",
-                  .member = "student",
+                  .member = subnets.name,
                   .mix = mix,
                   .recipe = recipe,
                   .deployment = deployment,
                   .data = data,
                   .teachers = teachers,
+                  .view = subnets.view,
                   .models = taught,
-                  .tokenizer_directory = request.teacher,
+                  .tokenizer_directory = request.student.teacher,
                   .out = request.out,
                   .how = "Distilled on " + mix.Names() + " for " + std::to_string(recipe.epochs()) +
-                         " epochs from " +
-                         (request.random_start ? "random weights."
-                                               : "the teacher's own weights, rotated, cut and refitted."),
-                  .write_more = [&](const std::string& directory) { WriteSlicedRecord(record, directory); }});
+                         " epochs from " + BeganAs(request.student),
+                  .write_more = [&](const std::string& directory) {
+                    WriteMore(request.student, record, students[0].model, directory);
+                  }});
 }
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("teacher", request->teacher,
+  auto& student = request->student;
+  app.add_option("teacher", student.teacher,
                  "teacher directory, with its task head (of a mix: where the student comes from; parts may "
-                 "have teachers of their own)")
+                 "have teachers of their own; for --corpus without a head as well)")
       ->required();
-  app.add_option("--architecture", request->architecture,
-                 "text file with an Architecture (proto/architecture.proto)")
-      ->required();
+  app.add_option("--architecture", student.architecture,
+                 "text file with an Architecture (proto/architecture.proto)");
+  app.add_option("--student", student.student, "instead: go on with the student that an earlier run wrote");
+  app.add_option("--subnets", student.subnets,
+                 "instead, or with a --student that was made so: study (directory or file) of whose space the student is the "
+                 "supernet; each batch trains one random feasible candidate");
   AddTasks(app, &request->tasks);
+  app.add_option("--corpus", request->corpus,
+                 "instead of a task: plain text, one line an example, e.g. 'text/*.txt'; losses on labels are left out");
+  app.add_option("--lines", request->lines, "of --corpus, the first ones; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_flag("--pairs", request->pairs, "of --corpus: two runs of sentences an example, half of them following one another");
   app.add_option("--out", request->out, "directory to write")->required();
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--epochs", request->epochs, "passes over the training rows; 0: only the sliced start")
+  app.add_option("--epochs", request->epochs, "passes over the training rows; 0: only the start")
       ->check(CLI::NonNegativeNumber);
-  app.add_flag("--random-start", request->random_start, "start from random weights instead of the teacher's");
-  app.add_option("--text", request->text,
-                 "plain text for the sliced start instead of training rows, e.g. 'text/*.txt'");
+  app.add_flag("--random-start", student.random, "start from random weights instead of the teacher's");
+  app.add_option("--text", student.sample,
+                 "plain text for the sliced start instead of what is learnt from, e.g. 'text/*.txt'");
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());

@@ -1,0 +1,66 @@
+#include "models/words_head.h"
+
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "models/hub_config.h"
+#include "models/weight_files.h"
+
+namespace thimble::models {
+
+Model WithWordsHead(const Model& model, const Weights* given, const Random& random) {
+  Model result{model.architecture, model.shape, model.shape.vocabulary, model.teacher_hidden, {}, Head::kWords};
+  for (const auto& [name, tensor] : model.weights)
+    if (name.rfind("head.", 0) != 0 && name.rfind("pooler.", 0) != 0) result.weights.Add(name, tensor);
+  for (const WeightShape& weight : WeightShapes(model.shape, false, result.classes, 0, Head::kWords)) {
+    if (weight.name.rfind("head.", 0) != 0) continue;
+    at::Tensor tensor = given != nullptr ? given->at(weight.name) : NewWeight(weight, random);
+    THIMBLE_CHECK(tensor.sizes() == at::IntArrayRef(weight.sizes), weight.name + " has another shape");
+    result.weights.Add(weight.name, tensor);
+  }
+  return result;
+}
+
+std::optional<Weights> ReadWordsHead(const std::string& directory, const Model& model) {
+  const WeightFiles files = OpenWeightFiles(directory);
+  const std::string prefix = "cls.predictions.";
+  const auto find = [&](std::initializer_list<const char*> names) -> const StoredTensor* {
+    for (const char* name : names)
+      if (const auto found = files.tensors.find(prefix + name); found != files.tensors.end()) return &found->second;
+    return nullptr;
+  };
+  if (find({"transform.dense.weight"}) == nullptr) return std::nullopt;
+  const auto activation = HubConfig::OfDirectory(directory).Activation();
+  if (activation != "gelu")
+    throw BadRequest(directory, "the activation of its head for masked words is not known here", activation, "gelu");
+  struct Part {
+    const char* name;
+    std::initializer_list<const char*> theirs;
+  };
+  const Part parts[] = {{"head.transform.weight", {"transform.dense.weight"}},
+                        {"head.transform.bias", {"transform.dense.bias"}},
+                        {"head.norm.weight", {"transform.LayerNorm.weight", "transform.LayerNorm.gamma"}},
+                        {"head.norm.bias", {"transform.LayerNorm.bias", "transform.LayerNorm.beta"}},
+                        {"head.bias", {"bias", "decoder.bias"}}};
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const auto& weight : WeightShapes(model.shape, false, model.shape.vocabulary, 0, Head::kWords))
+    shapes[weight.name] = weight.sizes;
+  Weights head;
+  for (const auto& [name, theirs] : parts) {
+    const StoredTensor* stored = find(theirs);
+    if (stored == nullptr)
+      throw BadRequest(directory, "its head for masked words lacks " + prefix + *theirs.begin());
+    if (stored->sizes != shapes.at(name))
+      throw BadRequest(stored->file, prefix + *theirs.begin() + " has another shape than config.json says",
+                       c10::str(at::IntArrayRef(stored->sizes)), c10::str(at::IntArrayRef(shapes.at(name))));
+    head.Add(name, stored->read().to(at::kFloat));
+  }
+  if (const StoredTensor* decoder = find({"decoder.weight"}); decoder != nullptr) {
+    const at::Tensor& table = model.weights.at("embedding.token");
+    if (decoder->sizes != table.sizes().vec() || !at::equal(decoder->read().to(at::kFloat), table))
+      throw BadRequest(directory, "its head for masked words has a decoder of its own; here it is the token table");
+  }
+  return head;
+}
+
+}  // namespace thimble::models

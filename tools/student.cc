@@ -1,0 +1,165 @@
+#include "tools/student.h"
+
+#include <filesystem>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "data/corpus.h"
+#include "distill/start/sliced.h"
+#include "models/safetensors.h"
+#include "search/space.h"
+
+namespace thimble::tools {
+namespace {
+
+search::SpaceContext Context(const models::Pretrained& teacher) {
+  return {.classes = teacher.model.classes, .teacher_hidden = teacher.model.shape.hidden, .head = teacher.model.head};
+}
+
+constexpr char kTrainingWeights[] = "training.safetensors";
+
+// The rows that `thimble slice` would take; of several tasks as many of each.
+data::Dataset Sample(const std::vector<const data::Dataset*>& all, int rows) {
+  const auto some = [&](const data::Dataset& data) {
+    const size_t share = std::max<size_t>(1, rows / all.size());
+    if (data.corpus) return data.corpus->Block(0, 0).Slice(0, std::min(share, data.corpus->BlockRows(0)));
+    return data.Slice(0, std::min(share, data.examples.size()));
+  };
+  if (all.size() == 1) return some(*all[0]);
+  data::Dataset sample;  // text without labels, so that it ends with a part of every task
+  std::vector<data::Dataset> parts;
+  for (const auto* data : all) parts.push_back(some(*data));
+  for (size_t i = 0, added = 1; added > 0; ++i) {
+    added = 0;
+    for (const auto& part : parts)
+      if (i < part.examples.size()) {
+        sample.examples.push_back({.ids = part.examples[i].ids, .segments = part.examples[i].segments});
+        ++added;
+      }
+  }
+  return sample;
+}
+
+Beginning Earlier(const std::string& directory, int teacher_hidden, uint64_t seed) {
+  Beginning result{.student = models::LoadPretrained(directory)};
+  models::Model& model = result.student.model;
+  result.words = ReadTrainingWeights(directory, &model);
+  if (model.teacher_hidden == teacher_hidden) return result;
+  Say(directory + " holds no projection to this teacher's width: it is drawn at random");
+  models::Weights others;
+  for (const auto& [name, tensor] : model.weights)
+    if (name.rfind("fit_dense", 0) != 0) others.Add(name, tensor);
+  model.weights = std::move(others);
+  model.teacher_hidden = teacher_hidden;
+  const Random random = Random(seed).Fork("student");
+  for (const auto& weight : {models::WeightShape{"fit_dense.weight", {teacher_hidden, model.shape.hidden}},
+                             models::WeightShape{"fit_dense.bias", {teacher_hidden}}})
+    model.weights.Add(weight.name, models::NewWeight(weight, random));
+  return result;
+}
+
+}  // namespace
+
+proto::Architecture StudentArchitecture(const StudentRequest& request, const models::Pretrained& teacher) {
+  if (request.architecture.empty() == (request.student.empty() && request.subnets.empty()))
+    throw BadRequest("--architecture, --student, --subnets", "one of them says what the student is",
+                     request.architecture.empty() ? "none" : "several");
+  if (request.random && !request.student.empty())
+    throw BadRequest("--random-start", "--student says where the student begins");
+  proto::Architecture architecture;
+  if (!request.student.empty()) architecture = models::LoadPretrained(request.student).model.architecture;
+  if (!request.architecture.empty()) ReadText(request.architecture, &architecture);
+  if (!request.subnets.empty()) {
+    const auto largest = search::LargestArchitecture(LoadStudy(request.subnets, {}).study.space(), Context(teacher));
+    const auto canonical = [](proto::Architecture all) {  // the weights are the same whatever the expressions
+      for (auto& layer : *all.mutable_layer()) layer.mutable_ffn()->set_expression("linear(gelu(linear(x,wb1)),wb2)");
+      return models::CanonicalArchitecture(all);
+    };
+    if (!request.student.empty() && canonical(architecture) != canonical(largest))
+      throw BadRequest(request.student, "is no supernet of the space of " + request.subnets + ": its architecture is not the largest");
+    architecture = largest;
+  }
+  const std::string where = !request.student.empty()   ? request.student
+                            : !request.subnets.empty() ? request.subnets
+                                                       : request.architecture;
+  const auto shape = models::Resolve(architecture, where);
+  if (shape.vocabulary != teacher.model.shape.vocabulary)
+    throw BadRequest(where + ": vocabulary", "must be the teacher's", std::to_string(shape.vocabulary),
+                     std::to_string(teacher.model.shape.vocabulary));
+  if (!request.random && request.student.empty()) distill::CheckSliceable(shape, teacher.model);
+  return architecture;
+}
+
+Beginning StartStudent(const StudentRequest& request, const models::Pretrained& teacher,
+                       const proto::Architecture& architecture, const std::vector<const data::Dataset*>& rows,
+                       const proto::Recipe& recipe, const proto::Sliced& options, int threads, SlicedRecord* record) {
+  if (!request.student.empty()) return Earlier(request.student, teacher.model.shape.hidden, recipe.seed());
+  if (request.random)
+    return {.student = {.model = models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden,
+                                                   Random(recipe.seed()).Fork("student"), teacher.model.head)}};
+  const auto sample = request.sample.empty()
+                          ? Sample(rows, options.rows())
+                          : data::TokenizeText(Glob(request.sample), options.rows(), data::WordPiece(request.teacher),
+                                               recipe.batching().max_length(), threads);
+  const auto split = SplitSample(sample, options);
+  const distill::SlicedStart start(teacher.model, split.fit, split.held_out, options,
+                                   distill::StatedLayers(recipe.objective(), architecture.layer_size(),
+                                                         static_cast<int>(teacher.model.shape.layers.size())));
+  record->options = options;
+  record->rows = split.rows;
+  record->held_out_rows = split.held_out_rows;
+  auto student = start.MakeCandidate(start.MakeSupernet(architecture, recipe.seed()), architecture, &record->report);
+  for (const auto& name : record->report.initialised)
+    Say("nothing of the teacher corresponds to " + name + ": drawn at random");
+  return {.student = {.model = std::move(student)}};
+}
+
+Subnets SubnetsOf(const StudentRequest& request, const models::Pretrained& teacher, uint64_t seed) {
+  if (request.subnets.empty()) return {"student", nullptr};
+  const auto study = LoadStudy(request.subnets, {}).study;
+  proto::Stage stage;
+  stage.set_name("supernet");
+  stage.add_vary(proto::Stage::STACKS);
+  stage.add_vary(proto::Stage::RATIO);
+  stage.mutable_evaluator()->mutable_untrained();
+  stage.set_trials(1);
+  const auto space = std::make_shared<search::StageSpace>(
+      study, stage, search::SeedArchitecture(study.space(), Context(teacher)), Context(teacher));
+  std::string limits = CanonicalText(study.space());
+  for (const auto& constraint : study.constraint()) limits += CanonicalText(constraint);
+  const Random random = Random(seed).Fork("subnets");
+  return {"supernet " + HashHex(limits).substr(0, 16), [space, random](int64_t batch) {
+            Random draw = random.Fork("batch", static_cast<uint64_t>(batch));
+            const auto sampled = space->Sample(&draw);
+            THIMBLE_CHECK(sampled.has_value(), "no feasible candidate to train the supernet with");
+            return models::Resolve(*sampled);
+          }};
+}
+
+models::Weights ReadTrainingWeights(const std::string& directory, models::Model* model) {
+  models::Weights words;
+  const std::string path = directory + "/" + kTrainingWeights;
+  if (!std::filesystem::exists(path)) return words;
+  const auto file = models::ReadSafetensors(path);
+  for (const auto& [name, tensor] : file.tensors) (name.rfind("head.", 0) == 0 ? words : model->weights).Add(name, tensor);
+  if (model->weights.Has("fit_dense.weight")) {
+    const auto& weight = model->weights.at("fit_dense.weight");
+    if (weight.dim() != 2 || weight.size(1) != model->shape.hidden)
+      throw BadRequest(path, "its projection is not of this model's states");
+    model->teacher_hidden = static_cast<int>(weight.size(0));
+  }
+  return words;
+}
+
+void WriteTrainingWeights(const models::Model& model, const std::string& directory) {
+  models::Weights kept;
+  const bool words = model.head == models::Head::kWords && model.classes > 0;
+  for (const auto& [name, tensor] : model.weights)
+    if (name.rfind("fit_dense", 0) == 0 || (words && name.rfind("head.", 0) == 0)) kept.Add(name, tensor);
+  if (kept.size() > 0) models::WriteSafetensors(directory + "/" + kTrainingWeights, kept, {});
+}
+
+}  // namespace thimble::tools

@@ -1,0 +1,50 @@
+// Where a student begins: cut out of its teacher (the sliced start), drawn at random, or where an earlier run left it.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "models/pretrained.h"
+#include "tools/sliced_report.h"
+
+namespace thimble::tools {
+
+struct StudentRequest {
+  std::string teacher;       // directory
+  std::string architecture;  // file; of a student that is cut or drawn
+  std::string student;       // directory of an earlier one; empty: cut or drawn
+  std::string subnets;       // study, directory or file: the student is a supernet of its space
+  std::string sample;        // pattern of text files for the sliced start; empty: rows of what is learnt
+  bool random = false;
+};
+
+// The architecture alone, before any work. Error (exit 2) unless exactly one of `architecture`, `student` and `subnets` is given
+// (the last two may be: an earlier supernet of that space goes on), `random` not with a `student`, or if the vocabulary is not
+// the teacher's, or the sliced start cannot make this student.
+proto::Architecture StudentArchitecture(const StudentRequest& request, const models::Pretrained& teacher);
+
+struct Beginning {
+  models::Pretrained student;  // with fit_dense
+  models::Weights words;       // of its head for hidden words, where an earlier phase left one
+};
+// `rows`: of what is learnt, one dataset a task; the sliced start looks at the first of each.
+Beginning StartStudent(const StudentRequest& request, const models::Pretrained& teacher,
+                                const proto::Architecture& architecture, const std::vector<const data::Dataset*>& rows,
+                                const proto::Recipe& recipe, const proto::Sliced& options, int threads, SlicedRecord* record);
+
+// Of a supernet: the candidate that batch `batch` trains, any feasible choice of stacks and ratios equally likely, expressions being
+// the space's seeds (SYSTEMS.md A2, stage 3). `name`: stands for the space and its limits.
+struct Subnets {
+  std::string name;
+  std::function<models::Shape(int64_t batch)> view;
+};
+Subnets SubnetsOf(const StudentRequest& request, const models::Pretrained& teacher, uint64_t seed);
+
+// What a further phase goes on with: the projections to the teacher's width, and a head for hidden words. It is kept beside the
+// model, in training.safetensors, and is not part of it.
+// Read adds the projections to the model and returns the head, empty where there is none.
+models::Weights ReadTrainingWeights(const std::string& directory, models::Model* model);
+void WriteTrainingWeights(const models::Model& model, const std::string& directory);
+
+}  // namespace thimble::tools
