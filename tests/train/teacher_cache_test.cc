@@ -73,6 +73,25 @@ TEST_F(TeacherCacheTest, KeepsQueriesKeysAndValuesOfTheLayerThatIsAskedFor) {
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
 }
 
+// Queries, keys and values have a bottleneck's width, states the hidden one.
+TEST_F(TeacherCacheTest, ATeacherWithBottlenecks) {
+  auto architecture = ToyArchitecture();
+  ParseText("width: 12 share_query_key: true", "bottleneck", architecture.mutable_bottleneck());
+  const models::Model teacher = ToyModel(architecture, 2, 0);
+  const auto recipe = ToyRecipe("loss { minilm_relations {} } loss { hidden_states {} }", 2);
+  const auto cache = TeacherCache::Open(recipe, teacher, student_.shape, data_, 2, directory_);
+  ASSERT_NE(cache, nullptr);
+  const std::vector<int> rows = {7, 0, 39};
+  const auto batch = MakeBatch(data_, rows);
+  const at::NoGradGuard no_grad;
+  const auto wanted = Forward(teacher, batch, {.hidden = true, .projections = true});
+  const auto got = cache->Get(rows);
+  const at::Tensor real = batch.mask.unsqueeze(-1);
+  EXPECT_EQ(wanted.projections[1].value.size(2), 12);
+  EXPECT_TRUE(at::allclose(got.projections[1].value, wanted.projections[1].value * real, 1e-3, 1e-4));
+  EXPECT_TRUE(at::allclose(got.hidden[2], wanted.hidden[2] * real, 1e-3, 1e-3));
+}
+
 TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
   const auto cache = Open(recipe_);
   const auto written = fs::last_write_time(cache->path());
