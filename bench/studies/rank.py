@@ -29,6 +29,9 @@ CHEAP = {
     "one epoch: loss": (-1, lambda a: a["first"]["loss"]),
     "one epoch: soft labels": (-1, lambda a: a["first"]["loss/soft_labels"]),
     "one epoch: metric": (+1, lambda a: a["first"][a["metric"]]),
+    # Not cheap: what the losses of a trained student say of another seed's metric.
+    "trained: loss": (-1, lambda a: a["dev"]["loss"]),
+    "trained: KL to the teacher": (-1, lambda a: a["dev"]["loss/soft_labels"]),
 }
 TRAINED = {
     "loss": (-1, lambda run, metric: run["dev"]["loss"]),
@@ -96,13 +99,13 @@ def tables(study, architectures, seeds, metric):
     for name, (sign, get) in CHEAP.items():
         cells = []
         for target in TRAINED:
-            if name.startswith("one epoch"):
+            if name.startswith(("one epoch", "trained")):
                 # Never against the run it was taken from.
                 x, y = [], []
                 for s in numbers:
                     if seeds < 2:
                         break
-                    x.append([sign * get({"first": a["runs"][s]["epochs"][0], "metric": metric}) for a in architectures])
+                    x.append([sign * get({"first": a["runs"][s]["epochs"][0], "dev": a["runs"][s]["dev"], "metric": metric}) for a in architectures])
                     y.append(np.mean([trained[target][i] for i, other in enumerate(numbers) if other != s], 0))
                 cells.append(cell(x, y) if x else "-")
             else:
@@ -124,7 +127,7 @@ def tables(study, architectures, seeds, metric):
                f"{each.std(ddof=1):.4f} | {between:.4f} | {error:.4f} |")
     yield ""
     best = architectures[int(np.argmax(mean["metric"]))]
-    for name in ("untrained loss", "untrained soft labels", "explained variance, last layer"):
+    for name in ("untrained loss", "untrained soft labels", "untrained metric", "explained variance, last layer"):
         sign, get = CHEAP[name]
         order = np.argsort([-sign * get(a) for a in architectures])
         quarter = order[: max(1, len(order) // 4)]
@@ -138,7 +141,7 @@ def plot(study, architectures, metric, directory):
     import matplotlib.pyplot as plt
     plt.rcParams["svg.hashsalt"] = "thimble"
     plt.rcParams["svg.fonttype"] = "none"
-    shown = ["untrained loss", "untrained soft labels", "explained variance, last layer", "W-PCA"]
+    shown = ["untrained loss", "untrained soft labels", "untrained metric", "explained variance, last layer"]
     figure, axes = plt.subplots(len(TRAINED), len(shown), figsize=(3 * len(shown), 2.6 * len(TRAINED)), layout="constrained")
     layers = np.array([a["cheap"]["layers"] for a in architectures])
     for row, (target, (_, get_trained)) in zip(axes, TRAINED.items()):

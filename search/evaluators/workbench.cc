@@ -243,7 +243,7 @@ struct Workbench::Impl {
 
   // Scores candidates side by side, one torch thread each where there are several.
   std::vector<Score> EvaluateEach(
-      const std::string& what, const std::vector<proto::Architecture>& candidates,
+      const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
       const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
     TeacherOnHoldout();
     const int threads =
@@ -257,7 +257,7 @@ struct Workbench::Impl {
       if (InterruptRequested()) throw Interrupted();
       train::SetTorchThreads(std::max(1, cores / threads));
       const auto begin = std::chrono::steady_clock::now();
-      scores[i] = ToScore(evaluate(candidates[i]), study.fitness());
+      scores[i] = ToScore(evaluate(candidates[i]), fitness);
       scores[i].seconds = Seconds(begin);
       const std::lock_guard lock(mutex);
       progress.Update(++done);
@@ -266,11 +266,12 @@ struct Workbench::Impl {
     return scores;
   }
 
-  std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates) {
+  std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,
+                               proto::Fitness fitness) {
     Supernet();  // made before the candidates run side by side
     untrained.clear();
     std::mutex mutex;
-    return EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+    return EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
       Model student = Student(architecture, nullptr);
       const auto evaluation = EvaluateOnHoldout(student, nullptr);
       const std::lock_guard lock(mutex);
@@ -399,9 +400,18 @@ void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {
 
 std::vector<double> Workbench::Filter(const proto::Stage& stage,
                                       const std::vector<proto::Architecture>& candidates) {
-  const auto scores = impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates);
+  // Whatever trained candidates are compared by: of all cheap scores the untrained metric says most about the
+  // trained one, and the loss little (docs/ranking.md). On few rows metrics are often equal; then the loss
+  // decides, made small beside what one row is worth.
+  constexpr double kTie = 1e-7;
   std::vector<double> values;
-  for (const auto& score : scores) values.push_back(score.value);
+  for (const auto& score :
+       impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates, proto::METRIC)) {
+    const auto loss = nlohmann::json::parse(score.metrics).at("loss");
+    // JSON has no NaN: what is none of a number is the worst.
+    values.push_back(loss.is_number() && std::isfinite(score.value) ? score.value - kTie * loss.get<double>()
+                                                                     : -HUGE_VAL);
+  }
   return values;
 }
 
@@ -409,21 +419,22 @@ std::vector<Score> Workbench::Evaluate(const proto::Stage& stage,
                                        const std::vector<proto::Architecture>& candidates) {
   if (stage.evaluator().has_short_distillation()) return impl_->Distilled(stage, candidates);
   const std::string what = "stage " + stage.name() + ": scoring";
-  if (stage.evaluator().has_untrained()) return impl_->Untrained(what, candidates);
+  const auto fitness = impl_->study.fitness();
+  if (stage.evaluator().has_untrained()) return impl_->Untrained(what, candidates, fitness);
   if (stage.evaluator().supernet().refit() && impl_->study.warmup().has_sliced()) {
     const auto& start = impl_->Start();
-    return impl_->EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+    return impl_->EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
       return impl_->EvaluateOnHoldout(start.MakeCandidate(*impl_->stage_supernet, architecture), nullptr);
     });
   }
-  return impl_->EvaluateEach(what, candidates, [&](const proto::Architecture& architecture) {
+  return impl_->EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
     const auto shape = models::Resolve(architecture);
     return impl_->EvaluateOnHoldout(*impl_->stage_supernet, &shape);
   });
 }
 
 std::vector<Score> Workbench::Untrained(const std::vector<proto::Architecture>& candidates) {
-  return impl_->Untrained("untrained scores", candidates);
+  return impl_->Untrained("untrained scores", candidates, impl_->study.fitness());
 }
 
 void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint) {
