@@ -73,10 +73,8 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
 
 proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked, const std::string& where) {
   if (masked) return objective;
-  proto::Objective kept;
-  *kept.mutable_layer_map() = objective.layer_map();
-  kept.set_layers(objective.layers());
-  if (objective.progressive()) kept.set_progressive(true);
+  proto::Objective kept = objective;
+  kept.clear_loss();
   for (const auto& loss : objective.loss())
     if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
   if (kept.loss_size() == 0)

@@ -74,7 +74,7 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
   if (head == Head::kWords && classes > 0) {
     const int64_t width = shape.embedding_width();
     linear("head.transform", width, h);
-    for (const char* part : {".weight", ".bias"}) all.push_back({std::string("head.norm") + part, {width}});
+    norm("head.norm", width);
     all.push_back({"head.bias", {shape.vocabulary}});
   } else if (classes > 0) {
     linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);

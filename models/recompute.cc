@@ -3,6 +3,7 @@
 #include <ATen/autocast_mode.h>
 
 #include "base/error.h"
+#include "models/autocast.h"
 #include "models/layer.h"
 
 namespace thimble::models {
@@ -20,31 +21,6 @@ struct Plan : torch::CustomClassHolder {
   ForwardOptions options;
   Random random = Random(0);  // before the layer's first draw
   bool autocast = false;      // the way back runs outside of the forward pass' scope
-  at::ScalarType type = at::kFloat;
-};
-
-// Autocast as it was, without the cache of cast weights: at::autocast's is for leaves of one pass.
-class AutocastAs {
- public:
-  explicit AutocastAs(const Plan& plan)
-      : enabled_(at::autocast::is_autocast_enabled(at::kCPU)),
-        cache_(at::autocast::is_autocast_cache_enabled()),
-        type_(at::autocast::get_autocast_dtype(at::kCPU)) {
-    at::autocast::set_autocast_enabled(at::kCPU, plan.autocast);
-    at::autocast::set_autocast_dtype(at::kCPU, plan.type);
-    at::autocast::set_autocast_cache_enabled(false);
-  }
-  ~AutocastAs() {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled_);
-    at::autocast::set_autocast_dtype(at::kCPU, type_);
-    at::autocast::set_autocast_cache_enabled(cache_);
-  }
-  AutocastAs(const AutocastAs&) = delete;
-  AutocastAs& operator=(const AutocastAs&) = delete;
-
- private:
-  bool enabled_, cache_;
-  at::ScalarType type_;
 };
 
 // State, scores, queries, keys, values: those that were asked for.
@@ -85,7 +61,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
     variable_list outputs;
     {
       const at::AutoGradMode with_grad(true);
-      const AutocastAs autocast(*plan);
+      const Autocast autocast(plan->autocast);
       Random random = plan->random;
       ForwardOptions options = plan->options;
       options.dropout.random = &random;
@@ -122,7 +98,6 @@ LayerOutputs Recomputed(const Model& model, int index, const LayerShape& layer, 
   plan->options = options;
   if (options.dropout.random != nullptr) plan->random = *options.dropout.random;
   plan->autocast = at::autocast::is_autocast_enabled(at::kCPU);
-  plan->type = at::autocast::get_autocast_dtype(at::kCPU);
   std::vector<at::Tensor> inputs = {input};
   const std::string prefix = "layer." + std::to_string(index) + ".";
   for (const auto& [name, tensor] : model.weights)

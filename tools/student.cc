@@ -43,8 +43,9 @@ data::Dataset Sample(const std::vector<const data::Dataset*>& all, int rows) {
   return sample;
 }
 
-Beginning Earlier(const std::string& directory, int teacher_hidden, uint64_t seed) {
-  Beginning result{.student = models::LoadPretrained(directory)};
+Beginning GoOn(const models::Pretrained& earlier, int teacher_hidden, uint64_t seed) {
+  Beginning result{.student = earlier};
+  const std::string& directory = earlier.directory;
   models::Model& model = result.student.model;
   result.words = ReadTrainingWeights(directory, &model);
   if (model.teacher_hidden == teacher_hidden) return result;
@@ -63,17 +64,22 @@ Beginning Earlier(const std::string& directory, int teacher_hidden, uint64_t see
 
 }  // namespace
 
-proto::Architecture StudentArchitecture(const StudentRequest& request, const models::Pretrained& teacher) {
+StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained& teacher) {
   if (request.architecture.empty() == (request.student.empty() && request.subnets.empty()))
     throw BadRequest("--architecture, --student, --subnets", "one of them says what the student is",
                      request.architecture.empty() ? "none" : "several");
   if (request.random && !request.student.empty())
     throw BadRequest("--random-start", "--student says where the student begins");
-  proto::Architecture architecture;
-  if (!request.student.empty()) architecture = models::LoadPretrained(request.student).model.architecture;
+  StudentPlan plan{.request = request};
+  auto& architecture = plan.architecture;
+  if (!request.student.empty()) {
+    plan.earlier = models::LoadPretrained(request.student);
+    architecture = plan.earlier->model.architecture;
+  }
   if (!request.architecture.empty()) ReadText(request.architecture, &architecture);
   if (!request.subnets.empty()) {
-    const auto largest = search::LargestArchitecture(LoadStudy(request.subnets, {}).study.space(), Context(teacher));
+    plan.study = LoadStudy(request.subnets, {}).study;
+    const auto largest = search::LargestArchitecture(plan.study->space(), Context(teacher));
     const auto canonical = [](proto::Architecture all) {  // the weights are the same whatever the expressions
       for (auto& layer : *all.mutable_layer()) layer.mutable_ffn()->set_expression("linear(gelu(linear(x,wb1)),wb2)");
       return models::CanonicalArchitecture(all);
@@ -90,13 +96,14 @@ proto::Architecture StudentArchitecture(const StudentRequest& request, const mod
     throw BadRequest(where + ": vocabulary", "must be the teacher's", std::to_string(shape.vocabulary),
                      std::to_string(teacher.model.shape.vocabulary));
   if (!request.random && request.student.empty()) distill::CheckSliceable(shape, teacher.model);
-  return architecture;
+  return plan;
 }
 
-Beginning StartStudent(const StudentRequest& request, const models::Pretrained& teacher,
-                       const proto::Architecture& architecture, const std::vector<const data::Dataset*>& rows,
-                       const proto::Recipe& recipe, const proto::Sliced& options, int threads, SlicedRecord* record) {
-  if (!request.student.empty()) return Earlier(request.student, teacher.model.shape.hidden, recipe.seed());
+Beginning StartStudent(const StudentPlan& plan, const models::Pretrained& teacher,
+                       const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe,
+                       const proto::Sliced& options, int threads, SlicedRecord* record) {
+  const auto& [request, architecture, earlier, study] = plan;
+  if (earlier) return GoOn(*earlier, teacher.model.shape.hidden, recipe.seed());
   if (request.random)
     return {.student = {.model = models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden,
                                                    Random(recipe.seed()).Fork("student"), teacher.model.head)}};
@@ -117,23 +124,23 @@ Beginning StartStudent(const StudentRequest& request, const models::Pretrained& 
   return {.student = {.model = std::move(student)}};
 }
 
-Subnets SubnetsOf(const StudentRequest& request, const models::Pretrained& teacher, uint64_t seed) {
-  if (request.subnets.empty()) return {"student", nullptr};
-  const auto study = LoadStudy(request.subnets, {}).study;
+Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, uint64_t seed) {
+  if (!plan.study) return {"student", nullptr};
+  const auto& study = *plan.study;
   proto::Stage stage;
   stage.set_name("supernet");
   stage.add_vary(proto::Stage::STACKS);
   stage.add_vary(proto::Stage::RATIO);
   stage.mutable_evaluator()->mutable_untrained();
   stage.set_trials(1);
-  const auto space = std::make_shared<search::StageSpace>(
-      study, stage, search::SeedArchitecture(study.space(), Context(teacher)), Context(teacher));
+  const search::StageSpace space(study, stage, search::SeedArchitecture(study.space(), Context(teacher)),
+                                 Context(teacher));
   std::string limits = CanonicalText(study.space());
   for (const auto& constraint : study.constraint()) limits += CanonicalText(constraint);
   const Random random = Random(seed).Fork("subnets");
   return {"supernet " + HashHex(limits).substr(0, 16), [space, random](int64_t batch) {
             Random draw = random.Fork("batch", static_cast<uint64_t>(batch));
-            const auto sampled = space->Sample(&draw);
+            const auto sampled = space.Sample(&draw);
             THIMBLE_CHECK(sampled.has_value(), "no feasible candidate to train the supernet with");
             return models::Resolve(*sampled);
           }};

@@ -1,6 +1,7 @@
 // Where a student begins: cut out of its teacher (the sliced start), drawn at random, or where an earlier run left it.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,19 +20,26 @@ struct StudentRequest {
   bool random = false;
 };
 
-// The architecture alone, before any work. Error (exit 2) unless exactly one of `architecture`, `student` and `subnets` is given
-// (the last two may be: an earlier supernet of that space goes on), `random` not with a `student`, or if the vocabulary is not
-// the teacher's, or the sliced start cannot make this student.
-proto::Architecture StudentArchitecture(const StudentRequest& request, const models::Pretrained& teacher);
+// What is known of a student before any work; each file is read once.
+struct StudentPlan {
+  StudentRequest request;
+  proto::Architecture architecture;
+  std::optional<models::Pretrained> earlier;  // what request.student names
+  std::optional<proto::Study> study;          // what request.subnets names
+};
+// Error (exit 2) unless exactly one of `architecture`, `student` and `subnets` is given (the last two may be: an earlier supernet of
+// that space goes on), `random` not with a `student`, or if the vocabulary is not the teacher's, or the sliced start cannot make this
+// student.
+StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained& teacher);
 
 struct Beginning {
   models::Pretrained student;  // with fit_dense
   models::Weights words;       // of its head for hidden words, where an earlier phase left one
 };
 // `rows`: of what is learnt, one dataset a task; the sliced start looks at the first of each.
-Beginning StartStudent(const StudentRequest& request, const models::Pretrained& teacher,
-                                const proto::Architecture& architecture, const std::vector<const data::Dataset*>& rows,
-                                const proto::Recipe& recipe, const proto::Sliced& options, int threads, SlicedRecord* record);
+Beginning StartStudent(const StudentPlan& plan, const models::Pretrained& teacher,
+                       const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe,
+                       const proto::Sliced& options, int threads, SlicedRecord* record);
 
 // Of a supernet: the candidate that batch `batch` trains, any feasible choice of stacks and ratios equally likely, expressions being
 // the space's seeds (SYSTEMS.md A2, stage 3). `name`: stands for the space and its limits.
@@ -39,7 +47,7 @@ struct Subnets {
   std::string name;
   std::function<models::Shape(int64_t batch)> view;
 };
-Subnets SubnetsOf(const StudentRequest& request, const models::Pretrained& teacher, uint64_t seed);
+Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, uint64_t seed);
 
 // What a further phase goes on with: the projections to the teacher's width, and a head for hidden words. It is kept beside the
 // model, in training.safetensors, and is not part of it.

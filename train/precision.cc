@@ -1,9 +1,5 @@
 #include "train/precision.h"
 
-#include <torch/torch.h>
-
-#include <ATen/autocast_mode.h>
-
 namespace thimble::train {
 
 proto::Precision ResolvePrecision(proto::Precision precision) {
@@ -13,21 +9,6 @@ proto::Precision ResolvePrecision(proto::Precision precision) {
   if (__builtin_cpu_supports("avx512bf16")) return proto::BFLOAT16;
 #endif
   return proto::FLOAT32;
-}
-
-Autocast::Autocast(bool bfloat16)
-    : enabled_(at::autocast::is_autocast_enabled(at::kCPU)),
-      cache_(at::autocast::is_autocast_cache_enabled()),
-      type_(at::autocast::get_autocast_dtype(at::kCPU)) {
-  at::autocast::set_autocast_enabled(at::kCPU, bfloat16);
-  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  at::autocast::set_autocast_cache_enabled(false);
-}
-
-Autocast::~Autocast() {
-  at::autocast::set_autocast_enabled(at::kCPU, enabled_);
-  at::autocast::set_autocast_dtype(at::kCPU, type_);
-  at::autocast::set_autocast_cache_enabled(cache_);
 }
 
 }  // namespace thimble::train

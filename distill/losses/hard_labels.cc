@@ -1,6 +1,6 @@
-// Cross-entropy with the labels of the data, or with the hidden words of masked text; of a regression head, the squared difference to them; of a span
-// head, the mean over start and end, each among the real tokens of its window (as run_squad.py, which has
-// padding take part, too).
+// Cross-entropy with the labels of the data, or with the hidden words of masked text; of a regression head,
+// the squared difference to them; of a span head, the mean over start and end, each among the real tokens of
+// its window (as run_squad.py, which has padding take part, too).
 #include <torch/torch.h>
 
 #include <cmath>

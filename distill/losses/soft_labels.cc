@@ -1,7 +1,8 @@
-// KL(teacher || student) of the class distributions (of masked text: over the vocabulary) at a temperature, times its square, so that its gradient
-// keeps the scale of the hard-label loss. Hinton et al., 2015, section 2. A regression head, of one output,
-// has no distribution: there it is the squared difference to the teacher. A span head has two, of where the
-// answer starts and where it ends, over [CLS] and the passage: the mean of their divergences.
+// KL(teacher || student) of the class distributions (of masked text: over the vocabulary) at a temperature,
+// times its square, so that its gradient keeps the scale of the hard-label loss. Hinton et al., 2015, section 2.
+// A regression head, of one output, has no distribution: there it is the squared difference to the teacher. A
+// span head has two, of where the answer starts and where it ends, over [CLS] and the passage: the mean of
+// their divergences.
 #include <torch/torch.h>
 
 #include "base/error.h"

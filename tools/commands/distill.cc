@@ -43,6 +43,10 @@ void TakeHead(const models::Model& teacher, models::Model* student) {
       student->weights.at(name) = teacher.weights.at(name).clone();
 }
 
+void SayAllIsWell(const models::Shape& shape, int classes, models::Head head) {
+  Say("all is well: " + Millions(models::DeployedParameters(shape, classes, head)) + " parameters");
+}
+
 void WriteMore(const StudentRequest& request, const SlicedRecord& record, const models::Model& model,
                const std::string& directory) {
   WriteTrainingWeights(model, directory);
@@ -77,16 +81,14 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
   if (recipe.keep() == proto::BEST)
     throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and text has none", "BEST", "LAST");
-  const auto architecture = StudentArchitecture(request.student, teacher);
-  const auto shape = models::Resolve(architecture);
+  const auto plan = PlanStudent(request.student, teacher);
+  const auto shape = models::Resolve(plan.architecture);
   const auto taught_by = masked ? TeacherOfWords(teacher, recipe.objective()) : teacher.model;
   distill::Objective(recipe.objective(), shape, &taught_by, masked);
   const auto deployment = MakeDeployment(request);
   const auto files = Glob(request.corpus);
   if (request.dry_run) {
-    Say("all is well: " + Millions(models::DeployedParameters(shape, teacher.model.classes, teacher.model.head)) +
-        " parameters");
-    return;
+    return SayAllIsWell(shape, teacher.model.classes, teacher.model.head);
   }
   const data::WordPiece tokenizer(request.student.teacher);
   const auto text = data::StreamedText({.files = files,
@@ -96,12 +98,12 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
                                         .seed = recipe.seed()},
                                        tokenizer, CheckpointPath(request.out) + ".text", deployment.threads());
   SlicedRecord record;
-  const auto begin = StartStudent(request.student, teacher, architecture, {&text}, recipe, sliced, deployment.threads(), &record);
+  const auto begin = StartStudent(plan, teacher, {&text}, recipe, sliced, deployment.threads(), &record);
   const auto& student = begin.student;
   auto learning = masked ? models::WithWordsHead(student.model, begin.words.size() > 0 ? &begin.words : nullptr,
                                                  Random(recipe.seed()).Fork("words"))
                          : student.model;
-  const auto subnets = SubnetsOf(request.student, teacher, recipe.seed());
+  const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
   TrainOnText({.member = subnets.name,
                .view = subnets.view,
                .recipe = recipe,
@@ -134,8 +136,8 @@ void Run(Request request) {
   standard.mutable_batching()->set_max_length(TokenLimit(mix, teacher.model.shape));
   if (request.epochs >= 0) standard.set_epochs(static_cast<int>(request.epochs));
   const auto recipe = MakeRecipe(request.recipe, standard, request);
-  const auto architecture = StudentArchitecture(request.student, teacher);
-  const auto shape = models::Resolve(architecture);
+  const auto plan = PlanStudent(request.student, teacher);
+  const auto shape = models::Resolve(plan.architecture);
   const auto deployment = MakeDeployment(request);
   const Teachers teachers(mix);
   for (size_t i = 0; i < mix.parts.size(); ++i) {
@@ -150,23 +152,20 @@ void Run(Request request) {
   }
   const auto data = LoadTasks(mix, request.student.teacher, recipe.batching().max_length(), deployment);
   if (request.dry_run) {
-    const auto& first = mix.parts[0];
-    Say("all is well: " + Millions(models::DeployedParameters(shape, first.classes(), first.head())) +
-        " parameters");
-    return;
+    return SayAllIsWell(shape, mix.parts[0].classes(), mix.parts[0].head());
   }
   std::vector<const data::Dataset*> rows;
   for (const auto& task : data) rows.push_back(&task.train);
   SlicedRecord record;
   const auto begin =
-      StartStudent(request.student, teacher, architecture, rows, recipe, sliced, deployment.threads(), &record);
+      StartStudent(plan, teacher, rows, recipe, sliced, deployment.threads(), &record);
   auto students = WithHeads(begin.student, mix, recipe.seed());
   std::vector<models::Model*> taught;
   for (size_t i = 0; i < students.size(); ++i) {
     if (mix.mixed && !request.student.random) TakeHead(*teachers.of(i), &students[i].model);
     taught.push_back(&students[i].model);
   }
-  const auto subnets = SubnetsOf(request.student, teacher, recipe.seed());
+  const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
   TrainAndExport({.what = "distilling",
                   .member = subnets.name,
                   .mix = mix,
