@@ -156,6 +156,33 @@ std::string PrintText(const Message& message, bool headers) {
 }
 
 namespace {
+// Whether a set field holds what it would if it were not set.
+bool IsDefault(const Message& message, const pb::FieldDescriptor* field) {
+  const auto* reflection = message.GetReflection();
+  switch (field->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_INT32:
+      return reflection->GetInt32(message, field) == field->default_value_int32();
+    case pb::FieldDescriptor::CPPTYPE_INT64:
+      return reflection->GetInt64(message, field) == field->default_value_int64();
+    case pb::FieldDescriptor::CPPTYPE_UINT32:
+      return reflection->GetUInt32(message, field) == field->default_value_uint32();
+    case pb::FieldDescriptor::CPPTYPE_UINT64:
+      return reflection->GetUInt64(message, field) == field->default_value_uint64();
+    case pb::FieldDescriptor::CPPTYPE_FLOAT:
+      return reflection->GetFloat(message, field) == field->default_value_float();
+    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+      return reflection->GetDouble(message, field) == field->default_value_double();
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+      return reflection->GetBool(message, field) == field->default_value_bool();
+    case pb::FieldDescriptor::CPPTYPE_ENUM:
+      return reflection->GetEnumValue(message, field) == field->default_value_enum()->number();
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      return reflection->GetString(message, field) == field->default_value_string();
+    default:
+      return false;
+  }
+}
+
 // Drops values that equal their default, so that spelling a default out changes nothing.
 void DropDefaults(Message* message) {
   const auto* reflection = message->GetReflection();
@@ -170,11 +197,7 @@ void DropDefaults(Message* message) {
       continue;
     }
     if (field->is_repeated() || field->containing_oneof() != nullptr) continue;
-    std::unique_ptr<Message> alone(message->New()), unset(message->New());
-    std::string given, standard;
-    pb::TextFormat::PrintFieldValueToString(*message, field, -1, &given);
-    pb::TextFormat::PrintFieldValueToString(*unset, field, -1, &standard);
-    if (given == standard) reflection->ClearField(message, field);
+    if (IsDefault(*message, field)) reflection->ClearField(message, field);
   }
 }
 }  // namespace

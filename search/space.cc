@@ -252,7 +252,7 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
   for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
     const auto& ffn = layers[i].ffn();
     const auto& fixed = base.layer(i).ffn();
-    LayerPlan layer{{fixed.stacks()}, {fixed.ratio()}};
+    LayerPlan layer{{fixed.stacks()}, {fixed.ratio()}, shape.layers[i].expression};
     if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
     if (varies(proto::Stage::RATIO)) layer.ratio.assign(ffn.ratio().begin(), ffn.ratio().end());
     if (varies(proto::Stage::EXPRESSION)) {

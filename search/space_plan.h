@@ -14,6 +14,7 @@ namespace thimble::search {
 struct LayerPlan {
   std::vector<int> stacks;         // the values it may take, one if the stage does not vary it
   std::vector<std::string> ratio;  // likewise
+  models::Expression base;         // the expression of the stage's base
   std::optional<models::ExpressionSampler> expressions;  // if the stage varies expressions
 };
 

@@ -26,7 +26,7 @@ T Another(const std::vector<T>& values, const T& current, Random* random) {
 proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& options) const {
   proto::Architecture result = base;
   for (size_t i = 0; i < options.size(); ++i) {
-    const auto& [stacks, ratio, expressions] = layers[i];
+    const auto& [stacks, ratio, expression, sampler] = layers[i];
     auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
     ffn->set_stacks(stacks[options[i] / ratio.size()]);
     ffn->set_ratio(ratio[options[i] % ratio.size()]);
@@ -37,11 +37,10 @@ proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& option
 std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
   proto::Architecture result = plan_->WithOptions(plan_->points->Draw(random));
   for (size_t i = 0; i < plan_->layers.size(); ++i) {
-    const auto& expressions = plan_->layers[i].expressions;
-    if (!expressions) continue;
+    const LayerPlan& layer = plan_->layers[i];
+    if (!layer.expressions) continue;
     auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
-    const auto base = models::Expression::Parse(plan_->base.layer(static_cast<int>(i)).ffn().expression());
-    ffn->set_expression(expressions->Propose(base, random).ToString());
+    ffn->set_expression(layer.expressions->Propose(layer.base, random).ToString());
   }
   return result;
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
+#include "base/error.h"
 #include "models/arch/channel_algebra.h"
 
 namespace thimble::models {
@@ -79,7 +81,50 @@ class Segment {
   ChannelAlgebra* const algebra_;
 };
 
+double Activation(Operator op, double x) {
+  switch (op) {
+    case Operator::kGelu:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Operator::kGeluErf:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2)));
+    case Operator::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Operator::kTanh:
+      return std::tanh(x);
+    case Operator::kRelu:
+      return std::max(x, 0.0);
+    case Operator::kLeakyRelu:
+      return std::max(x, 0.01 * x);
+    case Operator::kElu:
+      return x > 0 ? x : std::expm1(x);
+    default:
+      THIMBLE_CHECK(op == Operator::kSwish, std::string(OperatorName(op)));
+      return x / (1 + std::exp(-x));
+  }
+}
+
+// One channel for one x, with curves in the place of the linears: equal forms are equal whatever these are.
+double Probe(const std::vector<Node>& nodes, int at, double x) {
+  const Node& node = nodes[at];
+  if (node.op == Operator::kInput) return x;
+  const double left = Probe(nodes, node.left, x);
+  if (node.op == Operator::kLinear1) return 0.23 - 0.91 * left;
+  if (node.op == Operator::kLinear2) return 1.13 * left - 0.57;
+  if (!IsBinary(node.op)) return Activation(node.op, left);
+  const double right = Probe(nodes, node.right, x);
+  return node.op == Operator::kAdd ? left + right : node.op == Operator::kMul ? left * right : std::max(left, right);
+}
+
 }  // namespace
+
+bool SameForm(const std::vector<Node>& a, const std::vector<Node>& b) {
+  constexpr double kRounding = 1e-6;  // far above that of double precision
+  for (const double x : {-1.37, 0.83}) {
+    const double one = Probe(a, static_cast<int>(a.size()) - 1, x), other = Probe(b, static_cast<int>(b.size()) - 1, x);
+    if (std::abs(one - other) > kRounding * (1 + std::abs(one) + std::abs(other))) return false;
+  }
+  return CanonicalForm(a) == CanonicalForm(b);
+}
 
 std::string CanonicalForm(const std::vector<Node>& nodes) {
   ChannelAlgebra algebra;

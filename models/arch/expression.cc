@@ -135,6 +135,21 @@ std::vector<std::string> Spell(const std::vector<Node>& nodes) {
   return texts;
 }
 
+// The linear that the text names first, or kInput.
+Operator FirstLinear(const std::vector<Node>& nodes, int at) {
+  for (const int child : {nodes[at].left, nodes[at].right}) {
+    if (child < 0) continue;
+    if (const Operator inside = FirstLinear(nodes, child); IsLinear(inside)) return inside;
+  }
+  return IsLinear(nodes[at].op) ? nodes[at].op : Operator::kInput;
+}
+
+bool SameTree(const std::vector<Node>& nodes, int a, int b) {
+  if (a < 0 || b < 0) return a == b;
+  return nodes[a].op == nodes[b].op && SameTree(nodes, nodes[a].left, nodes[b].left) &&
+         SameTree(nodes, nodes[a].right, nodes[b].right);
+}
+
 }  // namespace
 
 bool IsUnary(Operator op) { return op >= Operator::kGelu && op <= Operator::kSwish; }
@@ -184,8 +199,8 @@ std::string Expression::WhyInvalid(int min_height, int max_height) const {
       return std::string(op == Operator::kLinear1 ? "wb1" : "wb2") + " stands " + std::to_string(uses) +
              " times, not once";
   }
-  const std::vector<std::string> texts = Spell(nodes_);
-  if (texts.back().find("wb1") > texts.back().find("wb2")) return "wb2 stands before wb1";
+  if (FirstLinear(nodes_, static_cast<int>(nodes_.size()) - 1) != Operator::kLinear1)
+    return "wb2 stands before wb1";
   // Every leaf is x, so that x is present needs no rule of its own.
   for (const Node& node : nodes_) {
     if (node.left < 0) continue;
@@ -194,8 +209,8 @@ std::string Expression::WhyInvalid(int min_height, int max_height) const {
       return std::string(OperatorName(inner)) + " directly inside " + std::string(OperatorName(node.op)) +
              ": an activation of an activation";
     if (IsLinear(node.op) && IsLinear(inner)) return "linear directly inside linear";
-    if (IsBinary(node.op) && texts[node.left] == texts[node.right])
-      return std::string(OperatorName(node.op)) + " of two identical arguments, " + texts[node.left];
+    if (IsBinary(node.op) && SameTree(nodes_, node.left, node.right))
+      return std::string(OperatorName(node.op)) + " of two identical arguments, " + Spell(nodes_)[node.left];
   }
   return "";
 }

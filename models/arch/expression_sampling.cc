@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/arch/canonical.h"
 
 namespace thimble::models {
 namespace {
@@ -265,7 +266,6 @@ std::optional<ExpressionSampler::Postfix> ExpressionSampler::Insert(const Postfi
 
 std::optional<Expression> ExpressionSampler::Mutate(const Expression& from, Random* random) const {
   const Postfix tree = ToPostfix(from);
-  const std::string before = from.Canonical();
   for (int i = 0; i < kTries; ++i) {
     const uint64_t change = random->Below(3);
     const auto changed = change == 0   ? ReplaceSubtree(tree, random)
@@ -273,7 +273,7 @@ std::optional<Expression> ExpressionSampler::Mutate(const Expression& from, Rand
                                        : Insert(tree, random);
     if (!changed || *changed == tree) continue;
     Expression result = FromPostfix(*changed);
-    if (WhyOutside(result).empty() && result.Canonical() != before) return result;
+    if (WhyOutside(result).empty() && !SameForm(result.nodes(), from.nodes())) return result;
   }
   return std::nullopt;
 }
@@ -298,7 +298,6 @@ std::optional<Expression> ExpressionSampler::Cross(const Expression& a, const Ex
                                                    Random* random) const {
   const Postfix first = ToPostfix(a), second = ToPostfix(b);
   const auto first_states = States(first), second_states = States(second);
-  const std::string before_a = a.Canonical(), before_b = b.Canonical();
   for (int i = 0; i < kTries; ++i) {
     const size_t into = random->Below(first.size()), from = random->Below(second.size());
     if (first_states[into].linears != second_states[from].linears) continue;
@@ -306,9 +305,8 @@ std::optional<Expression> ExpressionSampler::Cross(const Expression& a, const Ex
     changed.insert(changed.end(), second.begin() + SubtreeStart(second, from), second.begin() + from + 1);
     changed.insert(changed.end(), first.begin() + into + 1, first.end());
     Expression result = FromPostfix(changed);
-    if (!WhyOutside(result).empty()) continue;
-    const std::string canonical = result.Canonical();
-    if (canonical != before_a && canonical != before_b) return result;
+    if (WhyOutside(result).empty() && !SameForm(result.nodes(), a.nodes()) && !SameForm(result.nodes(), b.nodes()))
+      return result;
   }
   return std::nullopt;
 }

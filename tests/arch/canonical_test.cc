@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/random.h"
+#include "models/arch/canonical.h"
 #include "models/arch/expression.h"
 #include "models/arch/expression_sampling.h"
 
@@ -180,6 +181,27 @@ TEST(CanonicalTest, GroupsAreTheFunctions) {
   // draws each: 2 elu(t) <= tanh(t) and elu(1.01 t) <= swish(t) for t <= 0, tanh(t) <= max(sigmoid(t),
   // gelu(t)), swish(2 t) = t + t tanh(t), and the like.
   EXPECT_LE(redundant.size(), 25u);
+}
+
+TEST(CanonicalTest, SameFormIsThatOfEqualForms) {
+  const ExpressionSampler sampler(PublishedRules({{kHidden, kInners[0]}, {kHidden, kInners[1]}}));
+  Random random(2);
+  std::map<std::string, std::vector<Expression>> forms;
+  for (int i = 0; i < 5000; ++i) {
+    const Expression expression = sampler.Draw(&random);
+    forms[expression.Canonical()].push_back(expression);
+  }
+  const Expression* before = nullptr;
+  size_t same = 0;
+  for (const auto& [form, members] : forms) {
+    for (const Expression& member : members) {
+      same += member.ToString() != members[0].ToString();
+      EXPECT_TRUE(SameForm(member.nodes(), members[0].nodes())) << member.ToString() << "\n" << members[0].ToString();
+      EXPECT_FALSE(before != nullptr && SameForm(member.nodes(), before->nodes())) << member.ToString();
+    }
+    before = &members[0];
+  }
+  EXPECT_GT(same, 100u);
 }
 
 }  // namespace
