@@ -13,46 +13,53 @@ struct Matrix {
   int64_t rows, columns;
 };
 
+enum class Sweep { kForwards, kBackwards };
+
 // Calls body(chunk, first row, rows).
 class RowChunks {
  public:
   explicit RowChunks(Matrix matrix);
   size_t count() const { return count_; }
   using Body = std::function<void(size_t chunk, int64_t first, int64_t rows)>;
-  void Forwards(int threads, const Body& body) const { Run(threads, false, body); }
-  void Backwards(int threads, const Body& body) const { Run(threads, true, body); }
+  void Run(Sweep sweep, int threads, const Body& body) const;
 
  private:
-  void Run(int threads, bool backwards, const Body& body) const;
   int64_t rows_, step_;
   size_t count_;
 };
 
+// OfSquares and OfSums bring statistics up to date, state = beta state + (1 - beta) (mean + epsilon) for rows and
+// columns, and leave row()[i] column()[j] = 1 / sqrt(r[i] c[j] / mean(r)).
 class Factors {
  public:
   explicit Factors(Matrix matrix);
 
-  // sums(first row, rows, row sums, column sums) adds to the float32 column sums of at most 64 rows; totals
-  // are kept in double, as a token table has tens of thousands of rows.
+  // Of the means of g^2. Returns the sum of squares of g[i][j] row()[i] column()[j]. That takes no sweep of its
+  // own: it is mean(r) sum_j D[j] / c[j] with D[j] = sum_i g[i][j]^2 / r[i], and r[i] is known with row i.
+  double OfSquares(const float* g, double beta, double epsilon, int threads, float* row_state,
+                   float* column_state);
+  // Of the means of what sums(first row, rows, row sums, column sums) finds, which adds to the float32 column
+  // sums of at most 64 rows. `sums` may go on with this object's row() and column().
   using Sums = std::function<void(int64_t first, int64_t rows, float* row_sums, float* column_sums)>;
-  void Collect(int threads, const Sums& sums);
-  // state = beta state + (1 - beta) (mean of what was collected + epsilon), for rows and columns.
-  void Average(double beta, double epsilon, float* row_state, float* column_state) const;
-  // From here on row()[i] column()[j] = 1 / sqrt(r[i] c[j] / mean(r)).
-  void InverseRoots(const float* row_state, const float* column_state);
+  void OfSums(const Sums& sums, double beta, double epsilon, int threads, float* row_state,
+              float* column_state);
   void ScaleRows(double scale);
   const float* row() const { return row_.data(); }
   const float* column() const { return column_.data(); }
-  // Sum of squares of g[i][j] row()[i] column()[j].
-  double ScaledSquares(const float* g, int threads) const;
   // p[i][j] = (p[i][j] - decay p[i][j]) - m[i][j] row()[i] column()[j].
-  void Move(const float* m, double decay, int threads, float* p) const;
+  void Move(const float* m, double decay, Sweep sweep, int threads, float* p) const;
 
  private:
+  // Column sums of all rows, in double: a token table has tens of thousands of them. panel(first row, rows, sums)
+  // adds to `width` float32 sums of at most 64 rows.
+  using Panel = std::function<void(int64_t first, int64_t rows, float* sums)>;
+  std::vector<double> ColumnSums(size_t width, Sweep sweep, int threads, const Panel& panel) const;
+  void AverageColumns(const std::vector<double>& sums, double beta, double epsilon, float* column_state) const;
+  double InverseRoots(const float* row_state, const float* column_state);  // returns mean(r)
+
   const Matrix matrix_;
   const RowChunks chunks_;
-  std::vector<float> row_sums_, row_, column_;
-  std::vector<double> column_sums_;  // of all rows
+  std::vector<float> row_, column_;
 };
 
 // 1 / max(1, RMS / threshold), the RMS being that of `elements` numbers whose squares sum to `squares`.

@@ -29,13 +29,12 @@ struct LambRates {
 struct Kernels {
   const char* name;
 
-  // Rows and columns of squares: row_sums = sum over j, column_sums += sum over i of g[i][j]^2.
-  void (*square_sums)(const float* g, int64_t rows, int64_t columns, float* row_sums, float* column_sums);
-  // Sum of squares of g[i][j] row[i] column[j].
-  double (*scaled_squares)(const float* g, int64_t rows, int64_t columns, const float* row,
-                           const float* column);
-  // CAME, steps 4 and 5, with u = g[i][j] column[j] row[i]: momentum m = beta m + rest u, and the rows and
-  // columns of (u - m)^2 as in square_sums.
+  // Statistics of g^2 in one sweep: row[i] = beta row[i] + rest (mean over j of g[i][j]^2 + epsilon);
+  // column_sums[j] += sum over i of g[i][j]^2, and weighted_sums[j] the same of g[i][j]^2 / row[i], the new row.
+  void (*square_sums)(const float* g, int64_t rows, int64_t columns, float beta, float rest, float epsilon,
+                      float* row, float* column_sums, float* weighted_sums);
+  // CAME, steps 4 and 5, with u = g[i][j] column[j] row[i]: momentum m = beta m + rest u; of (u - m)^2
+  // row_sums = sum over j, column_sums += sum over i.
   void (*came_momentum)(const float* g, int64_t rows, int64_t columns, const float* row, const float* column,
                         float beta, float rest, float* momentum, float* row_sums, float* column_sums);
   // p[i][j] = (p[i][j] - decay p[i][j]) - m[i][j] column[j] row[i]. Decay is subtracted, not multiplied by

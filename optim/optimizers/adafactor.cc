@@ -56,15 +56,10 @@ class Adafactor final : public Optimizer {
   void UpdateMatrix(const Work& work, Matrix matrix, double beta, double rate, double decay) {
     const Slot& slot = slots_[work.parameter];
     Factors factors(matrix);
-    factors.Collect(work.threads, [&](int64_t first, int64_t count, float* row_sums, float* column_sums) {
-      Kernel().square_sums(work.gradient + first * matrix.columns, count, matrix.columns, row_sums,
-                           column_sums);
-    });
-    factors.Average(beta, spec_.epsilon1(), slot.row, slot.column);
-    factors.InverseRoots(slot.row, slot.column);
-    const double squares = factors.ScaledSquares(work.gradient, work.threads);
+    const double squares =
+        factors.OfSquares(work.gradient, beta, spec_.epsilon1(), work.threads, slot.row, slot.column);
     factors.ScaleRows(rate * RmsClip(squares, matrix.rows * matrix.columns, spec_.clip_threshold()));
-    factors.Move(work.gradient, decay, work.threads, work.value);
+    factors.Move(work.gradient, decay, Sweep::kBackwards, work.threads, work.value);
   }
 
   void UpdateOther(const Work& work, int64_t n, double beta, double rate, double decay) {

@@ -3,8 +3,8 @@
 // matrices: as the published code does for vectors, they keep a full second moment and no confidence
 // statistics.
 //
-// Per matrix: one sweep for row and column sums of the squared gradient, one for the norm of the update, one
-// for momentum and residual sums, one to move the weights. No temporary of the matrix's size.
+// Per matrix: one sweep for the statistics of the squared gradient and the norm of the update, one for momentum
+// and residual sums, one to move the weights. No temporary of the matrix's size.
 #include "optim/factors.h"
 #include "optim/floats.h"
 #include "optim/kernels/kernels.h"
@@ -79,13 +79,9 @@ class Came final : public Optimizer {
     double squares = 0;
     for (int64_t k = 0; k < slot.matrices; ++k) {
       const float* g = work.gradient + k * size;
-      Factors& f = factors.emplace_back(slot.matrix);
-      f.Collect(work.threads, [&](int64_t first, int64_t count, float* row_sums, float* column_sums) {
-        Kernel().square_sums(g + first * columns, count, columns, row_sums, column_sums);
-      });
-      f.Average(spec_.beta2(), spec_.epsilon1(), slot.row + k * rows, slot.column + k * columns);
-      f.InverseRoots(slot.row + k * rows, slot.column + k * columns);
-      squares += f.ScaledSquares(g, work.threads);
+      squares += factors.emplace_back(slot.matrix)
+                     .OfSquares(g, spec_.beta2(), spec_.epsilon1(), work.threads, slot.row + k * rows,
+                                slot.column + k * columns);
     }
     const double clip = RmsClip(squares, slot.matrices * size, spec_.clip_threshold());
     for (int64_t k = 0; k < slot.matrices; ++k) {
@@ -93,15 +89,15 @@ class Came final : public Optimizer {
       float* momentum = slot.momentum + k * size;
       Factors& f = factors[k];
       f.ScaleRows(clip);
-      f.Collect(work.threads, [&](int64_t first, int64_t count, float* row_sums, float* column_sums) {
-        Kernel().came_momentum(g + first * columns, count, columns, f.row() + first, f.column(), beta1, rest1,
-                               momentum + first * columns, row_sums, column_sums);
-      });
-      f.Average(spec_.beta3(), spec_.epsilon2(), slot.residual_row + k * rows,
-                slot.residual_column + k * columns);
-      f.InverseRoots(slot.residual_row + k * rows, slot.residual_column + k * columns);
+      f.OfSums(
+          [&](int64_t first, int64_t count, float* row_sums, float* column_sums) {
+            Kernel().came_momentum(g + first * columns, count, columns, f.row() + first, f.column(), beta1, rest1,
+                                   momentum + first * columns, row_sums, column_sums);
+          },
+          spec_.beta3(), spec_.epsilon2(), work.threads, slot.residual_row + k * rows,
+          slot.residual_column + k * columns);
       f.ScaleRows(work.rate);
-      f.Move(momentum, work.rate * work.decay, work.threads, work.value + k * size);
+      f.Move(momentum, work.rate * work.decay, Sweep::kForwards, work.threads, work.value + k * size);
     }
   }
 

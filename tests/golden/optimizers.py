@@ -15,6 +15,7 @@ from came_pytorch import CAME
 STEPS = 200
 KEPT = (1, 10, 50, 200)
 SHAPES = {"matrix": (6, 10), "tall": (37, 3), "wide": (2, 67), "vector": (12,)}
+DEEPER = {"cube": (3, 4, 5), "kernel": (2, 3, 7, 4)}
 
 
 def hashed(key, n):
@@ -152,8 +153,8 @@ def run_double(rule, ramp, decayed, sam=None):
     return kept
 
 
-def run(make, ramp, decayed):
-    weights = [start(i, shape).requires_grad_() for i, shape in enumerate(SHAPES.values())]
+def run(make, ramp, decayed, shapes):
+    weights = [start(i, shape).requires_grad_() for i, shape in enumerate(shapes.values())]
     optimizer = make([(w, decayed) for w in weights])
     rate = optimizer.param_groups[0]["lr"]
     kept = {}
@@ -165,7 +166,7 @@ def run(make, ramp, decayed):
         optimizer.step()
         if step + 1 in KEPT:
             kept[str(step + 1)] = {name: [float(f"{v:.9g}") for v in w.detach().flatten().tolist()]
-                                   for name, w in zip(SHAPES, weights)}
+                                   for name, w in zip(shapes, weights)}
     return kept
 
 
@@ -186,6 +187,12 @@ RUNS = [
      torch_adafactor(1e-1, 0.1, -0.5, 1.5)),
 ]
 
+DEEPER_RUNS = [
+    ("came {learning_rate: 1e-2 factoring: LAST_DIMENSIONS}", True, came(1e-2, 0.9, 0.999, 0.9999, 1.0, 0.01)),
+    ("came {learning_rate: 1e-3 clip_threshold: 0.5 weight_decay: 0.25 factoring: LAST_DIMENSIONS}", False,
+     came(1e-3, 0.9, 0.999, 0.9999, 0.5, 0.25)),
+]
+
 # The gradients of these are rounded to multiples of 1/1024 (coarse()), the AdaHessian differences with them exact.
 DOUBLE_RUNS = [
     ("lamb {learning_rate: 1e-2}", True, lambda: Lamb(1e-2, 0.9, 0.999, 1e-6, 0.01), None),
@@ -202,14 +209,17 @@ DOUBLE_RUNS = [
 
 def main():
     torch.set_num_threads(1)
-    runs = [dict(optimizer=text, ramp=ramp, decay=decayed, weights=run(make, ramp, decayed))
-            for text, ramp, make in RUNS for decayed in (True, False)]
+    runs = [dict(optimizer=text, ramp=ramp, decay=decayed, shapes=list(shapes.items()),
+                 weights=run(make, ramp, decayed, shapes))
+            for text, ramp, make, shapes in [(*r, SHAPES) for r in RUNS] + [(*r, DEEPER) for r in DEEPER_RUNS]
+            for decayed in (True, False)]
     runs += [dict(optimizer=text, ramp=ramp, decay=decayed, coarse=True, slope=0.5 if sam else 0.0,
+                  shapes=list(SHAPES.items()),
                   weights=run_double(make(), ramp, decayed, sam))
              for text, ramp, make, sam in DOUBLE_RUNS for decayed in (True, False)]
     out = dict(made_by="tests/golden/optimizers.py",
                versions={name: version(name) for name in ("torch", "came-pytorch", "numpy")},
-               shapes=SHAPES, steps=STEPS, runs=runs)
+               steps=STEPS, runs=runs)
     text = json.dumps(out, separators=(",", ":")).replace('{"optimizer"', '\n{"optimizer"')
     pathlib.Path(__file__).with_suffix(".json").write_text(text + "\n")
 

@@ -36,8 +36,10 @@ Array RunAll(const Kernels& k, int64_t rows, int64_t columns) {
   };
   Array m = Numbers(4, n + guard), v = Numbers(5, n + guard, true), p = Numbers(6, n + guard);
   Array row_sums = Numbers(7, rows + guard), column_sums = Numbers(8, columns + guard);
-  k.square_sums(g.data(), rows, columns, row_sums.data(), column_sums.data());
-  add({row_sums, column_sums}, k.scaled_squares(g.data(), rows, columns, row.data(), column.data()));
+  Array state = row, weighted_sums = Numbers(9, columns + guard);
+  k.square_sums(g.data(), rows, columns, 0.99f, 0.01f, 1e-30f, state.data(), column_sums.data(),
+                weighted_sums.data());
+  add({state, column_sums, weighted_sums});
   k.came_momentum(g.data(), rows, columns, row.data(), column.data(), 0.9f, 0.1f, m.data(), row_sums.data(),
                   column_sums.data());
   add({m, row_sums, column_sums});
@@ -95,25 +97,29 @@ TEST(Kernels, NothingIsWrittenBehindAnArray) {
 
 TEST(Kernels, SumsAgreeWithDouble) {
   const int64_t rows = 37, columns = 211;
-  const Array g = Numbers(1, rows * columns), row = Numbers(2, rows, true),
-              column = Numbers(3, columns, true);
-  double squares = 0, scaled = 0;
-  std::vector<double> of_rows(rows), of_columns(columns);
-  for (int64_t i = 0; i < rows; ++i)
+  const double beta = 0.9f, rest = 0.1f, epsilon = 0.25f;
+  const Array g = Numbers(1, rows * columns), start = Numbers(2, rows, true);
+  double squares = 0;
+  std::vector<double> of_rows(rows), of_columns(columns), weighted(columns);
+  for (int64_t i = 0; i < rows; ++i) {
+    double sum = 0;
+    for (int64_t j = 0; j < columns; ++j) sum += std::pow(g[i * columns + j], 2);
+    of_rows[i] = beta * start[i] + rest * (sum / columns + epsilon);
+    squares += sum;
     for (int64_t j = 0; j < columns; ++j) {
-      const double x = g[i * columns + j], u = x * row[i] * column[j];
-      squares += x * x;
-      scaled += u * u;
-      of_rows[i] += x * x;
-      of_columns[j] += x * x;
+      of_columns[j] += std::pow(g[i * columns + j], 2);
+      weighted[j] += std::pow(g[i * columns + j], 2) / of_rows[i];
     }
+  }
   for (const Kernels* kernels : RunnableKernels()) {
-    Array row_sums(rows), column_sums(columns);
-    kernels->square_sums(g.data(), rows, columns, row_sums.data(), column_sums.data());
-    for (int64_t i = 0; i < rows; ++i) EXPECT_NEAR(row_sums[i] / of_rows[i], 1, 1e-6);
-    for (int64_t j = 0; j < columns; ++j) EXPECT_NEAR(column_sums[j] / of_columns[j], 1, 1e-6);
-    EXPECT_NEAR(kernels->scaled_squares(g.data(), rows, columns, row.data(), column.data()) / scaled, 1,
-                1e-6);
+    Array row = start, column_sums(columns), weighted_sums(columns);
+    kernels->square_sums(g.data(), rows, columns, static_cast<float>(beta), static_cast<float>(rest),
+                         static_cast<float>(epsilon), row.data(), column_sums.data(), weighted_sums.data());
+    for (int64_t i = 0; i < rows; ++i) EXPECT_NEAR(row[i] / of_rows[i], 1, 1e-6);
+    for (int64_t j = 0; j < columns; ++j) {
+      EXPECT_NEAR(column_sums[j] / of_columns[j], 1, 1e-6);
+      EXPECT_NEAR(weighted_sums[j] / weighted[j], 1, 1e-6);
+    }
     EXPECT_NEAR(kernels->squares(g.data(), rows * columns) / squares, 1, 1e-12);
   }
 }
