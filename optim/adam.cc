@@ -4,6 +4,7 @@
 
 #include "optim/floats.h"
 #include "optim/kernels/kernels.h"
+#include "proto/optimizer.pb.h"
 
 namespace thimble::optim {
 namespace {
@@ -17,16 +18,7 @@ class AdamRule final : public TwoMoments {
   void Update(const Work& work) override {
     const Slot& slot = slots_[work.parameter];
     *slot.steps += 1;  // exact in float32 up to 16 million
-    const double steps = *slot.steps, beta1 = options_.beta1, beta2 = options_.beta2;
-    const AdamRates rates = {.beta1 = static_cast<float>(beta1),
-                             .rest1 = static_cast<float>(1 - beta1),
-                             .beta2 = static_cast<float>(beta2),
-                             .rest2 = static_cast<float>(1 - beta2),
-                             .couple = options_.decoupled ? 0 : static_cast<float>(work.decay),
-                             .keep = options_.decoupled ? static_cast<float>(1 - work.rate * work.decay) : 1,
-                             .rate = static_cast<float>(work.rate / (1 - std::pow(beta1, steps))),
-                             .correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, steps))),
-                             .epsilon = static_cast<float>(options_.epsilon)};
+    const AdamRates rates = RatesAt(options_, *slot.steps, work.rate, work.decay);
     ForPieces(parameters_[work.parameter].value.numel(), work.threads, [&](int64_t first, int64_t count) {
       Kernel().adam(rates, work.gradient + first, count, slot.first + first, slot.second + first,
                     work.value + first);
@@ -37,7 +29,32 @@ class AdamRule final : public TwoMoments {
   const AdamOptions options_;
 };
 
+template <typename Spec>
+AdamOptions Options(const Spec& rule, bool decoupled) {
+  return {.learning_rate = rule.learning_rate(),
+          .beta1 = rule.beta1(),
+          .beta2 = rule.beta2(),
+          .epsilon = rule.epsilon(),
+          .weight_decay = rule.weight_decay(),
+          .decoupled = decoupled};
+}
+
 }  // namespace
+
+AdamOptions OptionsOf(const proto::Adam& rule) { return Options(rule, false); }
+AdamOptions OptionsOf(const proto::AdamW& rule) { return Options(rule, true); }
+
+AdamRates RatesAt(const AdamOptions& options, double steps, double rate, double decay) {
+  return {.beta1 = static_cast<float>(options.beta1),
+          .rest1 = static_cast<float>(1 - options.beta1),
+          .beta2 = static_cast<float>(options.beta2),
+          .rest2 = static_cast<float>(1 - options.beta2),
+          .couple = options.decoupled ? 0 : static_cast<float>(decay),
+          .keep = options.decoupled ? static_cast<float>(1 - rate * decay) : 1,
+          .rate = static_cast<float>(rate / (1 - std::pow(options.beta1, steps))),
+          .correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, steps))),
+          .epsilon = static_cast<float>(options.epsilon)};
+}
 
 TwoMoments::TwoMoments(Parameters parameters, double rate, double decay)
     : Optimizer(std::move(parameters), rate, decay) {

@@ -4,7 +4,13 @@
 #include <memory>
 #include <vector>
 
+#include "optim/kernels/kernels.h"
 #include "optim/optimizer.h"
+
+namespace thimble::proto {
+class Adam;
+class AdamW;
+}  // namespace thimble::proto
 
 namespace thimble::optim {
 
@@ -24,6 +30,12 @@ struct AdamOptions {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
   bool decoupled;  // decay of the weights themselves instead of through the gradient
 };
+
+AdamOptions OptionsOf(const proto::Adam& rule);
+AdamOptions OptionsOf(const proto::AdamW& rule);
+
+// What step number `steps` (from 1) takes at a rate with schedule and group, and a decay without the rate.
+AdamRates RatesAt(const AdamOptions& options, double steps, double rate, double decay);
 
 std::unique_ptr<Optimizer> MakeAdam(const AdamOptions& options, Parameters parameters);
 

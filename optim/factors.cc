@@ -12,6 +12,16 @@ constexpr int64_t kPanel = 64;               // rows whose column sums are held 
 constexpr int64_t kChunkElements = 1 << 15;  // 128 KiB: two or three such pieces fit a core's own cache
 }  // namespace
 
+Matrices FindMatrices(const std::vector<int64_t>& sizes, bool last_dimensions) {
+  const size_t n = sizes.size();
+  if (n < 2) return {};
+  int64_t leading = 1, trailing = 1;
+  for (size_t d = 0; d + 2 < n; ++d) leading *= sizes[d];
+  for (size_t d = 2; d < n; ++d) trailing *= sizes[d];
+  if (last_dimensions) return {leading, {sizes[n - 2], sizes[n - 1]}};
+  return trailing == 1 ? Matrices{1, {sizes[0], sizes[1]}} : Matrices{};
+}
+
 RowChunks::RowChunks(Matrix matrix) : rows_(matrix.rows) {
   const int64_t panel = kPanel * std::max<int64_t>(1, matrix.columns);
   step_ = kPanel * ((kChunkElements + panel - 1) / panel);

@@ -13,6 +13,15 @@ struct Matrix {
   int64_t rows, columns;
 };
 
+// How a tensor is taken apart: matrices one behind the other; none (0): not factored.
+struct Matrices {
+  int64_t count = 0;
+  Matrix shape{};
+};
+// By sizes: [n, m, 1, ...] as one matrix (NVlabs/Sana), or, with `last_dimensions`, the last two dimensions of
+// every leading index (came-pytorch).
+Matrices FindMatrices(const std::vector<int64_t>& sizes, bool last_dimensions);
+
 enum class Sweep { kForwards, kBackwards };
 
 // Calls body(chunk, first row, rows).

@@ -7,14 +7,7 @@ namespace thimble::optim {
 OptimizerEntry adam() {
   return {.state_bytes = kTwoMomentsBytes,
           .make = [](const proto::Optimizer& spec, Parameters parameters) -> std::unique_ptr<Optimizer> {
-            const proto::Adam& rule = spec.adam();
-            return MakeAdam({.learning_rate = rule.learning_rate(),
-                             .beta1 = rule.beta1(),
-                             .beta2 = rule.beta2(),
-                             .epsilon = rule.epsilon(),
-                             .weight_decay = rule.weight_decay(),
-                             .decoupled = false},
-                            std::move(parameters));
+            return MakeAdam(OptionsOf(spec.adam()), std::move(parameters));
           }};
 }
 

@@ -21,9 +21,10 @@ class Came final : public Optimizer {
       const std::vector<int64_t> sizes = parameters_[i].value.sizes().vec();
       Slot slot;
       slot.momentum = AddState(i, "momentum", sizes);
-      if (FindMatrices(sizes, &slot)) {
-        const std::vector<int64_t> rows = {slot.matrices * slot.matrix.rows},
-                                   columns = {slot.matrices * slot.matrix.columns};
+      slot.matrices = FindMatrices(sizes, spec.factoring() == proto::LAST_DIMENSIONS);
+      if (slot.matrices.count > 0) {
+        const std::vector<int64_t> rows = {slot.matrices.count * slot.matrices.shape.rows},
+                                   columns = {slot.matrices.count * slot.matrices.shape.columns};
         slot.row = AddState(i, "row", rows);
         slot.column = AddState(i, "column", columns);
         slot.residual_row = AddState(i, "residual_row", rows);
@@ -47,44 +48,26 @@ class Came final : public Optimizer {
   struct Slot {
     float *momentum = nullptr, *full = nullptr;
     float *row = nullptr, *column = nullptr, *residual_row = nullptr, *residual_column = nullptr;
-    int64_t matrices = 0;  // one behind the other; 0: not factored
-    Matrix matrix{};
+    Matrices matrices;
   };
-
-  bool FindMatrices(const std::vector<int64_t>& sizes, Slot* slot) const {
-    const size_t n = sizes.size();
-    if (n < 2) return false;
-    int64_t leading = 1, trailing = 1;
-    for (size_t d = 0; d + 2 < n; ++d) leading *= sizes[d];
-    for (size_t d = 2; d < n; ++d) trailing *= sizes[d];
-    if (spec_.factoring() == proto::LAST_DIMENSIONS) {
-      slot->matrices = leading;
-      slot->matrix = {sizes[n - 2], sizes[n - 1]};
-    } else {
-      if (trailing != 1) return false;
-      slot->matrices = 1;
-      slot->matrix = {sizes[0], sizes[1]};
-    }
-    return slot->matrices > 0;
-  }
 
   // One set of statistics a matrix, one bound for the whole tensor.
   void UpdateMatrices(const Work& work) {
     const Slot& slot = slots_[work.parameter];
-    const int64_t rows = slot.matrix.rows, columns = slot.matrix.columns;
+    const int64_t rows = slot.matrices.shape.rows, columns = slot.matrices.shape.columns;
     const int64_t size = rows * columns;
     const auto beta1 = static_cast<float>(spec_.beta1()), rest1 = static_cast<float>(1 - spec_.beta1());
     std::vector<Factors> factors;
-    factors.reserve(static_cast<size_t>(slot.matrices));
+    factors.reserve(static_cast<size_t>(slot.matrices.count));
     double squares = 0;
-    for (int64_t k = 0; k < slot.matrices; ++k) {
+    for (int64_t k = 0; k < slot.matrices.count; ++k) {
       const float* g = work.gradient + k * size;
-      squares += factors.emplace_back(slot.matrix)
+      squares += factors.emplace_back(slot.matrices.shape)
                      .OfSquares(g, spec_.beta2(), spec_.epsilon1(), work.threads, slot.row + k * rows,
                                 slot.column + k * columns);
     }
-    const double clip = RmsClip(squares, slot.matrices * size, spec_.clip_threshold());
-    for (int64_t k = 0; k < slot.matrices; ++k) {
+    const double clip = RmsClip(squares, slot.matrices.count * size, spec_.clip_threshold());
+    for (int64_t k = 0; k < slot.matrices.count; ++k) {
       const float* g = work.gradient + k * size;
       float* momentum = slot.momentum + k * size;
       Factors& f = factors[k];
