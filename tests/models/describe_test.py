@@ -57,7 +57,7 @@ class DescribeTest(unittest.TestCase):
         self.assertIn("heads: the heads must divide the bottleneck width", done.stderr)
         told = run("describe", CHECKPOINTS / "mobilebert", "--latency").stdout
         self.assertRegex(told, r"attention, 2 heads, 8 to 6, queries and keys share +[\d.]+ +2\n")
-        self.assertRegex(told, r"predicted from its parts [\d.]+ ms, measured whole [\d.]+ ms: [+-][\d.]+%")
+        self.assertRegex(told, r"predicted from its parts [\d.]+ ms, measured whole [\d.]+ ms: [+-][\d.]+% \(rounds from [+-][\d.]+% to [+-][\d.]+%\)")
         model = run("describe", CHECKPOINTS / "mobilebert")
         self.assertIn("bottleneck 6 (queries and keys share one of their own), no LayerNorm, head of 3", model.stdout)
         self.assertRegex(model.stdout, r"files: model.safetensors .* MB, model.onnx .* MB, model.int8.onnx .* MB")

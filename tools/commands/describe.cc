@@ -188,19 +188,37 @@ void DescribeShape(const std::string& what, const models::Shape& shape, int clas
               Megabytes(models::InferenceBytes(shape, 1, request.length)).c_str());
 }
 
-// What a table of measured parts says of a pass, beside the pass itself.
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+std::string Percent(double ratio) { return (ratio < 1 ? "" : "+") + Decimal(100 * (ratio - 1), 1) + "%"; }
+
+// What a table of measured parts says of a pass, beside the pass itself: in turn, as a machine's speed wanders.
 void DescribeLatency(const models::Model& model, const Request& request) {
+  constexpr int kRounds = 7, kRuns = 8;
   const int length = std::min(request.length, model.shape.positions);
-  models::LatencyTable parts(1, length, 1);
+  std::vector<std::vector<models::PartLatency>> rounds;
+  std::vector<double> whole, ratios;
+  for (int round = 0; round < kRounds; ++round) {
+    rounds.push_back(models::LatencyTable(1, length, 1, kRuns).Parts(model.architecture));
+    whole.push_back(models::MeasureLatency(model, 1, length, 1, kRuns).median_ms);
+    ratios.push_back(models::Sum(rounds.back()) / whole.back());
+  }
   std::vector<std::vector<std::string>> table = {{"part", "ms", "times"}};
-  const auto of_model = parts.Parts(model.architecture);
-  for (const auto& part : of_model) table.push_back({part.part, Decimal(part.ms, 3), std::to_string(part.count)});
-  const double predicted = models::Sum(of_model);
-  const double measured = models::MeasureLatency(model, 1, length, 1).median_ms;
-  std::printf("latency, one row of %d tokens, 1 thread, float32, on this machine:\n%spredicted from its parts %s ms, measured whole %s ms: "
-              "%s%%\n",
-              length, Table(table).c_str(), Decimal(predicted, 2).c_str(), Decimal(measured, 2).c_str(),
-              ((predicted < measured ? "" : "+") + Decimal(100 * (predicted / measured - 1), 1)).c_str());
+  auto parts = rounds.front();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    std::vector<double> times;
+    for (const auto& round : rounds) times.push_back(round[i].ms);
+    parts[i].ms = Median(times);
+    table.push_back({parts[i].part, Decimal(parts[i].ms, 3), std::to_string(parts[i].count)});
+  }
+  const auto [low, high] = std::minmax_element(ratios.begin(), ratios.end());
+  std::printf("latency, one row of %d tokens, 1 thread, float32, on this machine, medians of %d rounds:\n%spredicted from its parts %s ms, "
+              "measured whole %s ms: %s (rounds from %s to %s)\n",
+              length, kRounds, Table(table).c_str(), Decimal(models::Sum(parts), 2).c_str(), Decimal(Median(whole), 2).c_str(),
+              Percent(Median(ratios)).c_str(), Percent(*low).c_str(), Percent(*high).c_str());
 }
 
 void DescribeArchitecture(const std::string& path, const Request& request) {
