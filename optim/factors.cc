@@ -60,9 +60,9 @@ void Factors::AverageColumns(const std::vector<double>& sums, double beta, doubl
                              float* column_state) const {
   const auto old = static_cast<float>(beta), rest = static_cast<float>(1 - beta);
   for (int64_t j = 0; j < matrix_.columns; ++j)
-    column_state[j] = old * column_state[j] +
-                      rest * (static_cast<float>(sums[j] / static_cast<double>(matrix_.rows)) +
-                              static_cast<float>(epsilon));
+    column_state[j] =
+        old * column_state[j] + rest * (static_cast<float>(sums[j] / static_cast<double>(matrix_.rows)) +
+                                        static_cast<float>(epsilon));
 }
 
 double Factors::InverseRoots(const float* row_state, const float* column_state) {
@@ -77,13 +77,13 @@ double Factors::InverseRoots(const float* row_state, const float* column_state) 
 double Factors::OfSquares(const float* g, double beta, double epsilon, int threads, float* row_state,
                           float* column_state) {
   const int64_t columns = matrix_.columns;
-  const auto sums = ColumnSums(
-      2 * static_cast<size_t>(columns), Sweep::kForwards, threads,
-      [&](int64_t first, int64_t rows, float* both) {
-        Kernel().square_sums(g + first * columns, rows, columns, static_cast<float>(beta),
-                             static_cast<float>(1 - beta), static_cast<float>(epsilon), row_state + first, both,
-                             both + columns);
-      });
+  const auto sums =
+      ColumnSums(2 * static_cast<size_t>(columns), Sweep::kForwards, threads,
+                 [&](int64_t first, int64_t rows, float* both) {
+                   Kernel().square_sums(g + first * columns, rows, columns, static_cast<float>(beta),
+                                        static_cast<float>(1 - beta), static_cast<float>(epsilon),
+                                        row_state + first, both, both + columns);
+                 });
   AverageColumns(sums, beta, epsilon, column_state);
   const double mean = InverseRoots(row_state, column_state);
   double squares = 0;
@@ -94,10 +94,10 @@ double Factors::OfSquares(const float* g, double beta, double epsilon, int threa
 void Factors::OfSums(const Sums& sums, double beta, double epsilon, int threads, float* row_state,
                      float* column_state) {
   std::vector<float> row_sums(matrix_.rows);
-  const auto column_sums =
-      ColumnSums(column_.size(), Sweep::kBackwards, threads, [&](int64_t first, int64_t rows, float* of_columns) {
-        sums(first, rows, row_sums.data() + first, of_columns);
-      });
+  const auto column_sums = ColumnSums(column_.size(), Sweep::kBackwards, threads,
+                                      [&](int64_t first, int64_t rows, float* of_columns) {
+                                        sums(first, rows, row_sums.data() + first, of_columns);
+                                      });
   const auto old = static_cast<float>(beta), rest = static_cast<float>(1 - beta);
   for (int64_t i = 0; i < matrix_.rows; ++i)
     row_state[i] = old * row_state[i] +

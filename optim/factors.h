@@ -18,8 +18,8 @@ struct Matrices {
   int64_t count = 0;
   Matrix shape{};
 };
-// By sizes: [n, m, 1, ...] as one matrix (NVlabs/Sana), or, with `last_dimensions`, the last two dimensions of
-// every leading index (came-pytorch).
+// By sizes: [n, m, 1, ...] as one matrix (NVlabs/Sana), or, with `last_dimensions`, the last two dimensions
+// of every leading index (came-pytorch).
 Matrices FindMatrices(const std::vector<int64_t>& sizes, bool last_dimensions);
 
 enum class Sweep { kForwards, kBackwards };
@@ -37,14 +37,14 @@ class RowChunks {
   size_t count_;
 };
 
-// OfSquares and OfSums bring statistics up to date, state = beta state + (1 - beta) (mean + epsilon) for rows and
-// columns, and leave row()[i] column()[j] = 1 / sqrt(r[i] c[j] / mean(r)).
+// OfSquares and OfSums bring statistics up to date, state = beta state + (1 - beta) (mean + epsilon) for rows
+// and columns, and leave row()[i] column()[j] = 1 / sqrt(r[i] c[j] / mean(r)).
 class Factors {
  public:
   explicit Factors(Matrix matrix);
 
-  // Of the means of g^2. Returns the sum of squares of g[i][j] row()[i] column()[j]. That takes no sweep of its
-  // own: it is mean(r) sum_j D[j] / c[j] with D[j] = sum_i g[i][j]^2 / r[i], and r[i] is known with row i.
+  // Of the means of g^2. Returns the sum of squares of g[i][j] row()[i] column()[j]. That takes no sweep of
+  // its own: it is mean(r) sum_j D[j] / c[j], D[j] = sum_i g[i][j]^2 / r[i], and r[i] is known with row i.
   double OfSquares(const float* g, double beta, double epsilon, int threads, float* row_state,
                    float* column_state);
   // Of the means of what sums(first row, rows, row sums, column sums) finds, which adds to the float32 column
@@ -59,11 +59,12 @@ class Factors {
   void Move(const float* m, double decay, Sweep sweep, int threads, float* p) const;
 
  private:
-  // Column sums of all rows, in double: a token table has tens of thousands of them. panel(first row, rows, sums)
-  // adds to `width` float32 sums of at most 64 rows.
+  // Column sums of all rows, in double: a token table has tens of thousands of them. panel(first row, rows,
+  // sums) adds to `width` float32 sums of at most 64 rows.
   using Panel = std::function<void(int64_t first, int64_t rows, float* sums)>;
   std::vector<double> ColumnSums(size_t width, Sweep sweep, int threads, const Panel& panel) const;
-  void AverageColumns(const std::vector<double>& sums, double beta, double epsilon, float* column_state) const;
+  void AverageColumns(const std::vector<double>& sums, double beta, double epsilon,
+                      float* column_state) const;
   double InverseRoots(const float* row_state, const float* column_state);  // returns mean(r)
 
   const Matrix matrix_;

@@ -112,7 +112,9 @@ double Probe(const std::vector<Node>& nodes, int at, double x) {
   if (node.op == Operator::kLinear2) return 1.13 * left - 0.57;
   if (!IsBinary(node.op)) return Activation(node.op, left);
   const double right = Probe(nodes, node.right, x);
-  return node.op == Operator::kAdd ? left + right : node.op == Operator::kMul ? left * right : std::max(left, right);
+  return node.op == Operator::kAdd   ? left + right
+         : node.op == Operator::kMul ? left * right
+                                     : std::max(left, right);
 }
 
 }  // namespace
@@ -120,7 +122,8 @@ double Probe(const std::vector<Node>& nodes, int at, double x) {
 bool SameForm(const std::vector<Node>& a, const std::vector<Node>& b) {
   constexpr double kRounding = 1e-6;  // far above that of double precision
   for (const double x : {-1.37, 0.83}) {
-    const double one = Probe(a, static_cast<int>(a.size()) - 1, x), other = Probe(b, static_cast<int>(b.size()) - 1, x);
+    const double one = Probe(a, static_cast<int>(a.size()) - 1, x),
+                 other = Probe(b, static_cast<int>(b.size()) - 1, x);
     if (std::abs(one - other) > kRounding * (1 + std::abs(one) + std::abs(other))) return false;
   }
   return CanonicalForm(a) == CanonicalForm(b);

@@ -21,7 +21,8 @@ Bytes::~Bytes() { cudaFree(data_); }
 
 void Upload(const void* from, size_t size, void* to, void* stream) {
   // From pageable memory this returns when the bytes have been taken over.
-  Check(cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream)), "a copy to the GPU");
+  Check(cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream)),
+        "a copy to the GPU");
 }
 
 void Download(const void* from, size_t size, void* to, void* stream) {

@@ -21,8 +21,8 @@ class Bytes {
   void* data_;
 };
 
-// In order with what was launched on `stream` (a cudaStream_t, null: the default one). Upload returns when `from`
-// may be changed, Download when `to` is filled.
+// In order with what was launched on `stream` (a cudaStream_t, null: the default one). Upload returns when
+// `from` may be changed, Download when `to` is filled.
 void Upload(const void* from, size_t size, void* to, void* stream);
 void Download(const void* from, size_t size, void* to, void* stream);
 

@@ -38,7 +38,8 @@ struct Part {
       : tensor(plan.tensors[plan.chunks[blockIdx.x].tensor]),
         chunk(plan.chunks[blockIdx.x]),
         update(plan.updates[chunk.tensor]),
-        offset(chunk.matrix * tensor.rows * tensor.columns + chunk.first * (tensor.columns > 0 ? tensor.columns : 1)) {}
+        offset(chunk.matrix * tensor.rows * tensor.columns +
+               chunk.first * (tensor.columns > 0 ? tensor.columns : 1)) {}
   __device__ bool factored() const { return tensor.columns > 0; }
   __device__ const float* gradient() const { return update.gradient + offset; }
   __device__ float* of_rows(float* all) const { return all + chunk.matrix * tensor.rows + chunk.first; }
@@ -48,11 +49,13 @@ struct Part {
 // body(row of the chunk, lane): a warp a row.
 template <typename Body>
 __device__ void EachRow(int64_t rows, const Body& body) {
-  for (int64_t i = threadIdx.x / kWarp; i < rows; i += kThreads / kWarp) body(i, static_cast<int>(threadIdx.x) % kWarp);
+  for (int64_t i = threadIdx.x / kWarp; i < rows; i += kThreads / kWarp)
+    body(i, static_cast<int>(threadIdx.x) % kWarp);
 }
 
 __device__ float RowFactor(double mean, float row, double scale) {
-  return static_cast<float>(static_cast<double>(static_cast<float>(sqrt(mean / static_cast<double>(row)))) * scale);
+  return static_cast<float>(static_cast<double>(static_cast<float>(sqrt(mean / static_cast<double>(row)))) *
+                            scale);
 }
 
 // Row statistics, and parts of the column sums and of the norm: Kernels::square_sums and second_moment.
@@ -118,7 +121,8 @@ __device__ double PartsOf(const Plan& plan, const Tensor& tensor, int64_t matrix
 }
 
 // Returns 1 / root of the new statistic.
-__device__ float AverageColumn(double sum, int64_t rows, float beta, float rest, float epsilon, float* state) {
+__device__ float AverageColumn(double sum, int64_t rows, float beta, float rest, float epsilon,
+                               float* state) {
   *state = beta * *state + rest * (static_cast<float>(sum / static_cast<double>(rows)) + epsilon);
   return 1 / sqrtf(*state);
 }
@@ -148,8 +152,8 @@ __global__ void FinishSquares(Plan plan, CameRates rates) {
   plan.clips[blockIdx.x] = static_cast<float>(1 / (excess > 1 ? excess : 1.0));
 }
 
-// Momentum with row statistics and parts of column sums of the residual; without factors the whole rest of the
-// step: Kernels::came_momentum and moment_move.
+// Momentum with row statistics and parts of column sums of the residual; without factors the whole rest of
+// the step: Kernels::came_momentum and moment_move.
 __global__ void Momentum(Plan plan, CameRates rates) {
   const Part part(plan);
   if (part.update.gradient == nullptr) return;
@@ -182,7 +186,8 @@ __global__ void Momentum(Plan plan, CameRates rates) {
     }
     sum = WarpSum(sum);
     if (lane > 0) return;
-    residual_row[i] = rates.beta3 * residual_row[i] + rates.rest3 * (sum / static_cast<float>(columns) + rates.epsilon2);
+    residual_row[i] =
+        rates.beta3 * residual_row[i] + rates.rest3 * (sum / static_cast<float>(columns) + rates.epsilon2);
     row_factors[i] = row_factor;
   });
   __syncthreads();
@@ -209,8 +214,8 @@ __global__ void FinishResiduals(Plan plan, CameRates rates) {
     if (threadIdx.x == 0) plan.row_means[tensor.first_matrix + matrix] = mean;
     for (int64_t j = threadIdx.x; j < tensor.columns; j += kThreads)
       tensor.column_factors[matrix * tensor.columns + j] =
-          AverageColumn(PartsOf(plan, tensor, matrix, j), tensor.rows, rates.beta3, rates.rest3, rates.epsilon2,
-                        tensor.residual_column + matrix * tensor.columns + j);
+          AverageColumn(PartsOf(plan, tensor, matrix, j), tensor.rows, rates.beta3, rates.rest3,
+                        rates.epsilon2, tensor.residual_column + matrix * tensor.columns + j);
   }
 }
 
@@ -220,7 +225,8 @@ __global__ void Move(Plan plan) {
   if (part.update.gradient == nullptr || !part.factored()) return;
   const int64_t columns = part.tensor.columns;
   const double mean = plan.row_means[part.tensor.first_matrix + part.chunk.matrix];
-  const float *row = part.of_rows(part.tensor.residual_row), *column = part.of_columns(part.tensor.column_factors);
+  const float *row = part.of_rows(part.tensor.residual_row),
+              *column = part.of_columns(part.tensor.column_factors);
   const float* momentum = part.tensor.momentum + part.offset;
   float* value = part.tensor.value + part.offset;
   const float lost = static_cast<float>(part.update.decay);

@@ -47,7 +47,8 @@ class States {
       if (name.empty()) continue;
       const auto found = state.find(name);
       THIMBLE_CHECK(found != state.end(), "the state lacks " + name);
-      THIMBLE_CHECK(static_cast<int64_t>(found->second.size()) == elements, "the state has another size for " + name);
+      THIMBLE_CHECK(static_cast<int64_t>(found->second.size()) == elements,
+                    "the state has another size for " + name);
       Upload(found->second.data(), found->second.size() * sizeof(float), At(at), nullptr);
     }
   }
@@ -79,7 +80,9 @@ class Rule : public DeviceOptimizer {
     for (size_t i = 0; i < parameters_.size(); ++i) {
       const auto& parameter = parameters_[i];
       const double rate = rate_ * factor * parameter.rate_factor;
-      const double decay = parameter.weight_decay >= 0 ? parameter.weight_decay : parameter.decay ? decay_ : 0;
+      const double decay = parameter.weight_decay >= 0 ? parameter.weight_decay
+                           : parameter.decay           ? decay_
+                                                       : 0;
       Update& update = updates.emplace_back(Update{.rate = rate, .decay = rate * decay});
       if (parameter.rate_factor > 0 && tensors_[i].elements > 0) update.gradient = gradients[i];
       if (update.gradient != nullptr) Prepare(i, decay, &update);
@@ -108,7 +111,7 @@ class Rule : public DeviceOptimizer {
   virtual void Run(const Plan& plan, void* stream) = 0;
 
   // Adds a state tensor; the pointer is set by Finish.
-  void AddState(size_t parameter, const char* name, int64_t elements, float* Tensor::* pointer) {
+  void AddState(size_t parameter, const char* name, int64_t elements, float* Tensor::*pointer) {
     const std::string full = *name == 0 ? "" : parameters_[parameter].name + "/" + name;
     pointers_.push_back({parameter, pointer, states_.Add(full, elements)});
   }
@@ -120,7 +123,8 @@ class Rule : public DeviceOptimizer {
   // Call when all states have been added.
   void Finish() {
     states_.Allocate();
-    for (const auto& [parameter, pointer, place] : pointers_) tensors_[parameter].*pointer = states_.At(place);
+    for (const auto& [parameter, pointer, place] : pointers_)
+      tensors_[parameter].*pointer = states_.At(place);
     std::vector<Chunk> chunks;
     int64_t parts = 0, matrices = 0;
     for (size_t i = 0; i < tensors_.size(); ++i) {
@@ -129,8 +133,9 @@ class Rule : public DeviceOptimizer {
       tensor.first_chunk = static_cast<int64_t>(chunks.size());
       const bool factored = tensor.columns > 0;
       const int64_t count = factored ? tensor.rows : tensor.elements;
-      const int64_t step = factored ? std::min(kMostRows, kRows * ((count + kRows * kChunks - 1) / (kRows * kChunks)))
-                                    : kElements;
+      const int64_t step =
+          factored ? std::min(kMostRows, kRows * ((count + kRows * kChunks - 1) / (kRows * kChunks)))
+                   : kElements;
       tensor.chunks_of_matrix = (count + step - 1) / step;
       for (int64_t matrix = 0; matrix < (factored ? tensor.matrices : 1); ++matrix)
         for (int64_t first = 0; first < count; first += step) {
@@ -156,7 +161,7 @@ class Rule : public DeviceOptimizer {
  private:
   struct Pointer {
     size_t parameter;
-    float* Tensor::* pointer;
+    float* Tensor::*pointer;
     int64_t place;
   };
   std::vector<Pointer> pointers_;
@@ -191,7 +196,8 @@ class Came final : public Rule {
       tensors_[i].matrices = matrices.count;
       tensors_[i].rows = matrices.shape.rows;
       tensors_[i].columns = matrices.shape.columns;
-      const int64_t rows = matrices.count * matrices.shape.rows, columns = matrices.count * matrices.shape.columns;
+      const int64_t rows = matrices.count * matrices.shape.rows,
+                    columns = matrices.count * matrices.shape.columns;
       AddState(i, "row", rows, &Tensor::row);
       AddState(i, "column", columns, &Tensor::column);
       AddState(i, "residual_row", rows, &Tensor::residual_row);
@@ -222,12 +228,14 @@ class Adam final : public Rule {
   }
 
   NamedNumbers State() const override {
-    for (size_t i = 0; i < steps_.size(); ++i) Upload(&steps_[i], sizeof(float), states_.At(counts_[i]), nullptr);
+    for (size_t i = 0; i < steps_.size(); ++i)
+      Upload(&steps_[i], sizeof(float), states_.At(counts_[i]), nullptr);
     return Rule::State();
   }
   void LoadState(const NamedNumbers& state) override {
     Rule::LoadState(state);
-    for (size_t i = 0; i < steps_.size(); ++i) Download(states_.At(counts_[i]), sizeof(float), &steps_[i], nullptr);
+    for (size_t i = 0; i < steps_.size(); ++i)
+      Download(states_.At(counts_[i]), sizeof(float), &steps_[i], nullptr);
   }
 
  protected:
@@ -249,7 +257,8 @@ std::unique_ptr<DeviceOptimizer> MakeDeviceOptimizer(const proto::Optimizer& spe
                                                      std::vector<DeviceParameter> parameters) {
   Validate(spec, "optimizer");
   const auto refuse = [](bool given, const char* field) {
-    if (given) throw BadRequest(std::string("optimizer.") + field, "has no form for a GPU", "", "a rule alone");
+    if (given)
+      throw BadRequest(std::string("optimizer.") + field, "has no form for a GPU", "", "a rule alone");
   };
   refuse(spec.has_sam(), "sam");
   refuse(spec.has_average(), "average");

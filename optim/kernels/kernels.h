@@ -30,7 +30,8 @@ struct Kernels {
   const char* name;
 
   // Statistics of g^2 in one sweep: row[i] = beta row[i] + rest (mean over j of g[i][j]^2 + epsilon);
-  // column_sums[j] += sum over i of g[i][j]^2, and weighted_sums[j] the same of g[i][j]^2 / row[i], the new row.
+  // column_sums[j] += sum over i of g[i][j]^2, and weighted_sums[j] the same of g[i][j]^2 / row[i], the new
+  // row.
   void (*square_sums)(const float* g, int64_t rows, int64_t columns, float beta, float rest, float epsilon,
                       float* row, float* column_sums, float* weighted_sums);
   // CAME, steps 4 and 5, with u = g[i][j] column[j] row[i]: momentum m = beta m + rest u; of (u - m)^2

@@ -46,9 +46,9 @@ inline __attribute__((always_inline)) double EachSum(int64_t n, const Body& body
   return total;
 }
 
-// body(first row, rows between it and the next one, Count<rows>): kMost rows at a time, which share the work on
-// their columns. They lie a kMost-th of all rows apart, so that each is part of a long stream of its own: memory
-// answers several streams faster than one, and faster than streams that jump at the end of every row.
+// body(first row, rows between it and the next one, Count<rows>): kMost rows at a time, which share the work
+// on their columns. They lie a kMost-th of all rows apart, so that each is part of a long stream of its own:
+// memory answers several streams faster than one, and faster than streams that jump at the end of every row.
 template <int kCount>
 struct Count {
   static constexpr int value = kCount;

@@ -3,8 +3,8 @@
 // matrices: as the published code does for vectors, they keep a full second moment and no confidence
 // statistics.
 //
-// Per matrix: one sweep for the statistics of the squared gradient and the norm of the update, one for momentum
-// and residual sums, one to move the weights. No temporary of the matrix's size.
+// Per matrix: one sweep for the statistics of the squared gradient and the norm of the update, one for
+// momentum and residual sums, one to move the weights. No temporary of the matrix's size.
 #include "optim/factors.h"
 #include "optim/floats.h"
 #include "optim/kernels/kernels.h"
@@ -74,8 +74,8 @@ class Came final : public Optimizer {
       f.ScaleRows(clip);
       f.OfSums(
           [&](int64_t first, int64_t count, float* row_sums, float* column_sums) {
-            Kernel().came_momentum(g + first * columns, count, columns, f.row() + first, f.column(), beta1, rest1,
-                                   momentum + first * columns, row_sums, column_sums);
+            Kernel().came_momentum(g + first * columns, count, columns, f.row() + first, f.column(), beta1,
+                                   rest1, momentum + first * columns, row_sums, column_sums);
           },
           spec_.beta3(), spec_.epsilon2(), work.threads, slot.residual_row + k * rows,
           slot.residual_column + k * columns);

@@ -1,5 +1,5 @@
-// A step on a GPU beside the processor's. Built twice: cuda_test needs a GPU, and says that it was skipped without one;
-// cuda_emulated_test runs the same kernels in emulated_cuda.cc.
+// A step on a GPU beside the processor's. Built twice: cuda_test needs a GPU, and says that it was skipped
+// without one; cuda_emulated_test runs the same kernels in emulated_cuda.cc.
 #include "optim/cuda/optimizer.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,8 @@ struct Both {
   }
 };
 
-void ExpectNear(const std::vector<float>& got, const at::Tensor& want, double tolerance, const std::string& what) {
+void ExpectNear(const std::vector<float>& got, const at::Tensor& want, double tolerance,
+                const std::string& what) {
   ASSERT_EQ(static_cast<int64_t>(got.size()), want.numel()) << what;
   const at::Tensor numbers = torch::tensor(got).view(want.sizes());
   EXPECT_LE((numbers - want).abs().max().item<double>(), tolerance * want.abs().max().item<double>()) << what;
@@ -91,7 +92,8 @@ void ExpectParity(const std::string& rule, const Sizes& sizes, int steps) {
 
 TEST_F(CudaStep, CameAgreesWithTheProcessor) {
   ExpectParity("came {learning_rate: 1e-2}", kShapes, 5);
-  ExpectParity("came {learning_rate: 1e-2 clip_threshold: 0.5 weight_decay: 0.25 factoring: LAST_DIMENSIONS}", kShapes, 4);
+  ExpectParity("came {learning_rate: 1e-2 clip_threshold: 0.5 weight_decay: 0.25 factoring: LAST_DIMENSIONS}",
+               kShapes, 4);
 }
 
 TEST_F(CudaStep, AdamAgreesWithTheProcessor) {
@@ -128,7 +130,8 @@ TEST_F(CudaStep, GoesOnWithTheProcessorsState) {
     DeviceOptimizer::NamedNumbers state;
     for (const auto& [name, tensor] : host->State()) state.emplace_back(name, Numbers(tensor));
     device->LoadState(state);
-    for (size_t i = 0; i < kShapes.size(); ++i) both.values[i]->Set(Numbers(both.host[i].value.detach()), nullptr);
+    for (size_t i = 0; i < kShapes.size(); ++i)
+      both.values[i]->Set(Numbers(both.host[i].value.detach()), nullptr);
     EXPECT_EQ(device->State(), state);
     for (uint32_t step = 3; step < 6; ++step) {
       const auto gradients = both.SetGradients(step, kShapes.size());

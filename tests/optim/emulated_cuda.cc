@@ -1,6 +1,6 @@
-// optim/cuda's kernels on a processor: the file that nvcc compiles, with CUDA's words for threads and barriers defined
-// here. Blocks run one after the other; the threads of a block are contexts that take turns between barriers, in an
-// order that differs from turn to turn, so that a missing barrier shows.
+// optim/cuda's kernels on a processor: the file that nvcc compiles, with CUDA's words for threads and
+// barriers defined here. Blocks run one after the other; the threads of a block are contexts that take turns
+// between barriers, in an order that differs from turn to turn, so that a missing barrier shows.
 #include <ucontext.h>
 
 #include <cmath>
@@ -32,12 +32,14 @@ class Block {
       getcontext(&thread.context);
       thread.context.uc_stack = {.ss_sp = thread.stack.data(), .ss_flags = 0, .ss_size = thread.stack.size()};
       thread.context.uc_link = &scheduler_;
-      makecontext(&thread.context, [] { Current().Enter(); }, 0);
+      makecontext(
+          &thread.context, [] { Current().Enter(); }, 0);
     }
     while (Count(State::kDone) < threads_.size()) {
       Turn();
       bool released = false;
-      for (size_t warp = 0; warp < threads_.size(); warp += 32) released |= Release(State::kAtWarp, warp, warp + 32);
+      for (size_t warp = 0; warp < threads_.size(); warp += 32)
+        released |= Release(State::kAtWarp, warp, warp + 32);
       released |= Release(State::kAtBlock, 0, threads_.size());
       THIMBLE_CHECK(released || Count(State::kReady) > 0 || Count(State::kDone) == threads_.size(),
                     "threads wait for others that do not come");
