@@ -64,6 +64,12 @@ class Phases(Case):
         self.assertNotIn("head.weight", tensors(out))
         run(*self.on_task("headed", "--epochs", 1, start=("--student", out)))
         self.assertIn("head.weight", tensors(self.root / "headed"))
+        recipe = self.root / "labels.textproto"
+        recipe.write_text("epochs: 3 objective { loss { hard_labels {} } } optimizer { sgd { learning_rate: 1 } }")
+        run("finetune", self.root / "headed", "--task", "sample", "--data", self.data, "--rows", 64, "--recipe", recipe, "--epochs", 1,
+            "--learning-rate", "1e-30", "--out", self.root / "tuned")
+        self.assertIn(" 1 epochs", (self.root / "tuned/README.md").read_text())
+        self.assertEqual(tensors(self.root / "tuned"), tensors(self.root / "headed"), "--learning-rate is over the recipe's")
 
     def test_kills_and_recomputed_layers_change_nothing(self):
         more = ("--epochs", 3, "--set", "dropout=0.1", "--checkpoint-seconds", "0.05")
@@ -78,18 +84,20 @@ class Phases(Case):
 
     def test_hidden_words(self):
         recipe = self.root / "words.textproto"
-        recipe.write_text("batching { masking { share: 0.3 } } objective { loss { hard_labels {} } } "
+        recipe.write_text("epochs: 2 batching { masking { share: 0.3 } } objective { loss { hard_labels {} } } "
                           "optimizer { adamw { learning_rate: 1e-2 } }")
         done = run(*self.on_text("words", "--recipe", recipe, "--epochs", 12, "--random-start"))
         losses = [float(line.split("loss")[1]) for line in done.stdout.splitlines() if line.startswith("epoch")]
+        self.assertEqual(len(losses), 12, "--epochs is over the recipe's")
         self.assertLess(losses[-1], 0.9 * losses[0])
         written = tensors(self.root / "words")
         self.assertNotIn("head.transform.weight", written)
         self.assertIn("head.weight", written, "the head of the task is still there")
         self.assertIn(b"head.transform.weight", projections(self.root / "words"))
-        # Goes on with the same head: the first epoch is no worse than the last one was.
-        more = run(*self.on_text("more words", "--recipe", recipe, "--epochs", 1, start=("--student", self.root / "words")))
-        self.assertLess(float(more.stdout.split("loss")[1].split()[0]), losses[-2])
+        # Goes on with the same head, about where the last epoch ended; other words are hidden.
+        more = run(*self.on_text("more words", "--recipe", recipe, "--epochs", 1, "--set", "optimizer.adamw.learning_rate=1e-4",
+                                start=("--student", self.root / "words")))
+        self.assertLess(float(more.stdout.split("loss")[1].split()[0]), losses[-5])
         # A teacher that was never taught words cannot say what it thinks of them.
         recipe.write_text(recipe.read_text().replace("hard_labels", "soft_labels"))
         done = run(*self.on_text("no", "--recipe", recipe), check=False)

@@ -75,8 +75,9 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   auto standard = DistilRecipe();
   standard.mutable_optimizer()->mutable_adamw()->set_learning_rate(1e-4);
   standard.mutable_batching()->set_max_length(std::min(128, teacher.model.shape.positions));
-  standard.set_epochs(request.epochs >= 0 ? static_cast<int>(request.epochs) : 1);
+  standard.set_epochs(1);
   auto recipe = MakeRecipe(request.recipe, standard, request);
+  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
   const bool masked = recipe.batching().has_masking();
   *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
   if (recipe.keep() == proto::BEST)
@@ -134,8 +135,8 @@ void Run(Request request) {
   const auto teacher = models::LoadPretrained(request.student.teacher);
   auto standard = DistilRecipe();
   standard.mutable_batching()->set_max_length(TokenLimit(mix, teacher.model.shape));
-  if (request.epochs >= 0) standard.set_epochs(static_cast<int>(request.epochs));
-  const auto recipe = MakeRecipe(request.recipe, standard, request);
+  auto recipe = MakeRecipe(request.recipe, standard, request);
+  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
   const auto deployment = MakeDeployment(request);
@@ -204,7 +205,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_flag("--pairs", request->pairs, "of --corpus: two runs of sentences an example, half of them following one another");
   app.add_option("--out", request->out, "directory to write")->required();
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--epochs", request->epochs, "passes over the training rows; 0: only the start")
+  app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's; 0: only the start")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--random-start", student.random, "start from random weights instead of the teacher's");
   app.add_option("--text", student.sample,

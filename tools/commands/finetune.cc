@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "optim/optimizer.h"
 #include "tools/training.h"
 
 namespace thimble::tools {
@@ -20,15 +21,13 @@ struct Request : Options {
 
 // With a teacher: its class distribution beside the labels. Its inner states need fit_dense, which is not
 // exported: that is `thimble distill`.
-proto::Recipe Standard(const Request& request, bool taught, int length) {
+proto::Recipe Standard(bool taught, int length) {
   proto::Recipe recipe = FinetuneRecipe();
   recipe.mutable_batching()->set_max_length(length);
   if (taught) {
     recipe.mutable_objective()->add_loss()->mutable_soft_labels();
     recipe.clear_dropout();
   }
-  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
-  if (request.rate > 0) recipe.mutable_optimizer()->mutable_adamw()->set_learning_rate(request.rate);
   return recipe;
 }
 
@@ -40,8 +39,9 @@ void Run(const Request& request) {
       std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
   CheckOutputDirectory(request.out, request.force);
   const auto loaded = models::LoadPretrained(request.model);
-  const auto recipe =
-      MakeRecipe(request.recipe, Standard(request, taught, TokenLimit(mix, loaded.model.shape)), request);
+  auto recipe = MakeRecipe(request.recipe, Standard(taught, TokenLimit(mix, loaded.model.shape)), request);
+  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
+  if (request.rate > 0) optim::SetBaseLearningRate(request.rate, recipe.mutable_optimizer());
   const auto deployment = MakeDeployment(request);
   auto models = WithHeads(loaded, mix, recipe.seed());
   const Teachers teachers(mix);
@@ -81,8 +81,8 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--teacher", request->teacher,
                  "fine-tuned teacher: its class distribution is learnt beside the labels");
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--epochs", request->epochs, "passes over the training rows")->check(CLI::NonNegativeNumber);
-  app.add_option("--learning-rate", request->rate, "peak rate of AdamW")->check(CLI::PositiveNumber);
+  app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's")->check(CLI::NonNegativeNumber);
+  app.add_option("--learning-rate", request->rate, "peak learning rate, instead of the recipe's")->check(CLI::PositiveNumber);
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());
