@@ -19,6 +19,7 @@
 #include "models/arch/cost.h"
 #include "models/latency.h"
 #include "models/onnx.h"
+#include "optim/optimizer.h"
 #include "train/cohort.h"
 
 namespace thimble::tools {
@@ -84,9 +85,14 @@ std::string Decimal(double value, int digits) {
 
 std::string Millions(int64_t count) { return Decimal(static_cast<double>(count) / 1e6, 3) + "M"; }
 
-proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard, const Options& options) {
+proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard, const Options& options, double epochs,
+                         double learning_rate) {
   proto::Recipe recipe = standard;
   if (!path.empty()) ReadText(path, &recipe);
+  if (epochs >= 0) recipe.set_epochs(static_cast<int>(epochs));
+  // Without a rule the recipe is refused below.
+  if (learning_rate > 0 && recipe.optimizer().kind_case() != proto::Optimizer::KIND_NOT_SET)
+    optim::SetBaseLearningRate(learning_rate, recipe.mutable_optimizer());
   for (const auto& assignment : options.set) Override(assignment, &recipe);
   Validate(recipe, path.empty() ? "recipe" : path);
   recipe.set_precision(train::ResolvePrecision(recipe.precision()));

@@ -48,8 +48,10 @@ double ParseMilliseconds(const std::string& option, const std::string& text);  /
 std::string Millions(int64_t count);                                           // "15.738M"
 std::string Decimal(double value, int digits);
 
-// The recipe of `path` (empty: `standard`), overridden by --set, validated, precision resolved.
-proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard, const Options& options);
+// The recipe of `path` (empty: `standard`), overridden by --epochs (from 0 on) and --learning-rate (above 0) where a command has
+// them, then by --set; validated, precision resolved.
+proto::Recipe MakeRecipe(const std::string& path, const proto::Recipe& standard, const Options& options, double epochs = -1,
+                         double learning_rate = 0);
 proto::Recipe FinetuneRecipe();  // AdamW, 3 epochs, hard labels
 proto::Recipe DistilRecipe();    // AdamW, 3 epochs, attention scores + hidden states + soft labels
 

@@ -2,7 +2,7 @@
 
 #ifdef __CUDACC__
 #include "optim/cuda/launch.h"
-#endif  // otherwise tests/optim/emulated_cuda.h stands before this file
+#endif  // otherwise tests/optim/emulated_cuda.cc includes this file, behind words of its own
 
 namespace thimble::optim::cuda {
 namespace {
@@ -136,7 +136,7 @@ __global__ void FinishSquares(Plan plan, CameRates rates) {
     for (int64_t k = threadIdx.x; k < tensor.chunks_of_matrix; k += kThreads)
       squares += plan.parts[plan.chunks[tensor.first_chunk + k].part];
   }
-  for (int64_t matrix = 0; tensor.columns > 0 && matrix < tensor.matrices; ++matrix) {
+  for (int64_t matrix = 0; matrix < tensor.matrices; ++matrix) {
     const double mean = RowMean(tensor.row + matrix * tensor.rows, tensor.rows);
     if (threadIdx.x == 0) plan.row_means[tensor.first_matrix + matrix] = mean;
     for (int64_t j = threadIdx.x; j < tensor.columns; j += kThreads) {
@@ -208,7 +208,7 @@ __global__ void Momentum(Plan plan, CameRates rates) {
 // Column statistics of the residual; a block a tensor.
 __global__ void FinishResiduals(Plan plan, CameRates rates) {
   const Tensor& tensor = plan.tensors[blockIdx.x];
-  if (plan.updates[blockIdx.x].gradient == nullptr || tensor.columns == 0) return;
+  if (plan.updates[blockIdx.x].gradient == nullptr) return;
   for (int64_t matrix = 0; matrix < tensor.matrices; ++matrix) {
     const double mean = RowMean(tensor.residual_row + matrix * tensor.rows, tensor.rows);
     if (threadIdx.x == 0) plan.row_means[tensor.first_matrix + matrix] = mean;

@@ -20,7 +20,7 @@ struct Tensor {
   float* second;                                         // second moment of every element; without factors
   float *row, *column, *residual_row, *residual_column;  // of all matrices, one behind the other
   float* column_factors;                                 // scratch: 1 / roots of the last column statistics
-  int64_t elements, matrices, rows, columns;
+  int64_t elements, matrices, rows, columns;  // matrices 0 where columns are
   int64_t first_matrix;      // among those of all tensors
   int64_t first_chunk;       // among all chunks
   int64_t chunks_of_matrix;  // or of the elements
@@ -29,8 +29,7 @@ struct Tensor {
 // Rows of one matrix, or elements of a tensor without factors.
 struct Chunk {
   int64_t tensor, matrix, first, count;
-  int64_t
-      part;  // its first sum: one for each column and, of squares, as many weighted ones; without factors one
+  int64_t part;  // its first sum: one a column and, of squares, as many weighted ones; without factors one
 };
 
 // What changes from step to step, for each tensor. Without a gradient a tensor is left alone.

@@ -1,4 +1,4 @@
-// What the kernels need of CUDA. Only for files that nvcc compiles; tests/optim/emulated_cuda.h has the same
+// What the kernels need of CUDA. Only for files that nvcc compiles; tests/optim/emulated_cuda.cc has the same
 // for a processor without a GPU.
 #pragma once
 #include <cuda_runtime.h>

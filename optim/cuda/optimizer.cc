@@ -1,5 +1,7 @@
 #include "optim/cuda/optimizer.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -63,12 +65,6 @@ class States {
   std::unique_ptr<Array<float>> memory_;
 };
 
-int64_t Elements(const std::vector<int64_t>& sizes) {
-  int64_t elements = 1;
-  for (const int64_t size : sizes) elements *= size;
-  return elements;
-}
-
 // Tensors, chunks and memory; the rules add how a step is taken.
 class Rule : public DeviceOptimizer {
  public:
@@ -104,7 +100,7 @@ class Rule : public DeviceOptimizer {
       : parameters_(std::move(parameters)), rate_(rate), decay_(decay), tensors_(parameters_.size()) {
     for (size_t i = 0; i < parameters_.size(); ++i) {
       tensors_[i].value = parameters_[i].value;
-      tensors_[i].elements = Elements(parameters_[i].sizes);
+      tensors_[i].elements = c10::multiply_integers(parameters_[i].sizes);
     }
   }
   virtual void Prepare(size_t parameter, double decay, Update* update) {}

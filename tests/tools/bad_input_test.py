@@ -102,6 +102,13 @@ class BadInput(Case):
         self.refuse(("search", study, "--set", "constraint[0].parameters.max=1000", "--set", "constraint[0].parameters.min=1"),
                     "constraint", "1000")
 
+    def test_numbers_of_a_recipe_on_the_command_line(self):
+        recipe = self.root / "labels.textproto"
+        recipe.write_text("objective { loss { hard_labels {} } } optimizer { adam { learning_rate: 1e-4 } }")
+        for more in ((), ("--recipe", recipe)):
+            self.refuse((*self.finetune(), *more, "--learning-rate", 5), "learning_rate", "5")
+            self.refuse((*self.finetune(), *more, "--epochs", 20000), "epochs", "20000")
+
     def test_unknown_task_and_command(self):
         self.refuse(("finetune", self.root / "base", "--task", "nonsense", "--data", self.data, "--out", self.root / "out"),
                     "nonsense", "mrpc")

@@ -76,8 +76,7 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   standard.mutable_optimizer()->mutable_adamw()->set_learning_rate(1e-4);
   standard.mutable_batching()->set_max_length(std::min(128, teacher.model.shape.positions));
   standard.set_epochs(1);
-  auto recipe = MakeRecipe(request.recipe, standard, request);
-  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
+  auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   const bool masked = recipe.batching().has_masking();
   *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
   if (recipe.keep() == proto::BEST)
@@ -135,8 +134,7 @@ void Run(Request request) {
   const auto teacher = models::LoadPretrained(request.student.teacher);
   auto standard = DistilRecipe();
   standard.mutable_batching()->set_max_length(TokenLimit(mix, teacher.model.shape));
-  auto recipe = MakeRecipe(request.recipe, standard, request);
-  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
+  const auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
   const auto deployment = MakeDeployment(request);

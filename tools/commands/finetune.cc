@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "optim/optimizer.h"
 #include "tools/training.h"
 
 namespace thimble::tools {
@@ -39,9 +38,8 @@ void Run(const Request& request) {
       std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
   CheckOutputDirectory(request.out, request.force);
   const auto loaded = models::LoadPretrained(request.model);
-  auto recipe = MakeRecipe(request.recipe, Standard(taught, TokenLimit(mix, loaded.model.shape)), request);
-  if (request.epochs >= 0) recipe.set_epochs(static_cast<int>(request.epochs));
-  if (request.rate > 0) optim::SetBaseLearningRate(request.rate, recipe.mutable_optimizer());
+  const auto recipe = MakeRecipe(request.recipe, Standard(taught, TokenLimit(mix, loaded.model.shape)), request, request.epochs,
+                                 request.rate);
   const auto deployment = MakeDeployment(request);
   auto models = WithHeads(loaded, mix, recipe.seed());
   const Teachers teachers(mix);

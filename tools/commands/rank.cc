@@ -63,8 +63,7 @@ void Run(const Request& request) {
   const auto deployment = MakeDeployment(request);
   const auto teacher = models::LoadPretrained(request.teacher);
   models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
-  auto recipe = MakeRecipe(request.recipe, DistilRecipe(), request);
-  if (request.epochs >= 0) recipe.set_epochs(request.epochs);
+  auto recipe = MakeRecipe(request.recipe, DistilRecipe(), request, request.epochs);
   search::OneSize wanted{.tolerance = request.tolerance,
                          .classes = teacher.model.classes,
                          .head = teacher.model.head,
