@@ -44,4 +44,17 @@ std::function<Round()> Prepare(std::shared_ptr<Request> request) {
 // Seconds that `work` takes.
 double Time(const std::function<void()>& work);
 
+// A directory of this run alone under the system's temporary one; removed with all that is in it. Error (exit 1) if it cannot be made.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 }  // namespace thimble::bench

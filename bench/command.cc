@@ -4,12 +4,17 @@
 //   ids, 1 thread      31.1 MB/s  (30.2 to 31.4)
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "bench/bench.h"
 #include "tools/common.h"
@@ -102,6 +107,15 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+
+Scratch::Scratch() : path_((std::filesystem::temp_directory_path() / "thimble_bench_XXXXXX").string()) {
+  if (mkdtemp(path_.data()) == nullptr) throw WorkFailed(path_, std::strerror(errno));
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;  // what is left is the system's to clear
+  std::filesystem::remove_all(path_, ignored);
+}
 
 double Time(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();

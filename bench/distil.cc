@@ -4,7 +4,6 @@
 #include <torch/torch.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "base/config.h"
@@ -48,17 +47,12 @@ class Bench {
       student_work_ += 6.0 * static_cast<double>(models::MultiplyAdds(shape, tokens));
     }
     if (request.cached) {
-      directory_ = (std::filesystem::temp_directory_path() / "thimble_bench_distil").string();
-      cache_ = train::TeacherCache::Open(recipe_, teacher_, shape, data_, 2, directory_);
+      cache_ = train::TeacherCache::Open(recipe_, teacher_, shape, data_, 2, scratch_.path());
       if (cache_ == nullptr) throw BadRequest("--cached", "the teacher's outputs take more than recipe.teacher_cache_gib");
     }
     Say(std::to_string(data_.size()) + " rows, " + std::to_string(data_.Tokens() / static_cast<int64_t>(data_.size())) +
         " tokens each in the mean, batches of " + std::to_string(recipe_.batching().size()) + ", " +
         std::to_string(deployment_.threads()) + " threads, " + proto::Precision_Name(recipe_.precision()));
-  }
-  ~Bench() {
-    cache_.reset();
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
   }
 
   std::vector<Timing> Round() {
@@ -121,7 +115,7 @@ class Bench {
   proto::Recipe recipe_;
   data::Dataset data_;
   double teacher_work_ = 0, student_work_ = 0;  // floating-point operations of an epoch, real tokens only
-  std::string directory_;
+  Scratch scratch_;
   std::unique_ptr<train::TeacherCache> cache_;
 };
 

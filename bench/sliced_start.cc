@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <ctime>
-#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -62,14 +61,12 @@ class Bench {
  public:
   explicit Bench(const Request& request)
       : file_(tools::LoadStudy(request.study, request)),
-        directory_((std::filesystem::temp_directory_path() / "thimble_bench_sliced_start").string()),
-        workbench_(file_.study, directory_, tools::MakeDeployment(request)) {
+        workbench_(file_.study, scratch_.path(), tools::MakeDeployment(request)) {
     workbench_.Use(workbench_.Measure());
     candidates_ = Sample(file_.study, workbench_.context(), request.candidates);
     workbench_.Student(candidates_.front());  // the teacher's pass and the supernet
     workbench_.Untrained({candidates_.front()});
   }
-  ~Bench() { std::filesystem::remove_all(directory_); }
 
   // Refits one after another, then refits and scores side by side as a search does. R2: of the last layer's
   // state on the sliced start's held-out rows.
@@ -95,7 +92,7 @@ class Bench {
 
  private:
   tools::StudyFile file_;
-  std::string directory_;
+  Scratch scratch_;
   search::Workbench workbench_;
   std::vector<proto::Architecture> candidates_;
 };
