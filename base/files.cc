@@ -1,7 +1,7 @@
 #include "base/files.h"
 
 #include <fcntl.h>
-#include <fnmatch.h>
+#include <glob.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,16 +121,13 @@ void PendingDirectory::Commit() {
 }
 
 std::vector<std::string> Glob(const std::string& pattern) {
-  const std::string name = fs::path(pattern).filename().string();
-  const std::string parent = ParentOf(pattern);
+  glob_t matches{};
+  ::glob(pattern.c_str(), 0, nullptr, &matches);  // nothing is found where it fails
   std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(parent, error)) {
-    if (entry.is_regular_file() && ::fnmatch(name.c_str(), entry.path().filename().c_str(), 0) == 0)
-      found.push_back(entry.path().string());
-  }
+  for (size_t i = 0; i < matches.gl_pathc; ++i)
+    if (fs::is_regular_file(matches.gl_pathv[i])) found.emplace_back(matches.gl_pathv[i]);
+  ::globfree(&matches);
   if (found.empty()) throw BadRequest(pattern, "no file matches");
-  std::sort(found.begin(), found.end());
   return found;
 }
 

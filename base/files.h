@@ -46,7 +46,7 @@ class PendingDirectory {
   bool committed_ = false;
 };
 
-// Files whose last path component matches `pattern` (`*` any run of characters), sorted; Error if there is none.
+// Files that match `pattern` as in a shell (* ? [a-z], in directories too), sorted; Error if there is none.
 std::vector<std::string> Glob(const std::string& pattern);
 
 uint64_t DirectoryBytes(const std::string& path);  // sum of the sizes of the regular files below it

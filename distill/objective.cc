@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/config.h"
@@ -82,6 +83,12 @@ proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked,
                      "soft_labels and hard_labels alone",
                      "e.g. attention_scores, hidden_states, minilm_relations; or hidden words: batching { masking {} }");
   return kept;
+}
+
+bool CountsPadding(const proto::Objective& objective) {
+  return std::any_of(objective.loss().begin(), objective.loss().end(), [](const proto::Loss& loss) {
+    return loss.attention_scores().count_padding() || loss.hidden_states().count_padding();
+  });
 }
 
 struct Objective::Impl {

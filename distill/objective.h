@@ -16,7 +16,7 @@ class HiddenStates;
 namespace thimble::distill {
 
 // Sum over what was compared and how many things that were, so that uneven batches average exactly. Padding
-// is in neither.
+// is in neither, unless the loss counts it.
 struct LossSum {
   at::Tensor sum;  // [] float32
   double count = 0;
@@ -76,6 +76,9 @@ bool ComparesState(const proto::HiddenStates& loss, int state, int layers);
 // Gives a student fit_dense.S for each state S that a loss with own_projections compares: copies of fit_dense,
 // where they are not there yet. `models`: of one student, sharing all but their heads; they share these too.
 void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models);
+
+// Whether one of its losses looks at padding.
+bool CountsPadding(const proto::Objective& objective);
 
 // The losses that need no task: what distillation on plain text trains on, as published (SYSTEMS.md A4). Of `masked` text
 // all of them: hidden words are its labels. Error (`where`) if none is left.

@@ -8,11 +8,11 @@
 
 namespace thimble::models {
 
-Batch PadRows(const std::vector<TokenRow>& rows) {
+Batch PadRows(const std::vector<TokenRow>& rows, int at_least) {
   THIMBLE_CHECK(!rows.empty(), "a batch without rows");
-  size_t longest = 0;
-  for (const TokenRow& row : rows) longest = std::max(longest, row.ids.size());
-  const auto size = static_cast<int64_t>(rows.size()), length = static_cast<int64_t>(longest);
+  const auto size = static_cast<int64_t>(rows.size());
+  int64_t length = at_least;
+  for (const TokenRow& row : rows) length = std::max(length, static_cast<int64_t>(row.ids.size()));
   Batch batch{.ids = at::zeros({size, length}, at::kLong),
               .segments = at::zeros({size, length}, at::kLong),
               .mask = at::zeros({size, length}, at::kFloat)};

@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "data/corpus.h"
 #include "data/masking.h"
+#include "distill/objective.h"
 #include "models/padding.h"
-#include "proto/task.pb.h"
+#include "proto/recipe.pb.h"
 
 namespace thimble::train {
 namespace {
@@ -39,7 +40,11 @@ models::Head HeadOf(data::TaskKind kind) {
   return kind == data::TaskKind::kSpan ? models::Head::kTokens : models::Head::kPooled;
 }
 
-models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows) {
+int PaddedLength(const proto::Recipe& recipe) {
+  return distill::CountsPadding(recipe.objective()) ? recipe.batching().max_length() : 0;
+}
+
+models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows, int length) {
   const auto size = static_cast<int64_t>(rows.size());
   bool labelled = data.classes > 0;
   std::vector<models::TokenRow> tokens;
@@ -48,7 +53,7 @@ models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows)
     labelled = labelled && example.label >= 0;
     tokens.push_back({example.ids, example.segments});
   }
-  models::Batch batch = models::PadRows(tokens);
+  models::Batch batch = models::PadRows(tokens, length);
   if (data.kind == data::TaskKind::kSpan) {
     AddSpans(data, rows, labelled, &batch);
   } else if (labelled && data.kind == data::TaskKind::kRegression) {
@@ -65,17 +70,17 @@ models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows)
 
 models::Batch MakeMaskedBatch(const data::Dataset& data, const std::vector<int>& rows,
                               const data::WordPiece& tokenizer, const proto::Masking& masking,
-                              const Random& random) {
-  models::Batch batch = MakeBatch(data, rows);
-  const int64_t length = batch.ids.size(1);
+                              const Random& random, int length) {
+  models::Batch batch = MakeBatch(data, rows, length);
+  const int64_t width = batch.ids.size(1);
   batch.labels = at::full(batch.ids.sizes(), -1, at::kLong);
   auto* ids = batch.ids.mutable_data_ptr<int64_t>();
   auto* labels = batch.labels.mutable_data_ptr<int64_t>();
   for (size_t b = 0; b < rows.size(); ++b) {
     const data::Masked masked = data::Mask(data.examples[rows[b]], tokenizer, masking,
                                            random.Fork("row", static_cast<uint64_t>(rows[b])));
-    std::copy(masked.ids.begin(), masked.ids.end(), ids + static_cast<int64_t>(b) * length);
-    std::copy(masked.targets.begin(), masked.targets.end(), labels + static_cast<int64_t>(b) * length);
+    std::copy(masked.ids.begin(), masked.ids.end(), ids + static_cast<int64_t>(b) * width);
+    std::copy(masked.targets.begin(), masked.targets.end(), labels + static_cast<int64_t>(b) * width);
   }
   return batch;
 }

@@ -10,18 +10,22 @@
 
 namespace thimble::proto {
 class Masking;
-}
+class Recipe;
+}  // namespace thimble::proto
 
 namespace thimble::train {
 
 models::Head HeadOf(data::TaskKind kind);  // what a task's head reads
 
-models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows);
+// Padded to the longest row, or to `length` where that is longer.
+models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows, int length = 0);
 // With tokens hidden for masked language modelling; labels [B, T] are what was there. Each row draws from its
 // own stream, so that what is hidden in it does not depend on its company.
 models::Batch MakeMaskedBatch(const data::Dataset& data, const std::vector<int>& rows,
                               const data::WordPiece& tokenizer, const proto::Masking& masking,
-                              const Random& random);
+                              const Random& random, int length = 0);
+// What every batch of a training run is padded to: batching.max_length where a loss counts padding, else 0.
+int PaddedLength(const proto::Recipe& recipe);
 // The whole dataset in evaluation order.
 std::vector<models::Batch> MakeBatches(const data::Dataset& data, int size);
 

@@ -84,6 +84,13 @@ void CheckSources(const Job& job) {
   }
 }
 
+// Of batches that are all filled to one length.
+void CheckPositions(const Job& job, const models::Model& model, const std::string& who) {
+  if (PaddedLength(job.recipe) > model.shape.positions)
+    throw BadRequest("recipe.batching.max_length", "count_padding fills every batch to it, and " + who + " has fewer positions",
+                     std::to_string(PaddedLength(job.recipe)), "at most " + std::to_string(model.shape.positions));
+}
+
 // Refuses what cannot be trained, before anything is made of it.
 const Job& Checked(const Job& job) {
   CheckSources(job);
@@ -105,11 +112,15 @@ const Job& Checked(const Job& job) {
   for (const auto& member : job.members) {
     THIMBLE_CHECK(names.insert(member.name).second, "two members named " + member.name);
     THIMBLE_CHECK(member.models.size() == job.sources.size(), "a model for each source");
+    CheckPositions(job, *member.models.front(), member.name);
     for (size_t s = 0; s < job.sources.size(); ++s)
       CheckFits(*member.models[s], *job.sources[s].train, member.name);
   }
-  for (const auto& source : job.sources)
-    if (source.teacher != nullptr) CheckFits(*source.teacher, *source.train, "the teacher");
+  for (const auto& source : job.sources) {
+    if (source.teacher == nullptr) continue;
+    CheckPositions(job, *source.teacher, "the teacher");
+    CheckFits(*source.teacher, *source.train, "the teacher");
+  }
   return job;
 }
 
@@ -280,7 +291,10 @@ void Cohort::FinishEpoch() {
             {.model = students_[i].member->models[s], .objective = &students_[i].objectives[s]});
       scored = EvaluateTogether(
           subjects, *source.validate, source.task,
-          {.teacher = source.teacher, .teacher_cache = source.validate_cache, .bfloat16 = bfloat16_},
+          {.teacher = source.teacher,
+           .teacher_cache = source.validate_cache,
+           .bfloat16 = bfloat16_,
+           .padded_length = PaddedLength(job_.recipe)},
           &workers_);
     }
     for (size_t k = 0; k < alive.size(); ++k) {
@@ -326,12 +340,13 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::
 models::Batch Cohort::BatchOf(size_t source, int64_t batch, const data::Dataset& data,
                               const std::vector<int>& rows) const {
   const auto& batching = job_.recipe.batching();
-  if (!batching.has_masking()) return MakeBatch(data, rows);
+  const int length = PaddedLength(job_.recipe);
+  if (!batching.has_masking()) return MakeBatch(data, rows, length);
   // A row is a number in its block of a corpus; batches tell blocks apart.
   const Random random = Random(job_.recipe.seed())
                             .Fork("hidden words", static_cast<uint64_t>(state_.epoch))
                             .Fork("batch", static_cast<uint64_t>(batch));
-  return MakeMaskedBatch(data, rows, *job_.sources[source].tokenizer, batching.masking(), random);
+  return MakeMaskedBatch(data, rows, *job_.sources[source].tokenizer, batching.masking(), random, length);
 }
 
 Cohort::Part Cohort::Take(int64_t batch) {

@@ -163,7 +163,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
   std::vector<double> batch_rows;
   for (size_t b = 0; b < plan.size(); ++b) {
     const auto& rows = plan[b];
-    const models::Batch batch = MakeBatch(data, rows);
+    const models::Batch batch = MakeBatch(data, rows, options.padded_length);
     batch_rows.push_back(static_cast<double>(rows.size()));
     std::optional<models::Outputs> made;
     if (use_teacher)

@@ -37,6 +37,7 @@ struct EvaluateOptions {
   const distill::Objective* objective = nullptr;
   bool bfloat16 = false;
   int batch_size = 64;
+  int padded_length = 0;  // PaddedLength of the recipe that `objective` is of
 };
 
 // Does not change gradients or the model. Runs on the calling thread's torch threads.

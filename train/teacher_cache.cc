@@ -82,7 +82,7 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
                                                  const models::Shape& student, const data::Dataset& data,
                                                  int passes, const std::string& directory) {
   const distill::Objective objective(recipe.objective(), student, &teacher, data.classes > 0);
-  if (!objective.needs_teacher() || passes < 2) return nullptr;
+  if (!objective.needs_teacher() || passes < 2 || PaddedLength(recipe) > 0) return nullptr;
   std::unique_ptr<TeacherCache> cache(new TeacherCache(teacher, objective, data));
   const int64_t bytes = 2 * cache->starts_.back();
   if (static_cast<double>(bytes) > recipe.teacher_cache_gib() * kGiB) return nullptr;

@@ -20,8 +20,8 @@ class TeacherCache {
  public:
   // Opens the file in `directory`, or makes it (a kill leaves none). Its name is a hash of everything that
   // its content follows from: files of other teachers, data or objectives are left alone. nullptr if the
-  // recipe's objective needs no teacher, `passes` over the rows are less than two, or the file would be
-  // larger than recipe.teacher_cache_gib. `student`: any of those that are taught. Error (exit 1) if the disk
+  // recipe's objective needs no teacher or counts padding, `passes` over the rows are less than two, or the file
+  // would be larger than recipe.teacher_cache_gib. `student`: any of those that are taught. Error (exit 1) if the disk
   // is full.
   static std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, const models::Model& teacher,
                                             const models::Shape& student, const data::Dataset& data,

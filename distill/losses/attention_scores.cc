@@ -1,5 +1,5 @@
 // Squared distance of the raw attention scores, head by head. Jiao et al., EMNLP Findings 2020, equation 7,
-// over pairs of real tokens only (the published code averages over padding, too).
+// over pairs of real tokens only, or over padding, too, as the published code averages.
 #include <torch/torch.h>
 
 #include "base/error.h"
@@ -12,13 +12,16 @@ namespace {
 
 class AttentionScores final : public Loss {
  public:
+  explicit AttentionScores(bool count_padding) : count_padding_(count_padding) {}
+
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.scores;
     const auto& teacher = input.teacher_outputs->scores;
     const int64_t heads = student[0].size(1), length = student[0].size(3);
     const at::Tensor mask = input.batch.mask.to(torch::kFloat).contiguous();
-    const auto rows = RealQueries(mask, heads, length);
-    const double pairs = mask.sum(1).to(torch::kDouble).square().sum().item<double>();
+    const auto rows = Queries(mask, heads, length);
+    const double pairs = count_padding_ ? static_cast<double>(mask.numel() * length)
+                                        : mask.sum(1).to(torch::kDouble).square().sum().item<double>();
     LossSum loss = {{}, pairs * static_cast<double>(heads)};
     for (size_t i = 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
@@ -33,8 +36,8 @@ class AttentionScores final : public Loss {
   }
 
  private:
-  // Rows of [B, H, T, T] that belong to a real query; the keys are weighted by the mask.
-  static std::shared_ptr<const RowPairs> RealQueries(const at::Tensor& mask, int64_t heads, int64_t length) {
+  // Rows of [B, H, T, T] that belong to a query that is looked at; the keys are weighted by the mask.
+  std::shared_ptr<const RowPairs> Queries(const at::Tensor& mask, int64_t heads, int64_t length) const {
     auto rows = std::make_shared<RowPairs>();
     rows->weights = mask;
     const float* real = mask.const_data_ptr<float>();
@@ -42,17 +45,19 @@ class AttentionScores final : public Loss {
       for (int64_t head = 0; head < heads; ++head)
         for (int64_t query = 0; query < length; ++query) {
           const int64_t row = (b * heads + head) * length + query;
-          if (real[b * length + query] != 0) rows->pairs.push_back({row, row, b});
+          if (count_padding_ || real[b * length + query] != 0) rows->pairs.push_back({row, row, b});
         }
     return rows;
   }
+
+  const bool count_padding_;
 };
 
 }  // namespace
 
 LossEntry attention_scores() {
-  return {.scores = true, .equal_heads = true, .make = [](const proto::Loss&) -> std::unique_ptr<Loss> {
-            return std::make_unique<AttentionScores>();
+  return {.scores = true, .equal_heads = true, .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
+            return std::make_unique<AttentionScores>(spec.attention_scores().count_padding());
           }};
 }
 

@@ -1,6 +1,6 @@
 // Distance of projected student states and teacher states. Squared: Jiao et al., EMNLP Findings 2020,
-// equations 8 and 9, with one projection for all layers as EfficientBERT has it, over real tokens only (the
-// published code averages over padding, too). Cosine: Sanh et al., 2019 (DistilBERT), section 3; on [CLS] of
+// equations 8 and 9, with one projection for all layers as EfficientBERT has it, over real tokens only, or over
+// padding, too, as the published code averages. Cosine: Sanh et al., 2019 (DistilBERT), section 3; on [CLS] of
 // inner layers it is, but for a factor of 2, Sun et al., EMNLP 2019 (PKD), equation 7.
 #include <torch/torch.h>
 
@@ -50,7 +50,7 @@ class HiddenStates final : public Loss {
   // The tokens looked at, as indices into B * T.
   at::Tensor Compared(const at::Tensor& mask) const {
     if (spec_.first_token()) return torch::arange(mask.size(0)) * mask.size(1);
-    return mask.flatten().nonzero().flatten();
+    return spec_.count_padding() ? torch::arange(mask.numel()) : mask.flatten().nonzero().flatten();
   }
 
   // The shared projection stands for a state's own until training adds that: both begin alike.

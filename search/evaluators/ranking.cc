@@ -173,7 +173,8 @@ Json Ranker::CheapScores(Candidate* candidate) const {
                                              {.teacher = &teacher_,
                                               .teacher_cache = score_cache_.get(),
                                               .objective = &objective,
-                                              .batch_size = kBatch}));
+                                              .batch_size = kBatch,
+                                              .padded_length = train::PaddedLength(ranking_.recipe)}));
   double sum = 0;
   for (const auto& block : report.blocks) sum += block.after;
   json["r2_last"] = report.blocks.back().after;
@@ -249,7 +250,8 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
                                            {.teacher = &teacher_,
                                             .teacher_cache = dev_cache_.get(),
                                             .bfloat16 = recipe_.precision() == proto::BFLOAT16,
-                                            .batch_size = kBatch},
+                                            .batch_size = kBatch,
+                                            .padded_length = train::PaddedLength(recipe_)},
                                            &workers_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   std::vector<Json> lines;

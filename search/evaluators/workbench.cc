@@ -238,6 +238,7 @@ struct Workbench::Impl {
     options.objective = &objective;
     options.bfloat16 = choices.bfloat16;
     options.batch_size = kEvaluationBatch;
+    options.padded_length = train::PaddedLength(study.recipe());
     return train::Evaluate(model, holdout, &task, options);
   }
 

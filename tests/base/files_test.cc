@@ -118,6 +118,7 @@ TEST_F(Files, PendingDirectoryAppearsOnCommitOnly) {
 TEST_F(Files, GlobSortsAndRefusesNothing) {
   for (const char* name : {"b.txt", "a.txt", "c.md"}) WriteFileAtomically(directory_ + "/" + name, name);
   EXPECT_THAT(Glob(directory_ + "/*.txt"), testing::ElementsAre(directory_ + "/a.txt", directory_ + "/b.txt"));
+  EXPECT_THAT(Glob(directory_ + "/../*/a.txt"), testing::Contains(testing::EndsWith("/a.txt")));
   EXPECT_THROW(Glob(directory_ + "/*.none"), Error);
   EXPECT_EQ(DirectoryBytes(directory_), 14u);
 }

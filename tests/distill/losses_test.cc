@@ -39,6 +39,22 @@ TEST(AttentionScores, SumsSquaresOverRealPairsHeadsAndLayers) {
   ExpectLoss(MakeLoss("attention_scores {}")->Compute(c.input()), sum, count);
 }
 
+// The published code's means, in torch's own words: over padding as well, keys that are padding 0 on both sides.
+TEST(CountPadding, IsTheMeanOverAllPositionsSummedOverLayers) {
+  const Case c = MakeCase(kLengths, 9);
+  const at::Tensor keys = c.batch.mask.view({3, 1, 1, 9});
+  double scores = 0, states = 0;
+  for (size_t layer = 0; layer < 2; ++layer)
+    scores += torch::mse_loss(c.outputs.scores[layer] * keys, c.teacher.scores[kLayerMap[layer] - 1] * keys).item<double>();
+  for (size_t layer = 0; layer < 3; ++layer)
+    states += torch::mse_loss(torch::nn::functional::linear(c.outputs.hidden[layer], c.student.weights.at("fit_dense.weight"),
+                                                            c.student.weights.at("fit_dense.bias")),
+                              c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]])
+                  .item<double>();
+  ExpectLoss(MakeLoss("attention_scores { count_padding: true }")->Compute(c.input()), scores * 3 * kHeads * 81, 3 * kHeads * 81);
+  ExpectLoss(MakeLoss("hidden_states { count_padding: true }")->Compute(c.input()), states * 27, 27);
+}
+
 double HiddenSum(const Case& c, bool project) {
   double sum = 0;
   for (size_t layer = 0; layer < 3; ++layer)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "tests/train/toy.h"
+#include "train/batch.h"
 
 namespace thimble::train {
 namespace {
@@ -131,6 +132,37 @@ TEST(CohortTest, AMembersResultDoesNotDependOnItsCompany) {
       EXPECT_TRUE(alone == TrainInCompany(7, 6, members_threads, precision)) << members_threads;
     }
   }
+}
+
+// Batches of training and of scoring are all 32 long, so that their mean is that over the whole set in one batch.
+TEST(CohortTest, PaddingThatCountsFillsEveryBatch) {
+  const auto data = ToyData(48, 1);
+  const auto teacher = ToyTeacher(4);
+  const char losses[] = "loss { attention_scores { count_padding: true } } loss { hidden_states { count_padding: true } }";
+  auto student = ToyModel(ToyArchitecture(), 5, 32);
+  Job job = ToyJob(data, ToyRecipe(losses, 1, "", "adamw { learning_rate: 1e-12 }"));
+  EXPECT_EQ(PaddedLength(job.recipe), 32);
+  EXPECT_EQ(PaddedLength(ToyRecipe(kDistillation, 1)), 0);
+  const distill::Objective objective(job.recipe.objective(), student.shape, &teacher, true);
+  const auto loss = [&](int batch, int length) {
+    return Evaluate(student, data, nullptr,
+                    {.teacher = &teacher, .objective = &objective, .batch_size = batch, .padded_length = length})
+        .loss;
+  };
+  const double whole = loss(48, 32);
+  EXPECT_GT(std::abs(loss(48, 0) / whole - 1), 1e-3);
+  job.sources[0].validate = &data;
+  job.sources[0].teacher = &teacher;
+  job.members = {{.name = "only", .models = {&student}}};
+  const auto epoch = Train(job)[0].epochs[0];
+  EXPECT_NEAR(epoch.train_loss / whole, 1, 1e-5);
+  EXPECT_NEAR(epoch.validations[0].loss / whole, 1, 1e-5);
+
+  auto narrow = ToyArchitecture();
+  narrow.set_positions(20);
+  auto short_of_positions = ToyModel(narrow, 5, 32);
+  job.members = {{.name = "narrow", .models = {&short_of_positions}}};
+  EXPECT_THAT([&] { Train(job); }, testing::ThrowsMessage<Error>(testing::AllOf(HasSubstr("narrow"), HasSubstr("at most 20"))));
 }
 
 TEST(CohortTest, RecomputedLayersTrainToTheSameBits) {
