@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -124,8 +123,9 @@ std::vector<std::string> Glob(const std::string& pattern) {
   glob_t matches{};
   ::glob(pattern.c_str(), 0, nullptr, &matches);  // nothing is found where it fails
   std::vector<std::string> found;
+  std::error_code unreadable;  // is no file
   for (size_t i = 0; i < matches.gl_pathc; ++i)
-    if (fs::is_regular_file(matches.gl_pathv[i])) found.emplace_back(matches.gl_pathv[i]);
+    if (fs::is_regular_file(matches.gl_pathv[i], unreadable)) found.emplace_back(matches.gl_pathv[i]);
   ::globfree(&matches);
   if (found.empty()) throw BadRequest(pattern, "no file matches");
   return found;

@@ -48,7 +48,7 @@ class Bench {
     }
     if (request.cached) {
       cache_ = train::TeacherCache::Open(recipe_, teacher_, shape, data_, 2, scratch_.path());
-      if (cache_ == nullptr) throw BadRequest("--cached", "the teacher's outputs take more than recipe.teacher_cache_gib");
+      if (cache_ == nullptr) throw BadRequest("--cached", "the recipe counts padding, or the teacher's outputs take more than recipe.teacher_cache_gib");
     }
     Say(std::to_string(data_.size()) + " rows, " + std::to_string(data_.Tokens() / static_cast<int64_t>(data_.size())) +
         " tokens each in the mean, batches of " + std::to_string(recipe_.batching().size()) + ", " +

@@ -53,6 +53,13 @@ class Cells:
                      "--epochs", epochs, "--set", f"seed={seed}", "--out", directory)
         return directory
 
+    def student(self, work):
+        """The file of STUDENT, in the directory `work`."""
+        work.mkdir(parents=True, exist_ok=True)
+        architecture = work / "student.textproto"
+        architecture.write_text(STUDENT)
+        return architecture
+
     def cell(self, name, make):
         """The cell's result, or None where it is not there and may not be made."""
         file = self.out / "cells" / f"{name}.json"
