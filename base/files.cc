@@ -86,8 +86,13 @@ void WriteFileAtomically(const std::string& path, const std::function<void(const
 
 void CheckOutputDirectory(const std::string& path, bool force) {
   if (path.empty()) throw BadRequest("--out", "a directory is needed");
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return;
+  std::error_code error, ignored;
+  if (!fs::exists(path, ignored)) {
+    // What is kept beside it while the work goes on needs the directories above.
+    fs::create_directories(ParentOf(fs::path(path + "/").parent_path().string()), error);
+    if (error) throw BadRequest(path, "cannot create the directory above it: " + error.message());
+    return;
+  }
   if (!fs::is_directory(path, ignored)) throw BadRequest(path, "exists and is not a directory");
   if (!force && !fs::is_empty(path, ignored))
     throw BadRequest(path, "exists and is not empty", "", "another directory, or --force to replace it");

@@ -31,6 +31,7 @@ using Append = std::function<void(std::string_view)>;
 void WriteFileAtomically(const std::string& path, const std::function<void(const Append&)>& write);
 
 // Before work that ends in directory `path`: Error (exit 2) if it is there and not empty, unless `force`.
+// Makes the directories above it, or Error.
 void CheckOutputDirectory(const std::string& path, bool force);
 
 // A directory that appears at `path` only when Commit is called; removed when the object dies before.

@@ -10,6 +10,7 @@
 #include "models/kernels/dropout.h"
 #include "models/layer.h"
 #include "models/model.h"
+#include "models/products.h"
 
 namespace thimble::models {
 namespace {
@@ -75,7 +76,7 @@ at::Tensor Activation(Operator op, const at::Tensor& x) {
 }
 
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x) {
-  return at::linear(x, model.weights.at(prefix + ".weight"), model.weights.at(prefix + ".bias"));
+  return Linear(x, model.weights.at(prefix + ".weight"), model.weights.at(prefix + ".bias"));
 }
 
 at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x) {
@@ -149,11 +150,11 @@ Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch
   if (options.projections) result.projections = projections;
   at::Tensor context;
   if (!options.scores && options.dropout.probability == 0) {
-    context = at::scaled_dot_product_attention(query, key, value, mask);
+    context = FusedAttention(query, key, value, mask);
   } else {
-    const at::Tensor scores = at::matmul(query * (1 / std::sqrt(double(width))), key.transpose(-2, -1));
+    const at::Tensor scores = Product(query * (1 / std::sqrt(double(width))), key.transpose(-2, -1));
     if (options.scores) result.scores = scores;
-    context = at::matmul(Drop(options.dropout, at::softmax(scores + mask, -1)), value);
+    context = Product(Drop(options.dropout, at::softmax(scores + mask, -1)), value);
   }
   result.context = context.transpose(1, 2).reshape({rows, length, heads * width});
   return result;
@@ -170,16 +171,14 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
         values.push_back(x);
         break;
       case Operator::kLinear1:
-        values.push_back(at::linear(values[node.left],
-                                    First(weights.at(block + ".up.weight"), 0, shape.width),
-                                    First(weights.at(block + ".up.bias"), 0, shape.width)));
+        values.push_back(Linear(values[node.left], First(weights.at(block + ".up.weight"), 0, shape.width),
+                                First(weights.at(block + ".up.bias"), 0, shape.width)));
         if (first_output) *first_output = values.back();
         break;
       case Operator::kLinear2:
         if (second_input) *second_input = values[node.left];
-        values.push_back(at::linear(values[node.left],
-                                    First(weights.at(block + ".down.weight"), 1, shape.width),
-                                    weights.at(block + ".down.bias")));
+        values.push_back(Linear(values[node.left], First(weights.at(block + ".down.weight"), 1, shape.width),
+                                weights.at(block + ".down.bias")));
         break;
       case Operator::kAdd:
       case Operator::kMul:
@@ -198,7 +197,7 @@ at::Tensor WordScores(const Model& model, const at::Tensor& states, const at::Te
   const at::Tensor places = (labels.flatten() >= 0).nonzero().flatten();
   at::Tensor x = Linear(model, "head.transform", states.flatten(0, 1).index_select(0, places));
   x = LayerNorm(model, "head.norm", at::gelu(x));
-  return at::linear(x, model.weights.at("embedding.token"), model.weights.at("head.bias"));
+  return Linear(x, model.weights.at("embedding.token"), model.weights.at("head.bias"));
 }
 
 LayerOutputs RunLayer(const Model& model, int index, const LayerShape& layer, const at::Tensor& entered,
@@ -224,9 +223,11 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
   at::Tensor x = Drop(options.dropout, Normalise(model, "embedding.norm", EmbeddingSum(model, batch)));
   if (options.hidden) outputs.hidden.push_back(x);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
-    // What flows back into a layer's input is added up inside the layer first, recomputed or not: the same bits.
-    LayerOutputs layer = options.recompute ? Recomputed(model, i, shape.layers[i], x, batch, options)
-                                           : RunLayer(model, i, shape.layers[i], at::alias(x), batch, options);
+    // What flows back into a layer's input is added up inside the layer first, recomputed or not: the same
+    // bits.
+    LayerOutputs layer = options.recompute
+                             ? Recomputed(model, i, shape.layers[i], x, batch, options)
+                             : RunLayer(model, i, shape.layers[i], at::alias(x), batch, options);
     x = layer.state;
     if (options.scores) outputs.scores.push_back(std::move(layer.scores));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));

@@ -96,6 +96,13 @@ TEST_F(Files, OutputDirectoryIsNotOverwritten) {
   EXPECT_THROW(CheckOutputDirectory(directory_, false), Error);
   EXPECT_NO_THROW(CheckOutputDirectory(directory_, true));
   EXPECT_THROW(CheckOutputDirectory(directory_ + "/a", true), Error);
+  EXPECT_THROW(CheckOutputDirectory(directory_ + "/a/b/c", true), Error) << "below a file";
+}
+
+TEST_F(Files, DirectoriesAboveAnOutputAreMade) {
+  CheckOutputDirectory(directory_ + "/one/two/out/", false);
+  WriteFileAtomically(directory_ + "/one/two/out.checkpoint", "x");  // what training keeps beside it
+  EXPECT_FALSE(fs::exists(directory_ + "/one/two/out"));
 }
 
 TEST_F(Files, PendingDirectoryAppearsOnCommitOnly) {

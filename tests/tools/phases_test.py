@@ -62,6 +62,10 @@ class Phases(Case):
         arguments[1] = self.root / "base"
         run(*arguments)
         self.assertNotIn("head.weight", tensors(out))
+        # On text once more, from a teacher with a head (ERNIE-Tiny's second stage): the student still has none.
+        run(*self.on_text("again", start=("--student", out)))
+        self.assertNotIn("head.weight", tensors(self.root / "again"))
+        self.assertNotEqual(tensors(out), tensors(self.root / "again"))
         run(*self.on_task("headed", "--epochs", 1, start=("--student", out)))
         self.assertIn("head.weight", tensors(self.root / "headed"))
         recipe = self.root / "labels.textproto"

@@ -66,6 +66,12 @@ models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Obj
   return models::WithWordsHead(teacher.model, &*head, Random(0));
 }
 
+// A student goes on with its own head, or none; one that begins here has its teacher's.
+std::vector<std::string> LabelsOf(const models::Pretrained& student, const models::Pretrained& teacher) {
+  if (student.model.classes == 0) return {};
+  return student.label_names.empty() ? teacher.label_names : student.label_names;
+}
+
 // One epoch at the rate of the published warm-up (SYSTEMS.md A2), where nothing else is said.
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
@@ -113,7 +119,7 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
                .teacher = taught_by,
                .learning = learning,
                .student = student.model,
-               .label_names = student.label_names.empty() ? teacher.label_names : student.label_names,
+               .label_names = LabelsOf(student, teacher),
                .tokenizer_directory = request.student.teacher,
                .out = request.out,
                .how = "Distilled on " + std::to_string(text.size()) + " examples of plain text for " +
