@@ -8,12 +8,16 @@
 
 namespace thimble::data {
 
-Masked Mask(const Example& example, const WordPiece& tokenizer, const proto::Masking& masking,
-            Random random) {
+void CheckMasking(const WordPiece& tokenizer, const proto::Masking& masking) {
   if (tokenizer.mask() < 0) throw BadRequest("the vocabulary", "lacks the token [MASK]");
   if (masking.mask() + masking.replace() > 1)
     throw BadRequest("masking", "mask and replace are shares of the same tokens",
                      std::to_string(masking.mask() + masking.replace()), "a sum of at most 1");
+}
+
+Masked Mask(const Example& example, const WordPiece& tokenizer, const proto::Masking& masking,
+            Random random) {
+  CheckMasking(tokenizer, masking);
   std::vector<std::vector<size_t>> units;  // positions that are hidden together
   size_t tokens = 0;
   bool open = false;  // a word that a continuing piece may belong to

@@ -188,11 +188,11 @@ at::Tensor Objective::Total(const std::vector<LossSum>& sums, double progress) c
   const auto weights = this->weights(progress);
   at::Tensor total;
   for (size_t i = 0; i < sums.size(); ++i) {
-    THIMBLE_CHECK(sums[i].count > 0, impl_->names[i] + " compared nothing");
+    if (sums[i].count == 0) continue;  // e.g. no word of the batch was hidden: its rows hold special tokens alone
     const at::Tensor part = sums[i].sum * (weights[i] / sums[i].count);
     total = total.defined() ? total + part : part;
   }
-  return total;
+  return total.defined() ? total : at::zeros({});
 }
 
 }  // namespace thimble::distill

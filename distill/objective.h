@@ -73,6 +73,11 @@ std::vector<int> NearestLayers(int student_layers, int teacher_layers);
 // Whether a loss compares the student's hidden state `state` of layers + 1, the embedding's output first.
 bool ComparesState(const proto::HiddenStates& loss, int state, int layers);
 
+// Error (exit 2) if a loss compares hidden states and the student has neither its teacher's width nor fit_dense. `where`: the objective's
+// place in messages.
+void CheckProjection(const proto::Objective& objective, const models::Model& student, int teacher_hidden,
+                     const std::string& where);
+
 // Gives a student fit_dense.S for each state S that a loss with own_projections compares: copies of fit_dense,
 // where they are not there yet. `models`: of one student, sharing all but their heads; they share these too.
 void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models);

@@ -65,10 +65,41 @@ class Heir {
     std::vector<at::Tensor> parts;
     for (const int ancestor : AncestorsOf(layer))
       parts.push_back(First(Larger(start + std::to_string(ancestor) + name.substr(end)), weight.sizes));
-    return parts.size() == 1 ? parts[0] : at::stack(parts).mean(0);
+    return Mean(parts);
+  }
+
+  // fit_dense.S where a state that S comes from has one; for those that have none, the shared one stands.
+  void AddOwnProjections(Weights* weights) const {
+    for (int state = 0; state <= layers_; ++state) {
+      std::vector<int> from = {0};  // the embedding's output
+      if (state > 0) {
+        from = AncestorsOf(state - 1);
+        for (int& layer : from) ++layer;
+      }
+      for (const char* part : {".weight", ".bias"}) {
+        const auto own = [&](int s) { return "fit_dense." + std::to_string(s) + part; };
+        const std::string shared = std::string("fit_dense") + part;
+        std::vector<at::Tensor> parts;
+        bool any = false;
+        for (const int s : from) {
+          const bool has = larger_.weights.Has(own(s));
+          any |= has;
+          parts.push_back(Larger(has ? own(s) : shared));
+        }
+        if (any) weights->Add(own(state), Owned(First(Mean(parts), weights->at(shared).sizes())));
+      }
+    }
+  }
+
+  // A copy of its own.
+  static at::Tensor Owned(const at::Tensor& tensor) {
+    return tensor.to(at::kFloat).clone(at::MemoryFormat::Contiguous);
   }
 
  private:
+  static at::Tensor Mean(const std::vector<at::Tensor>& parts) {
+    return parts.size() == 1 ? parts[0] : at::stack(parts).mean(0);
+  }
   at::Tensor Larger(const std::string& name) const { return larger_.weights.at(name).detach(); }
   std::vector<int> AncestorsOf(int layer) const {
     return Ancestors(rules_.layers, layer, layers_, static_cast<int>(larger_.shape.layers.size()));
@@ -191,7 +222,8 @@ Model Inherit(const Model& larger, const proto::Architecture& student, const Inh
   const bool pooler = larger.weights.Has("pooler.weight");
   for (const WeightShape& weight :
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head))
-    model.weights.Add(weight.name, heir.Weight(weight).to(at::kFloat).clone(at::MemoryFormat::Contiguous));
+    model.weights.Add(weight.name, Heir::Owned(heir.Weight(weight)));
+  if (model.teacher_hidden > 0) heir.AddOwnProjections(&model.weights);
   return model;
 }
 

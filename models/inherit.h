@@ -38,8 +38,8 @@ std::vector<int> Ancestors(LayerRule rule, int layer, int student_layers, int la
 // projection keeps the first columns of each of its three parts. Heads are not looked at, as EfficientBERT's
 // code does not: of 12 heads 45 wide the first 360 rows become 12 heads 30 wide, so that a head gets the rows
 // of its neighbours, and the model has to be taught before it is of use. Pooler, head and fit_dense come
-// along. Error (exit 2) where the student is larger, or differs in what cannot be cropped: vocabulary, heads,
-// norm, kind of embedding or bottleneck.
+// along, fit_dense.S with the layer whose output state S is. Error (exit 2) where the student is larger, or
+// differs in what cannot be cropped: vocabulary, heads, norm, kind of embedding or bottleneck.
 Model Inherit(const Model& larger, const proto::Architecture& student, const Inheritance& inheritance);
 
 // Every layer twice, expressions likewise.

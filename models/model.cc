@@ -117,6 +117,9 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
     }
     model.weights.Add(weight.name, part.clone(at::MemoryFormat::Contiguous));
   }
+  for (const auto& [name, tensor] : supernet.weights)  // WeightShapes lists no fit_dense.S
+    if (name.starts_with("fit_dense.") && !model.weights.Has(name))
+      model.weights.Add(name, tensor.detach().clone(at::MemoryFormat::Contiguous));
   return model;
 }
 

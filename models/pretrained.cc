@@ -243,6 +243,8 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
       pretrained->initialised.push_back(weight.name);
     }
   }
+  for (const auto& [name, tensor] : model.weights)  // WeightShapes lists no fit_dense.S
+    if (name.starts_with("fit_dense.") && !weights.Has(name)) weights.Add(name, tensor);
   model.weights = std::move(weights);
   model.classes = classes;
   model.head = kind;

@@ -118,13 +118,14 @@ int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }
 
 void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workbench* bench) {
   const int stage = store->OpenStage(StudyName(file) + "/" + file.study.stage(0).name());
-  auto choices = bench->Measure();
+  search::Choices choices;
   const auto precision = store->Fact(stage, "precision");
   const auto members = store->Fact(stage, "members_threads");
   const auto threads = store->Fact(stage, "threads");  // written last
   if (precision && members && threads) {
     choices = {.bfloat16 = *precision == "bfloat16", .members_threads = std::stoi(*members), .threads = std::stoi(*threads)};
   } else {
+    choices = bench->Measure();
     store->SetFact(stage, "precision", choices.bfloat16 ? "bfloat16" : "float32");
     store->SetFact(stage, "members_threads", std::to_string(choices.members_threads));
     store->SetFact(stage, "threads", std::to_string(choices.threads));

@@ -79,6 +79,7 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
   if (!request.architecture.empty()) ReadText(request.architecture, &architecture);
   if (!request.subnets.empty()) {
     plan.study = LoadStudy(request.subnets, {}).study;
+    search::ValidateSpace(plan.study->space(), request.subnets + ": space");
     const auto largest = search::LargestArchitecture(plan.study->space(), Context(teacher));
     const auto canonical = [](proto::Architecture all) {  // the weights are the same whatever the expressions
       for (auto& layer : *all.mutable_layer()) layer.mutable_ffn()->set_expression("linear(gelu(linear(x,wb1)),wb2)");
@@ -99,14 +100,37 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
   return plan;
 }
 
-Beginning StartStudent(const StudentPlan& plan, const models::Pretrained& teacher,
-                       const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe,
-                       const proto::Sliced& options, int threads, SlicedRecord* record) {
+Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teacher, const proto::Recipe& recipe,
+                       const proto::Sliced& options) {
+  const int hidden = teacher.model.shape.hidden;
+  if (plan.earlier) {
+    auto begin = GoOn(*plan.earlier, hidden, recipe.seed());
+    begin.start = "weights " + begin.student.model.weights.Hash();
+    if (begin.words.size() > 0) begin.start += ", of words " + begin.words.Hash();
+    return begin;
+  }
+  if (plan.request.random)
+    return {.student = {.model = models::MakeModel(plan.architecture, teacher.model.classes, hidden,
+                                                   Random(recipe.seed()).Fork("student"), teacher.model.head)},
+            .start = "random weights"};
+  models::Model blank{.architecture = plan.architecture,
+                      .shape = models::Resolve(plan.architecture),
+                      .classes = teacher.model.classes,
+                      .teacher_hidden = hidden,
+                      .head = teacher.model.head};
+  for (const auto& weight : models::WeightShapes(blank.shape, blank.classes > 0 && blank.head == models::Head::kPooled,
+                                                 blank.classes, hidden, blank.head))
+    blank.weights.Add(weight.name, at::empty(weight.sizes));
+  return {.student = {.model = std::move(blank)},
+          .start = "cut from the teacher, " + CanonicalText(options) +
+                   (plan.request.sample.empty() ? "" : ", text " + plan.request.sample)};
+}
+
+void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,
+                const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe, const proto::Sliced& options,
+                int threads, SlicedRecord* record, Beginning* begin) {
   const auto& [request, architecture, earlier, study] = plan;
-  if (earlier) return GoOn(*earlier, teacher.model.shape.hidden, recipe.seed());
-  if (request.random)
-    return {.student = {.model = models::MakeModel(architecture, teacher.model.classes, teacher.model.shape.hidden,
-                                                   Random(recipe.seed()).Fork("student"), teacher.model.head)}};
+  if (earlier || request.random) return;
   const auto sample = request.sample.empty()
                           ? Sample(rows, options.rows())
                           : data::TokenizeText(Glob(request.sample), options.rows(), data::WordPiece(request.teacher),
@@ -121,7 +145,7 @@ Beginning StartStudent(const StudentPlan& plan, const models::Pretrained& teache
   auto student = start.MakeCandidate(start.MakeSupernet(architecture, recipe.seed()), architecture, &record->report);
   for (const auto& name : record->report.initialised)
     Say("nothing of the teacher corresponds to " + name + ": drawn at random");
-  return {.student = {.model = std::move(student)}};
+  begin->student.model = std::move(student);
 }
 
 Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, uint64_t seed) {

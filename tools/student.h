@@ -35,11 +35,16 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
 struct Beginning {
   models::Pretrained student;  // with fit_dense
   models::Weights words;       // of its head for hidden words, where an earlier phase left one
+  // Stands for the weights, in a checkpoint's identity: a run that is repeated with another start does not go on from it.
+  std::string start;
 };
-// `rows`: of what is learnt, one dataset a task; the sliced start looks at the first of each.
-Beginning StartStudent(const StudentPlan& plan, const models::Pretrained& teacher,
-                       const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe,
-                       const proto::Sliced& options, int threads, SlicedRecord* record);
+// What takes no time: a student that goes on or is drawn. One that is to be cut has its shapes, and numbers of no meaning.
+Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teacher, const proto::Recipe& recipe,
+                       const proto::Sliced& options);
+// Cuts it, where it is to be cut. `rows`: of what is learnt, one dataset a task; the sliced start looks at the first of each.
+void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,
+                const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe, const proto::Sliced& options,
+                int threads, SlicedRecord* record, Beginning* begin);
 
 // Of a supernet: the candidate that batch `batch` trains, any feasible choice of stacks and ratios equally likely, expressions being
 // the space's seeds (SYSTEMS.md A2, stage 3). `name`: stands for the space and its limits.

@@ -105,6 +105,13 @@ Teachers::Teachers(const TaskMix& mix) {
   }
 }
 
+void Teachers::RequireVocabulary(const models::Shape& student) const {
+  for (const auto& teacher : loaded_)
+    if (teacher->model.shape.vocabulary != student.vocabulary)
+      throw BadRequest(teacher->directory + ": vocabulary", "must be the student's",
+                       std::to_string(teacher->model.shape.vocabulary), std::to_string(student.vocabulary));
+}
+
 std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed) {
   const Random random = Random(seed).Fork("head");
   const auto add = [](models::Pretrained* model, const TaskPart& part, const Random& stream) {

@@ -48,6 +48,8 @@ class Teachers {
  public:
   explicit Teachers(const TaskMix& mix);
   const models::Model* of(size_t part) const { return models_[part]; }
+  // Error (exit 2) if one reads other tokens than a student of that shape.
+  void RequireVocabulary(const models::Shape& student) const;
 
  private:
   std::vector<std::unique_ptr<models::Pretrained>> loaded_;

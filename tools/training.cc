@@ -21,8 +21,9 @@ void PrintWritten(const std::vector<data::Metric>& metrics, const std::string& o
   std::printf("written to %s\n", out.c_str());
 }
 
-void TrainAndExport(const TrainingRun& run) {
-  const auto& parts = run.mix.parts;
+namespace {
+
+train::Job JobOf(const TrainingRun& run) {
   train::Job job;
   job.what = run.what + " " + run.mix.Names();
   job.recipe = run.recipe;
@@ -30,27 +31,68 @@ void TrainAndExport(const TrainingRun& run) {
   job.members = {{.name = run.member, .models = run.models, .seed = run.recipe.seed(), .view = run.view}};
   job.mix_exponent = run.mix.exponent;
   job.checkpoint = CheckpointPath(run.out);
+  job.start = run.start;
+  job.sources.clear();
+  for (size_t i = 0; i < run.mix.parts.size(); ++i) {
+    const auto& part = run.mix.parts[i];
+    job.sources.push_back({.train = &run.data[i].train,
+                           .validate = &run.data[i].dev,
+                           .task = part.task,
+                           .teacher = run.teachers.of(i),
+                           .weight = part.weight});
+  }
+  return job;
+}
+
+train::Job JobOf(const TextRun& run) {
+  train::Job job;
+  job.what = "distilling on text";
+  job.recipe = run.recipe;
+  job.deployment = run.deployment;
+  job.sources[0] = {.train = run.text, .teacher = &run.teacher, .tokenizer = &run.tokenizer};
+  job.members = {
+      {.name = run.member, .models = {&run.learning}, .seed = run.recipe.seed(), .view = run.view}};
+  job.checkpoint = CheckpointPath(run.out);
+  job.start = run.start;
+  return job;
+}
+
+// A failed run leaves no checkpoint: it would only fail at the same step again, and stand in another recipe's way. What keep: BEST
+// has kept by then is a result.
+train::MemberResult TrainOne(const train::Job& job) {
+  auto result = train::Train(job)[0];
+  if (result.failure.empty()) return result;
+  if (result.best_epoch == 0) {
+    fs::remove(job.checkpoint);
+    throw WorkFailed(job.what, result.failure);
+  }
+  Warn(job.what + " stopped: " + result.failure);
+  return result;
+}
+
+}  // namespace
+
+void Check(const TrainingRun& run) { train::Check(JobOf(run)); }
+void Check(const TextRun& run) { train::Check(JobOf(run)); }
+
+void TrainAndExport(const TrainingRun& run) {
+  const auto& parts = run.mix.parts;
+  train::Job job = JobOf(run);
   const std::string cache_directory = job.checkpoint + ".teacher";
   std::vector<std::unique_ptr<train::TeacherCache>> caches;
-  job.sources.clear();
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const auto& [train, dev] = run.data[i];
-    const models::Model* teacher = run.teachers.of(i);
-    caches.push_back(teacher == nullptr
-                         ? nullptr
-                         : train::TeacherCache::Open(run.recipe, *teacher, run.models[i]->shape, train,
-                                                     run.recipe.epochs(), cache_directory));
-    job.sources.push_back({.train = &train,
-                           .validate = &dev,
-                           .task = parts[i].task,
-                           .teacher = teacher,
-                           .teacher_cache = caches.back().get(),
-                           .weight = parts[i].weight});
-  }
-  const auto results = train::Train(job);
-  if (!results[0].failure.empty()) throw WorkFailed(run.what, results[0].failure);
-  if (results[0].best_epoch > 0)
-    Say("kept: epoch " + std::to_string(results[0].best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
+  int64_t room = train::TeacherCache::Room(run.recipe);  // of all files together; training rows are read most
+  const auto open = [&](size_t part, const data::Dataset& rows) {
+    const auto* teacher = job.sources[part].teacher;
+    if (teacher == nullptr) return static_cast<const train::TeacherCache*>(nullptr);
+    caches.push_back(train::TeacherCache::Open(run.recipe, *teacher, run.models[part]->shape, rows, run.recipe.epochs(),
+                                               cache_directory, &room));
+    return static_cast<const train::TeacherCache*>(caches.back().get());
+  };
+  for (size_t i = 0; i < parts.size(); ++i) job.sources[i].teacher_cache = open(i, run.data[i].train);
+  for (size_t i = 0; i < parts.size(); ++i) job.sources[i].validate_cache = open(i, run.data[i].dev);
+  const auto result = TrainOne(job);
+  if (result.best_epoch > 0)
+    Say("kept: epoch " + std::to_string(result.best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
         ", the best on the dev rows that are scored below");
   PendingDirectory out(run.out);
   std::vector<std::vector<data::Metric>> metrics;
@@ -76,16 +118,8 @@ void TrainAndExport(const TrainingRun& run) {
 }
 
 void TrainOnText(const TextRun& run) {
-  train::Job job;
-  job.what = "distilling on text";
-  job.recipe = run.recipe;
-  job.deployment = run.deployment;
-  job.sources[0] = {.train = &run.text, .teacher = &run.teacher, .tokenizer = &run.tokenizer};
-  job.members = {
-      {.name = run.member, .models = {&run.learning}, .seed = run.recipe.seed(), .view = run.view}};
-  job.checkpoint = CheckpointPath(run.out);
-  const auto results = train::Train(job);
-  if (!results[0].failure.empty()) throw WorkFailed(job.what, results[0].failure);
+  const train::Job job = JobOf(run);
+  const auto result = TrainOne(job);
   PendingDirectory out(run.out);
   WriteExport(run.student, run.label_names, run.tokenizer_directory, {.task = "plain text", .how = run.how},
               out.working());
@@ -93,8 +127,8 @@ void TrainOnText(const TextRun& run) {
   out.Commit();
   fs::remove(job.checkpoint);
   fs::remove_all(job.checkpoint + ".text");
-  for (size_t epoch = 0; epoch < results[0].epochs.size(); ++epoch)
-    std::printf("epoch %zu: loss %.5g\n", epoch + 1, results[0].epochs[epoch].train_loss);
+  for (size_t epoch = 0; epoch < result.epochs.size(); ++epoch)
+    std::printf("epoch %zu: loss %.5g\n", epoch + 1, result.epochs[epoch].train_loss);
   std::printf("written to %s\n", run.out.c_str());
 }
 

@@ -19,11 +19,14 @@ struct TrainingRun {
   const Teachers& teachers;
   std::function<models::Shape(int64_t batch)> view;  // Member::view
   std::vector<models::Model*> models;  // of each part, sharing all but the head
+  std::string start;                   // stands for their weights (train::Job::start)
   std::string tokenizer_directory, out;
   std::string how;                                                    // one sentence for the model card
   std::function<void(const std::string& directory)> write_more = {};  // further files beside each model's
 };
 
+// Error (exit 2) for what would be refused before the first step; the models' weights may have any values.
+void Check(const TrainingRun& run);
 // Trains the model, scores it on dev, writes it to `out` (one of a mix: to out/TASK each) and prints its
 // metrics. A checkpoint and the teachers' outputs lie beside `out` while it runs. Error (exit 1) if training
 // fails.
@@ -35,15 +38,17 @@ struct TextRun {
   std::function<models::Shape(int64_t batch)> view;
   const proto::Recipe& recipe;
   const proto::Deployment& deployment;
-  const data::Dataset& text;
+  const data::Dataset* text;  // nullptr: not read yet, for Check
   const data::WordPiece& tokenizer;
   const models::Model& teacher;
   models::Model& learning;                // what is trained: the student, or its encoder under a head for hidden words
   const models::Model& student;           // what is written, of the same tensors
+  std::string start;                     // as above
   std::vector<std::string> label_names;  // of its head, if it has one
   std::string tokenizer_directory, out, how;
   std::function<void(const std::string& directory)> write_more = {};
 };
+void Check(const TextRun& run);
 // Likewise; prints the losses of the epochs.
 void TrainOnText(const TextRun& run);
 

@@ -85,6 +85,7 @@ Json ToJson(const RunState& state) {
       epochs.push_back({{"train_loss", Number(epoch.train_loss)}, {"validations", std::move(validations)}});
     }
     members.push_back({{"failure", member.result.failure},
+                       {"pruned", member.result.pruned},
                        {"steps", member.result.steps},
                        {"loss_sum", Number(member.loss_sum)},
                        {"best_epoch", member.result.best_epoch},
@@ -99,6 +100,7 @@ RunState ToState(const Json& json) {
   for (const auto& saved : json.at("members")) {
     RunState::MemberState member;
     member.result.failure = saved.at("failure").get<std::string>();
+    member.result.pruned = saved.value("pruned", false);
     member.result.steps = saved.at("steps").get<int64_t>();
     member.loss_sum = ReadNumber(saved.at("loss_sum"));
     member.result.best_epoch = saved.at("best_epoch").get<int>();
@@ -146,6 +148,7 @@ const at::Tensor& Find(const std::string& path, const models::TensorFile& file, 
 Identity IdentityOf(const Job& job) {
   Identity identity;
   identity["recipe"] = CanonicalText(job.recipe);
+  if (!job.start.empty()) identity["start"] = job.start;
   for (const auto& source : job.sources) {
     const std::string of = job.sources.size() > 1 ? " of " + source.task->name : "";
     identity["training data" + of] = source.train->hash;
@@ -163,6 +166,9 @@ Identity IdentityOf(const Job& job) {
         member.name + ", architecture " + models::ArchitectureHash(model.architecture) + ", " +
         std::to_string(model.classes) + " classes, fit_dense to " + std::to_string(model.teacher_hidden) +
         ", seed " + std::to_string(member.seed);
+    if (member.first_epoch != 0 || member.epochs != 0)
+      identity["member " + std::to_string(i)] +=
+          ", epochs " + std::to_string(member.epochs) + " from " + std::to_string(member.first_epoch);
   }
   return identity;
 }

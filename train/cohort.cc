@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "data/masking.h"
 #include "distill/objective.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
@@ -71,11 +72,28 @@ void Copy(const models::Weights& from, const models::Weights& to) {
   for (const auto& [name, tensor] : from) to.at(name).detach().copy_(tensor.detach());
 }
 
+Student MakeStudent(const Job& job, const Member& member) {
+  distill::AddOwnProjections(job.recipe.objective(), member.models);
+  Student student{.member = &member, .weights = WeightsOf(member, job.sources)};
+  for (size_t s = 0; s < job.sources.size(); ++s) {
+    const Source& source = job.sources[s];
+    const models::Model& model = *member.models[s];
+    const bool labelled = job.recipe.batching().has_masking() || (source.train != nullptr && source.train->classes > 0);
+    student.objectives.emplace_back(job.recipe.objective(), model.shape, source.teacher, labelled);
+    if (source.teacher != nullptr)
+      distill::CheckProjection(job.recipe.objective(), model, source.teacher->shape.hidden, "recipe.objective");
+  }
+  for (const auto& [name, tensor] : student.weights)
+    student.parameters.push_back({.name = name, .value = tensor, .decay = optim::DecayByName(name)});
+  student.optimizer = optim::MakeOptimizer(job.recipe.optimizer(), student.parameters);
+  return student;
+}
+
 void CheckSources(const Job& job) {
   THIMBLE_CHECK(!job.sources.empty() && !job.members.empty(), "a job without data or members");
   std::set<std::string> tasks;
   for (const auto& source : job.sources) {
-    THIMBLE_CHECK(source.train != nullptr, "a source without data");
+    if (source.train == nullptr) continue;
     THIMBLE_CHECK(!source.train->corpus || source.teacher_cache == nullptr, "a corpus has no teacher cache");
     THIMBLE_CHECK(
         job.sources.size() == 1 || (source.task != nullptr && tasks.insert(source.task->name).second),
@@ -91,6 +109,12 @@ void CheckPositions(const Job& job, const models::Model& model, const std::strin
                      std::to_string(PaddedLength(job.recipe)), "at most " + std::to_string(model.shape.positions));
 }
 
+// Both sets of rows, as the model would read them.
+void CheckRows(const models::Model& model, const Source& source, const std::string& who) {
+  for (const auto* data : {source.train, source.validate})
+    if (data != nullptr) CheckFits(model, *data, who);
+}
+
 // Refuses what cannot be trained, before anything is made of it.
 const Job& Checked(const Job& job) {
   CheckSources(job);
@@ -98,9 +122,11 @@ const Job& Checked(const Job& job) {
   if (job.recipe.objective().loss_size() == 0)
     throw BadRequest("recipe.objective", "nothing to train towards", "no loss", "at least one loss { ... }");
   if (job.recipe.batching().has_masking())
-    for (const auto& source : job.sources)
+    for (const auto& source : job.sources) {
       if (source.tokenizer == nullptr)
         throw BadRequest("recipe.batching.masking", "words are hidden in plain text alone");
+      data::CheckMasking(*source.tokenizer, job.recipe.batching().masking());
+    }
   if (job.recipe.keep() == proto::BEST)
     for (const auto& source : job.sources)
       if (source.validate == nullptr)
@@ -108,18 +134,20 @@ const Job& Checked(const Job& job) {
   if (job.recipe.optimizer().has_adahessian() && job.recipe.precision() != proto::FLOAT32)
     throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
                      proto::Precision_Name(job.recipe.precision()), "FLOAT32");
+  optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
   std::set<std::string> names;
   for (const auto& member : job.members) {
     THIMBLE_CHECK(names.insert(member.name).second, "two members named " + member.name);
     THIMBLE_CHECK(member.models.size() == job.sources.size(), "a model for each source");
+    THIMBLE_CHECK(member.first_epoch >= 0 && member.epochs >= 0, member.name + " joins before the run");
     CheckPositions(job, *member.models.front(), member.name);
     for (size_t s = 0; s < job.sources.size(); ++s)
-      CheckFits(*member.models[s], *job.sources[s].train, member.name);
+      CheckRows(*member.models[s], job.sources[s], member.name);
   }
   for (const auto& source : job.sources) {
     if (source.teacher == nullptr) continue;
     CheckPositions(job, *source.teacher, "the teacher");
-    CheckFits(*source.teacher, *source.train, "the teacher");
+    CheckRows(*source.teacher, source, "the teacher");
   }
   return job;
 }
@@ -141,7 +169,6 @@ class Cohort {
   struct Part {
     size_t source;
     int64_t number;  // of the run, from 0
-    int64_t rows;
     models::Batch batch;
     std::optional<models::Outputs> teacher;
     std::vector<std::optional<models::Shape>> views;  // one for each member
@@ -150,7 +177,7 @@ class Cohort {
   void RunEpoch(Progress* progress);
   Part Take(int64_t batch);
   models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
-  int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
+  void UpdateAll(int64_t group);  // one update of all from that many batches
   // Of one batch of a group. False if the member failed.
   bool AddGradient(size_t i, const Part& part, int64_t group, bool count);
   void Update(size_t i);
@@ -159,13 +186,20 @@ class Cohort {
                                                 const models::Batch& batch) const;
   void Fail(size_t i, const std::string& what);
   int64_t Batch() const { return state_.epoch * mixture_.batches() + state_.batch; }  // of the run
-  // Updates of the run.
-  int64_t Steps() const {
-    const int64_t group = job_.recipe.accumulate();
-    return (mixture_.batches() + group - 1) / group * job_.recipe.epochs();
+  int LastEpoch(size_t i) const {  // of the run, one past the member's last
+    const Member& member = *students_[i].member;
+    return member.first_epoch + (member.epochs > 0 ? member.epochs : job_.recipe.epochs());
   }
-  double Share(int64_t step) const;  // of the run, 0 at the first step, 1 at the last
-  std::vector<size_t> Alive() const;
+  // Updates of a member.
+  int64_t Steps(size_t i) const {
+    const int64_t group = job_.recipe.accumulate();
+    return (mixture_.batches() + group - 1) / group * (LastEpoch(i) - students_[i].member->first_epoch);
+  }
+  double Share(size_t i) const;  // of its steps, 0 at the first, 1 at the last
+  bool Left(size_t i) const;     // and does not come back
+  std::vector<size_t> Alive() const;  // those that step in this epoch
+  bool Ended() const;                 // nobody steps in this epoch or a later one
+  int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then
   double MeanLoss() const;
   void Save();
   std::vector<MemberTensors> Tensors() const;
@@ -189,17 +223,9 @@ Cohort::Cohort(const Job& job)
       torch_threads_(threads_),
       workers_(job.members_threads, std::max(1, threads_ / std::max(1, job.members_threads))),
       mixture_(MixtureOf(job)) {
-  optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
   for (const auto& member : job.members) {
-    distill::AddOwnProjections(job.recipe.objective(), member.models);
-    Student student{.member = &member, .weights = WeightsOf(member, job.sources)};
-    for (size_t s = 0; s < job.sources.size(); ++s)
-      student.objectives.emplace_back(job.recipe.objective(), member.models[s]->shape, job.sources[s].teacher,
-                                      job.sources[s].train->classes > 0 || job.recipe.batching().has_masking());
+    Student student = MakeStudent(job, member);
     student.weights.RequireGrad(true);
-    for (const auto& [name, tensor] : student.weights)
-      student.parameters.push_back({.name = name, .value = tensor, .decay = optim::DecayByName(name)});
-    student.optimizer = optim::MakeOptimizer(job.recipe.optimizer(), student.parameters);
     student.optimizer->ZeroGradients();
     if (job.recipe.keep() == proto::BEST) student.best = student.weights.Clone();
     students_.push_back(std::move(student));
@@ -226,11 +252,32 @@ void Cohort::Save() {
   saved_ = Clock::now();
 }
 
+bool Cohort::Left(size_t i) const {
+  const MemberResult& result = state_.members[i].result;
+  return !result.failure.empty() || result.pruned || state_.epoch >= LastEpoch(i);
+}
+
 std::vector<size_t> Cohort::Alive() const {
   std::vector<size_t> alive;
-  for (size_t i = 0; i < state_.members.size(); ++i)
-    if (state_.members[i].result.failure.empty()) alive.push_back(i);
+  for (size_t i = 0; i < students_.size(); ++i)
+    if (!Left(i) && state_.epoch >= students_[i].member->first_epoch) alive.push_back(i);
   return alive;
+}
+
+bool Cohort::Ended() const {
+  for (size_t i = 0; i < students_.size(); ++i)
+    if (!Left(i)) return false;
+  return true;
+}
+
+int64_t Cohort::Rows(int epoch, int64_t batch) {
+  int64_t rows = 0;
+  for (size_t i = 0; i < students_.size(); ++i) {
+    const int first = students_[i].member->first_epoch, last = LastEpoch(i);
+    if (epoch < first) continue;
+    rows += (epoch < last ? mixture_.RowsBefore(epoch, batch) : mixture_.RowsBefore(last, 0)) - mixture_.RowsBefore(first, 0);
+  }
+  return rows;
 }
 
 double Cohort::MeanLoss() const {
@@ -241,13 +288,14 @@ double Cohort::MeanLoss() const {
 }
 
 std::vector<MemberResult> Cohort::Run() {
+  int last = 0;
+  for (size_t i = 0; i < students_.size(); ++i) last = std::max(last, LastEpoch(i));
   if (!job_.checkpoint.empty() && ReadCheckpoint(job_.checkpoint, identity_, &state_, Tensors()))
     Say(job_.what + ": going on after " + std::to_string(Batch()) + " of " +
-        std::to_string(job_.recipe.epochs() * mixture_.batches()) + " batches");
+        std::to_string(last * mixture_.batches()) + " batches");
   {
-    Progress progress(job_.what + " (examples)",
-                      mixture_.RowsBefore(job_.recipe.epochs(), 0) * static_cast<int64_t>(students_.size()));
-    while (state_.epoch < job_.recipe.epochs() && !Alive().empty()) RunEpoch(&progress);
+    Progress progress(job_.what + " (examples)", Rows(last, 0));
+    while (!Ended()) RunEpoch(&progress);
   }
   for (size_t i = 0; i < students_.size(); ++i) {  // what the caller gets
     students_[i].optimizer->ShowAverage();
@@ -260,14 +308,12 @@ std::vector<MemberResult> Cohort::Run() {
 
 void Cohort::RunEpoch(Progress* progress) {
   THIMBLE_CHECK(state_.batch <= mixture_.batches(), "another number of batches");
-  const auto members = static_cast<int64_t>(students_.size());
-  int64_t done = mixture_.RowsBefore(state_.epoch, state_.batch) * members;
-  if (state_.batch > 0) progress->Update(done);
+  if (state_.batch > 0) progress->Update(Rows(state_.epoch, state_.batch));
   while (state_.batch < mixture_.batches() && !Alive().empty()) {
     const int64_t group = std::min<int64_t>(job_.recipe.accumulate(), mixture_.batches() - state_.batch);
-    done += UpdateAll(group) * members;
+    UpdateAll(group);
     state_.batch += group;
-    progress->Update(done, "loss " + Format("%.4g", MeanLoss()));
+    progress->Update(Rows(state_.epoch, state_.batch), "loss " + Format("%.4g", MeanLoss()));
     const bool interrupted = InterruptRequested();
     const double age = std::chrono::duration<double>(Clock::now() - saved_).count();
     if (interrupted || (state_.batch < mixture_.batches() && age >= job_.deployment.checkpoint_seconds()))
@@ -308,7 +354,7 @@ void Cohort::FinishEpoch() {
     const double value = Value(evaluations[k]);
     if (!(value > member.best)) continue;
     member.best = value;
-    member.result.best_epoch = state_.epoch + 1;
+    member.result.best_epoch = state_.epoch + 1 - students_[alive[k]].member->first_epoch;
     Copy(students_[alive[k]].weights, students_[alive[k]].best);
   }
   for (const size_t i : alive) students_[i].optimizer->HideAverage();
@@ -320,6 +366,10 @@ void Cohort::FinishEpoch() {
   }
   ++state_.epoch;
   state_.batch = 0;
+  for (const size_t i : alive) {
+    MemberResult& result = state_.members[i].result;
+    if (job_.prune && !Left(i)) result.pruned = job_.prune(i, result.epochs);
+  }
   Save();
 }
 
@@ -353,7 +403,6 @@ Cohort::Part Cohort::Take(int64_t batch) {
   const auto [source, rows] = mixture_.At(state_.epoch, batch);
   Part part{.source = source,
             .number = state_.epoch * mixture_.batches() + batch,
-            .rows = static_cast<int64_t>(rows.rows->size()),
             .batch = BatchOf(source, batch, *rows.data, *rows.rows)};
   part.teacher = TeacherOutputs(source, *rows.rows, part.batch);
   for (const auto& student : students_) {
@@ -363,15 +412,13 @@ Cohort::Part Cohort::Take(int64_t batch) {
   return part;
 }
 
-int64_t Cohort::UpdateAll(int64_t group) {
+void Cohort::UpdateAll(int64_t group) {
   std::optional<Part> part;
-  int64_t rows = 0;
   bool first = true, again = false;
   do {
     std::vector<char> asks(students_.size(), 0);  // for another pass
     for (int64_t k = 0; k < group; ++k) {
       if (first || group > 1) part = Take(state_.batch + k);
-      if (first) rows += part->rows;
       const auto alive = Alive();
       workers_.Run(alive.size(), [&](size_t j) {
         const size_t i = alive[j];
@@ -389,7 +436,6 @@ int64_t Cohort::UpdateAll(int64_t group) {
     first = false;
     again = std::any_of(asks.begin(), asks.end(), [](char asked) { return asked != 0; });
   } while (again);
-  return rows;
 }
 
 void Cohort::Fail(size_t i, const std::string& what) {
@@ -415,7 +461,7 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
                                  .dropout = {.probability = job_.recipe.dropout(), .random = &random}};
     objective.Ask(&asked);
     const auto outputs = Forward(model, part.batch, asked);
-    const double share = Share(state_.members[i].result.steps);
+    const double share = Share(i);
     const auto losses =
         objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch, share);
     total = objective.Total(losses, share);
@@ -431,8 +477,9 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
   return true;
 }
 
-double Cohort::Share(int64_t step) const {
-  return Steps() > 1 ? static_cast<double>(step) / static_cast<double>(Steps() - 1) : 1;
+double Cohort::Share(size_t i) const {
+  const int64_t step = state_.members[i].result.steps;
+  return Steps(i) > 1 ? static_cast<double>(step) / static_cast<double>(Steps(i) - 1) : 1;
 }
 
 void Cohort::Update(size_t i) {
@@ -445,13 +492,27 @@ void Cohort::Update(size_t i) {
   const double applied = clip > 0 ? std::min(clip, norm) : norm;
   if (applied * applied > std::numeric_limits<float>::max())
     return Fail(i, "the gradient norm of " + Format("%g", norm) + " is too large for float32");
-  student.optimizer->Step(optim::ScheduleFactor(job_.recipe.schedule(), result.steps, Steps()));
+  student.optimizer->Step(optim::ScheduleFactor(job_.recipe.schedule(), result.steps, Steps(i)));
   student.optimizer->ZeroGradients();
   ++result.steps;
 }
 
 }  // namespace
 
-std::vector<MemberResult> Train(const Job& job) { return Cohort(job).Run(); }
+void Check(const Job& job) {
+  Checked(job);
+  for (const auto& member : job.members) {
+    std::vector<models::Model> copies;  // of the same tensors; own projections are added to the copies
+    for (const auto* model : member.models) copies.push_back(*model);
+    Member looked_at = member;
+    for (size_t i = 0; i < copies.size(); ++i) looked_at.models[i] = &copies[i];
+    MakeStudent(job, looked_at);
+  }
+}
+
+std::vector<MemberResult> Train(const Job& job) {
+  for (const auto& source : job.sources) THIMBLE_CHECK(source.train != nullptr, "a source without data");
+  return Cohort(job).Run();
+}
 
 }  // namespace thimble::train

@@ -1,6 +1,7 @@
 // The one training loop. K students step in lock-step on the same batches, so that one teacher pass serves
 // all of them; a single student is a cohort of one; fine-tuning is a cohort without a teacher. A member's
-// result depends on its own seed, the recipe and the data only: not on its company, not on a kill and resume.
+// result depends on its own seed, when it joined, the recipe and the data only: not on its company, not on a kill
+// and resume.
 // Several tasks may be mixed in a run: a member is then one encoder with a head for each (train/mixture.h).
 #pragma once
 #include <functional>
@@ -28,6 +29,9 @@ struct Member {
   uint64_t seed = 1;  // of its dropout (and of nothing else: data order comes from the recipe's seed)
   // View of a supernet for a batch of the run (from 0); empty: the whole model. Must be a pure function.
   std::function<models::Shape(int64_t batch)> view;
+  // Joins when that epoch of the run begins, and leaves after so many of its own; 0: Recipe.epochs. Its schedules
+  // run over its own steps.
+  int first_epoch = 0, epochs = 0;
 };
 
 // What one task brings to a run.
@@ -42,6 +46,11 @@ struct Source {
   double weight = 1;  // among the sources (train/mixture.h); above 0
 };
 
+struct Epoch {
+  double train_loss = 0;                // mean of the objective over the epoch's batches
+  std::vector<Evaluation> validations;  // one for each source; empty without validation data
+};
+
 struct Job {
   std::string what;      // for the progress line: "fine-tuning mrpc"
   proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
@@ -53,24 +62,26 @@ struct Job {
   // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that
   // share it.
   int members_threads = 1;
+  // Asked after every epoch of a member that goes on: whether it leaves here. Empty: never. Must be a pure function.
+  std::function<bool(size_t member, const std::vector<Epoch>& epochs)> prune;
   // File for exact resume, written every deployment.checkpoint_seconds and at each epoch's end, removed by
   // the caller. Empty: none. A checkpoint of another job (recipe, data, teacher, members, architectures) is
   // an Error, never silently used. The members' starting weights are not compared: a run that is resumed
-  // takes them from the file.
-  std::string checkpoint;
-};
-
-struct Epoch {
-  double train_loss = 0;                // mean of the objective over the epoch's batches
-  std::vector<Evaluation> validations;  // one for each source; empty without validation data
+  // takes them from the file. `start`, where it is not empty, says where they come from, and is.
+  std::string checkpoint, start;
 };
 
 struct MemberResult {
-  std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished
+  std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished or pruned
+  bool pruned = false;        // by Job::prune
   std::vector<Epoch> epochs;  // all of them, also those before a resume
   int64_t steps = 0;          // updates
   int best_epoch = 0;         // whose weights it ends with (from 1), by Recipe.keep BEST; 0: the last
 };
+
+// Error (exit 2) for what Train would refuse before its first step. Weights may have any values, and `train` of a source be missing:
+// what needs its rows is then left to Train.
+void Check(const Job& job);
 
 // Throws Interrupted (after writing the checkpoint) when InterruptRequested().
 std::vector<MemberResult> Train(const Job& job);

@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr int kBatch = 32;
 constexpr double kGiB = 1 << 30;
+constexpr double kLargestHalf = 65504;
 constexpr char kFormat[] = "teacher cache 1";
 
 template <typename Projections>
@@ -41,6 +42,14 @@ void Reserve(const std::string& path, int64_t bytes) {
   if (fd >= 0) ::unlink(path.c_str());
   throw WorkFailed(path, "no room for the teacher's outputs, " + std::to_string(bytes >> 20) + " MiB: " +
                              std::strerror(error) + "; recipe.teacher_cache_gib: 0 works without them");
+}
+
+// A file that bears its name after a power loss holds what was written.
+void Sync(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  if (fd >= 0) ::close(fd);
+  if (!synced) throw WorkFailed(path, std::string("cannot write: ") + std::strerror(errno));
 }
 
 }  // namespace
@@ -80,12 +89,13 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
 
 std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, const models::Model& teacher,
                                                  const models::Shape& student, const data::Dataset& data,
-                                                 int passes, const std::string& directory) {
+                                                 int passes, const std::string& directory, int64_t* room) {
   const distill::Objective objective(recipe.objective(), student, &teacher, data.classes > 0);
   if (!objective.needs_teacher() || passes < 2 || PaddedLength(recipe) > 0) return nullptr;
   std::unique_ptr<TeacherCache> cache(new TeacherCache(teacher, objective, data));
   const int64_t bytes = 2 * cache->starts_.back();
-  if (static_cast<double>(bytes) > recipe.teacher_cache_gib() * kGiB) return nullptr;
+  if (bytes > (room != nullptr ? *room : Room(recipe))) return nullptr;
+  if (room != nullptr) *room -= bytes;
 
   const bool bfloat16 = recipe.precision() == proto::BFLOAT16;
   std::string key = std::string(kFormat) + (bfloat16 ? " bfloat16 " : " float32 ") + data.hash + " " +
@@ -94,26 +104,38 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
   for (const int layer : cache->layout_.scores) key += " s" + std::to_string(layer);
   for (const int layer : cache->layout_.projections) key += " p" + std::to_string(layer);
   for (const int64_t tokens : cache->tokens_) key += " " + std::to_string(tokens);
-  cache->path_ = directory + "/teacher-" + HashHex(key).substr(0, 16) + ".cache";
-  if (!fs::exists(cache->path_)) cache->Make(teacher, data, bfloat16);
+  const std::string path = directory + "/teacher-" + HashHex(key).substr(0, 16);
+  const std::string half = path + ".cache", wide = path + ".bfloat16.cache";
+  auto type = fs::exists(wide) ? at::kBFloat16 : at::kHalf;
+  if (type == at::kHalf && !fs::exists(half) && !cache->Make(teacher, data, bfloat16, type, half)) {
+    type = at::kBFloat16;
+    cache->Make(teacher, data, bfloat16, type, wide);
+  }
+  cache->path_ = type == at::kHalf ? half : wide;
   const auto found = static_cast<int64_t>(fs::file_size(cache->path_));
   if (found != bytes)
     throw BadRequest(cache->path_, "a damaged cache of teacher outputs; remove it",
                      std::to_string(found) + " bytes", std::to_string(bytes));
-  cache->Map(cache->path_, false);
+  cache->Map(cache->path_, type, false);
   return cache;
 }
 
-void TeacherCache::Map(const std::string& path, bool writable) {
-  numbers_ = at::from_file(path, /*shared=*/writable, starts_.back(), at::TensorOptions(at::kHalf));
+int64_t TeacherCache::Room(const proto::Recipe& recipe) {
+  return static_cast<int64_t>(recipe.teacher_cache_gib() * kGiB);
 }
 
-void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16) {
+void TeacherCache::Map(const std::string& path, at::ScalarType type, bool writable) {
+  numbers_ = at::from_file(path, /*shared=*/writable, starts_.back(), at::TensorOptions(type));
+}
+
+bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16, at::ScalarType type,
+                        const std::string& path) {
   CheckFits(teacher, data, "the teacher");
-  fs::create_directories(fs::path(path_).parent_path());
-  const std::string partial = path_ + ".partial";
+  fs::create_directories(fs::path(path).parent_path());
+  const std::string partial = path + ".partial";
   Reserve(partial, 2 * starts_.back());
-  Map(partial, true);
+  Map(partial, type, true);
+  bool held = true;
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16);
   {
@@ -129,6 +151,7 @@ void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
         const auto row = static_cast<int64_t>(b), t = tokens_[rows[b]];
         int64_t at = starts_[rows[b]];
         const auto put = [&](const at::Tensor& value) {
+          if (type == at::kHalf) held = held && value.abs().max().item<double>() <= kLargestHalf;
           numbers_.narrow(0, at, value.numel()).view(value.sizes()).copy_(value);
           at += value.numel();
         };
@@ -140,15 +163,22 @@ void TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
         if (layout_.classes == 0) continue;
         at::Tensor logits = outputs.logits[row].to(at::kFloat);
         if (layout_.on_tokens) logits = logits.narrow(0, 0, t);
-        const at::Tensor rounded = logits.to(at::kHalf);
+        const at::Tensor rounded = logits.to(type);
         put(rounded);
         put(logits - rounded.to(at::kFloat));  // what rounding lost
       }
+      if (!held) break;
       progress.Update(done += static_cast<int64_t>(rows.size()));
     }
   }
   numbers_.reset();
-  fs::rename(partial, path_);
+  if (!held) {
+    fs::remove(partial);
+    return false;
+  }
+  Sync(partial);
+  fs::rename(partial, path);
+  return true;
 }
 
 models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {

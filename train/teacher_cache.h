@@ -13,7 +13,7 @@
 namespace thimble::train {
 
 // The file holds float16, without padding, only what the objective looks at: hidden states and scores are
-// rounded to 11 significant bits, logits to 22. A training run that reads from it is therefore not equal bit
+// rounded to 11 significant bits, logits to 22; bfloat16 (8 and 16 bits) where a number is beyond float16's 65504. A training run that reads from it is therefore not equal bit
 // for bit to one that runs the teacher; which of the two a run does follows from recipe and data alone
 // (Open), so that a resumed run does the same. Immutable; may be used from several threads.
 class TeacherCache {
@@ -21,11 +21,12 @@ class TeacherCache {
   // Opens the file in `directory`, or makes it (a kill leaves none). Its name is a hash of everything that
   // its content follows from: files of other teachers, data or objectives are left alone. nullptr if the
   // recipe's objective needs no teacher or counts padding, `passes` over the rows are less than two, or the file
-  // would be larger than recipe.teacher_cache_gib. `student`: any of those that are taught. Error (exit 1) if the disk
-  // is full.
+  // would be larger than `room` bytes, from which it is taken (nullptr: recipe.teacher_cache_gib for this file alone).
+  // `student`: any of those that are taught. Error (exit 1) if the disk is full.
   static std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, const models::Model& teacher,
                                             const models::Shape& student, const data::Dataset& data,
-                                            int passes, const std::string& directory);
+                                            int passes, const std::string& directory, int64_t* room = nullptr);
+  static int64_t Room(const proto::Recipe& recipe);  // recipe.teacher_cache_gib in bytes
 
   // As Forward(teacher, MakeBatch(data, rows)) with what the objective needs, float32; padding is 0. Layers
   // that the objective does not look at are undefined tensors.
@@ -45,13 +46,15 @@ class TeacherCache {
     int64_t Numbers(int64_t tokens) const;
   };
   TeacherCache(const models::Model& teacher, const distill::Objective& objective, const data::Dataset& data);
-  void Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16);
-  void Map(const std::string& path, bool writable);
+  // False, and no file, if `type` cannot hold a number.
+  bool Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16, at::ScalarType type,
+            const std::string& path);
+  void Map(const std::string& path, at::ScalarType type, bool writable);
 
   Layout layout_;
   std::string path_;
   std::vector<int64_t> tokens_, starts_;  // of each row; starts in numbers, one more than rows
-  at::Tensor numbers_;                    // [all] float16, the mapped file
+  at::Tensor numbers_;                    // [all] float16 or bfloat16, the mapped file
 };
 
 }  // namespace thimble::train

@@ -1,5 +1,7 @@
 // Divergence of the attention distributions, head by head. Wang et al., NeurIPS 2020 (MiniLM), equation 4,
 // there for the last layer alone.
+#include <torch/torch.h>
+
 #include "base/error.h"
 #include "distill/distributions.h"
 #include "distill/objective.h"
@@ -11,24 +13,28 @@ namespace {
 class AttentionDistributions final : public Loss {
  public:
   explicit AttentionDistributions(const proto::AttentionDistributions& spec)
-      : divergence_(spec.divergence()) {}
+      : divergence_(spec.divergence()), last_layer_(spec.last_layer()) {}
 
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.scores;
     const auto& teacher = input.teacher_outputs->scores;
     LossSum loss;
-    for (size_t i = 0; i < student.size(); ++i) {
+    for (size_t i = last_layer_ ? student.size() - 1 : 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
       THIMBLE_CHECK(layer < teacher.size(), "the teacher's outputs lack scores of a layer");
       const auto part = AttentionDivergence(student[i], teacher[layer], input.batch.mask, divergence_);
       loss = {loss.sum.defined() ? loss.sum + part.sum : part.sum, part.count};
     }
+    if (!loss.sum.defined())  // the one layer that counts is not the last
+      loss = {torch::zeros({}),
+              input.batch.mask.sum().item<double>() * static_cast<double>(student[0].size(1))};
     return loss;
   }
 
  private:
   const proto::Divergence divergence_;
+  const bool last_layer_;
 };
 
 void Check(const proto::Loss& spec, const std::string& where, const models::Shape&, const models::Shape&) {

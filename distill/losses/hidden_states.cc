@@ -127,6 +127,17 @@ void AddOwnProjections(const proto::Objective& objective, const std::vector<mode
   }
 }
 
+void CheckProjection(const proto::Objective& objective, const models::Model& student, int teacher_hidden,
+                     const std::string& where) {
+  if (student.shape.hidden == teacher_hidden || student.weights.Has("fit_dense.weight")) return;
+  for (int i = 0; i < objective.loss_size(); ++i)
+    if (objective.loss(i).has_hidden_states())
+      throw BadRequest(where + ".loss[" + std::to_string(i) + "].hidden_states",
+                       "the student has no projection of its states to its teacher's width",
+                       std::to_string(student.shape.hidden) + " and " + std::to_string(teacher_hidden) + " channels",
+                       "`thimble distill TEACHER --student DIR`, which trains one, or an objective without hidden_states");
+}
+
 LossEntry hidden_states() {
   return {.hidden = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {

@@ -180,10 +180,17 @@ struct Workbench::Impl {
     const std::string identity =
         HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
                 std::to_string(study.seed()) + CanonicalText(study.warmup()));
+    const std::string teacher_hash = teacher.model.weights.Hash();
     if (fs::exists(result)) {
       auto file = models::ReadSafetensors(result);
       if (file.metadata["identity"] != identity)
         throw BadRequest(result, "belongs to other settings; use a new study directory");
+      const auto trained_with = file.metadata.find("teacher");  // absent in files of older versions
+      if (trained_with != file.metadata.end() && trained_with->second != teacher_hash)
+        throw BadRequest(result, "comes from another teacher than " + study.teacher().model() + " holds now",
+                         "weights " + teacher_hash,
+                         "weights " + trained_with->second + ", or a new study directory");
+      distill::AddOwnProjections(recipe.objective(), {model});  // as training does; they are in the file
       for (const auto& [key, tensor] : file.tensors) model->weights.at(key) = tensor;
       return;
     }
@@ -200,12 +207,16 @@ struct Workbench::Impl {
     job.checkpoint = work + "/" + name + ".checkpoint";
     const auto results = train::Train(job);
     if (!results[0].failure.empty()) throw WorkFailed(what, results[0].failure);
-    models::WriteSafetensors(result, model->weights, {{"identity", identity}});
+    models::WriteSafetensors(result, model->weights, {{"identity", identity}, {"teacher", teacher_hash}});
     fs::remove(job.checkpoint);
   }
 
+  // A candidate has as many, whoever else is in its round: sums are rounded differently with another number.
+  int ThreadsOfOne() const { return std::max(1, choices.threads / std::max(1, choices.members_threads)); }
+
   Model Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
     const Model& from = Supernet();
+    const train::TorchThreads threads(ThreadsOfOne());
     return study.warmup().has_sliced() ? Start().MakeCandidate(from, architecture, report)
                                        : models::CopyCandidate(from, architecture);
   }
@@ -242,28 +253,24 @@ struct Workbench::Impl {
     return train::Evaluate(model, holdout, &task, options);
   }
 
-  // Scores candidates side by side, one torch thread each where there are several.
+  // Scores candidates side by side.
   std::vector<Score> EvaluateEach(
       const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
       const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
     TeacherOnHoldout();
-    const int threads =
-        std::max(1, std::min<int>(choices.members_threads, static_cast<int>(candidates.size())));
-    const int cores = train::Threads(deployment);
     std::vector<Score> scores(candidates.size());
     Progress progress(what, static_cast<int64_t>(candidates.size()));
     std::mutex mutex;
     int done = 0;
-    ParallelFor(candidates.size(), threads, [&](size_t i) {
+    ParallelFor(candidates.size(), choices.members_threads, [&](size_t i) {
       if (InterruptRequested()) throw Interrupted();
-      train::SetTorchThreads(std::max(1, cores / threads));
+      const train::TorchThreads threads(ThreadsOfOne());
       const auto begin = std::chrono::steady_clock::now();
       scores[i] = ToScore(evaluate(candidates[i]), fitness);
       scores[i].seconds = Seconds(begin);
       const std::lock_guard lock(mutex);
       progress.Update(++done);
     });
-    train::SetTorchThreads(cores);
     return scores;
   }
 
@@ -281,20 +288,31 @@ struct Workbench::Impl {
     });
   }
 
-  // The student that the filter made of this architecture, or a new one. Refitting takes seconds; the
-  // filter's is used up.
-  Model TakeStudent(const proto::Architecture& architecture) {
-    auto node = untrained.extract(CanonicalText(architecture));
-    return node.empty() ? Student(architecture, nullptr) : std::move(node.mapped());
+  // The students that the filter made of these architectures, or new ones. Refitting takes seconds; the
+  // filter's are used up.
+  std::vector<Model> TakeStudents(const std::vector<proto::Architecture>& candidates) {
+    std::vector<Model> students(candidates.size());
+    std::vector<size_t> missing;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      auto node = untrained.extract(CanonicalText(candidates[i]));
+      if (node.empty())
+        missing.push_back(i);
+      else
+        students[i] = std::move(node.mapped());
+    }
+    untrained.clear();
+    if (missing.empty()) return students;
+    Supernet();  // made before the candidates run side by side
+    ParallelFor(missing.size(), choices.members_threads, [&](size_t k) {
+      if (InterruptRequested()) throw Interrupted();
+      students[missing[k]] = Student(candidates[missing[k]], nullptr);
+    });
+    return students;
   }
 
   std::vector<Score> Distilled(const proto::Stage& stage,
                                const std::vector<proto::Architecture>& candidates) {
-    Supernet();
-    std::vector<Model> students;
-    students.reserve(candidates.size());
-    for (const auto& architecture : candidates) students.push_back(TakeStudent(architecture));
-    untrained.clear();
+    std::vector<Model> students = TakeStudents(candidates);
     train::Job job;
     job.what = "stage " + stage.name() + ": distilling " + std::to_string(candidates.size());
     job.recipe = Recipe(stage.evaluator().short_distillation().epochs());
@@ -329,6 +347,56 @@ struct Workbench::Impl {
     return scores;
   }
 
+  // Seconds of one update of `members` copies of `student`, `members_threads` of them at a time. By the
+  // labels alone: a teacher's pass is the same for all.
+  double UpdateSeconds(const Model& student, const proto::Recipe& recipe, int members, int members_threads) {
+    const auto update =
+        static_cast<size_t>(recipe.batching().size()) * static_cast<size_t>(recipe.accumulate());
+    const data::Dataset rows = train.Slice(0, std::min(update, train.examples.size()));
+    std::vector<Model> students;
+    for (int i = 0; i < members; ++i)
+      students.push_back(models::CopyCandidate(student, student.architecture));
+    train::Job job;
+    job.what = "measuring how students step";
+    job.recipe = recipe;
+    job.deployment = deployment;
+    job.sources[0].train = &rows;
+    job.sources[0].task = &task;
+    job.members_threads = members_threads;
+    for (Model& each : students)
+      job.members.push_back(
+          {.name = std::to_string(job.members.size()), .models = {&each}, .seed = study.seed()});
+    const auto begin = std::chrono::steady_clock::now();
+    train::Train(job);
+    return Seconds(begin);
+  }
+
+  // How many members of this study's cohorts step at the same time: all that there are cores for, or one
+  // after another with all cores each.
+  int MeasureMembers(bool bfloat16) {
+    int largest = 0;  // cohort
+    for (const auto& stage : study.stage())
+      if (stage.evaluator().has_short_distillation())
+        largest = std::max(largest, std::min(stage.round(), stage.trials()));
+    const int cores = train::Threads(deployment);
+    if (largest == 0) return cores;  // candidates are scored only, each on its own
+    const int members = std::min(cores, largest);
+    if (members < 2) return 1;
+    proto::Recipe recipe = Recipe(1);
+    recipe.set_precision(bfloat16 ? proto::BFLOAT16 : proto::FLOAT32);
+    recipe.clear_objective();
+    recipe.mutable_objective()->add_loss()->mutable_hard_labels();
+    const Model student = models::MakeModel(SeedArchitecture(study.space(), Context()), Context().classes, 0,
+                                            Random(study.seed()).Fork("measured"), teacher.model.head);
+    double together = HUGE_VAL, in_turn = HUGE_VAL;
+    for (int i = 0; i < 3; ++i) {  // the best of each, alternating: a machine's speed wanders
+      together = std::min(together, UpdateSeconds(student, recipe, members, members));
+      in_turn = std::min(in_turn, UpdateSeconds(student, recipe, members, 1));
+    }
+    // Near a tie the same answer every time, whatever the clock says.
+    return in_turn < 0.9 * together ? 1 : members;
+  }
+
   static constexpr int kEvaluationBatch = 64;
 
   proto::Study study;
@@ -360,10 +428,10 @@ const data::Dataset& Workbench::train() const { return impl_->train; }
 const data::Dataset& Workbench::holdout() const { return impl_->holdout; }
 
 Choices Workbench::Measure() const {
-  const int cores = train::Threads(impl_->deployment);
-  return {.bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16,
-          .members_threads = cores,
-          .threads = cores};
+  const bool bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16;
+  return {.bfloat16 = bfloat16,
+          .members_threads = impl_->MeasureMembers(bfloat16),
+          .threads = train::Threads(impl_->deployment)};
 }
 
 void Workbench::Use(const Choices& choices) {

@@ -28,8 +28,10 @@ namespace thimble::search {
 // Choices made by measuring or by what the machine has, once; stored with the study so that a resume repeats them.
 struct Choices {
   bool bfloat16 = false;
-  int members_threads = 1;  // members of a cohort that step at the same time
-  int threads = 1;          // of the whole process; sums are rounded differently with another number
+  // Members of a cohort that step at the same time, candidates that are scored at the same time. Each has
+  // threads / members_threads threads, however many there are in its round.
+  int members_threads = 1;
+  int threads = 1;  // of the whole process; sums are rounded differently with another number
 };
 
 class Workbench final : public Scorer {
@@ -45,7 +47,8 @@ class Workbench final : public Scorer {
   const data::Dataset& train() const;    // training rows without the held-out ones
   const data::Dataset& holdout() const;  // what candidates are ranked on
 
-  Choices Measure() const;  // this machine's; decides what Choices holds
+  // This machine's choices. Where the study trains cohorts and there are several cores, a small one is timed.
+  Choices Measure() const;
   void Use(const Choices& choices);
 
   void Prepare(const proto::Stage& stage, const StageSpace& space) override;

@@ -289,7 +289,7 @@ double Cross(const std::vector<double>& p, const std::vector<double>& q) {
 
 TEST(AttentionDistributions, DivergesOverRealKeysOfRealQueries) {
   const Case c = MakeCase(kLengths, 9);
-  double kl = 0, cross = 0, count = 0;
+  double kl = 0, last = 0, cross = 0, count = 0;
   for (size_t layer = 0; layer < 2; ++layer)
     for (int64_t b = 0; b < 3; ++b)
       for (int64_t h = 0; h < kHeads; ++h)
@@ -301,10 +301,12 @@ TEST(AttentionDistributions, DivergesOverRealKeysOfRealQueries) {
           };
           const auto q = shares(c.outputs.scores[layer]), p = shares(c.teacher.scores[kLayerMap[layer] - 1]);
           kl += Cross(p, q) - Cross(p, p);
+          if (layer == 1) last += Cross(p, q) - Cross(p, p);
           cross += Cross(p, q);
           count += layer == 0;
         }
   ExpectLoss(MakeLoss("attention_distributions {}")->Compute(c.input()), kl, count);
+  ExpectLoss(MakeLoss("attention_distributions { last_layer: true }")->Compute(c.input()), last, count);
   ExpectLoss(MakeLoss("attention_distributions { divergence: CROSS_ENTROPY }")->Compute(c.input()), cross,
              count);
 }

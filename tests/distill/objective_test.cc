@@ -176,6 +176,21 @@ TEST(Objective, WeightsMoveFromTheFirstToTheLast) {
   EXPECT_NEAR(objective.Total(sums).item<double>(), 0.5 * labels, 1e-6);
 }
 
+TEST(Objective, ALossThatABatchHasNothingForIsLeftOut) {
+  const models::Model teacher = Teacher();
+  const Objective objective(Spec("loss {hidden_states {} weight: 3} loss {soft_labels {}}"), StudentShape(), &teacher, false);
+  const Case c = MakeCase({5, 2}, 6);
+  auto sums = objective.Compute(c.student, c.outputs, &c.teacher, c.batch);
+  const double states = 3 * sums[0].sum.item<double>() / sums[0].count;
+  EXPECT_GT(objective.Total(sums, 1).item<double>(), states);
+  sums[1] = {at::zeros({}), 0};
+  EXPECT_FLOAT_EQ(objective.Total(sums, 1).item<double>(), states);
+  sums[0] = {at::zeros({}), 0};
+  const at::Tensor nothing = objective.Total(sums, 1);
+  EXPECT_EQ(nothing.item<double>(), 0);
+  EXPECT_FALSE(nothing.requires_grad());
+}
+
 TEST(Objective, ProgressiveComparesOneLayerInEachPhase) {
   const models::Model teacher = Teacher();
   const std::string losses = "loss {attention_scores {}} loss {hidden_states {}} loss {soft_labels {}}";
@@ -206,6 +221,14 @@ TEST(Objective, ProgressiveComparesOneLayerInEachPhase) {
         .Compute(c.student, c.outputs, &c.teacher, c.batch, progress)[0]
         .sum.item<double>();
   };
+  const Objective last_layer(Spec("loss {attention_distributions {last_layer: true}} progressive: true"), StudentShape(), &teacher,
+                             false);
+  const auto shares = [&](double progress) {
+    return last_layer.Compute(c.student, c.outputs, &c.teacher, c.batch, progress)[0];
+  };
+  EXPECT_EQ(shares(0).sum.item<double>(), 0);
+  EXPECT_GT(shares(0.9).sum.item<double>(), 0);
+  EXPECT_EQ(shares(0).count, shares(0.9).count);
   EXPECT_EQ(states("LAST", 0), 0);
   EXPECT_GT(states("LAST", 0.9), 0);
   EXPECT_GT(states("EMBEDDING", 0), 0);

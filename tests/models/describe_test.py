@@ -62,6 +62,28 @@ class DescribeTest(unittest.TestCase):
         self.assertIn("bottleneck 6 (queries and keys share one of their own), no LayerNorm, head of 3", model.stdout)
         self.assertRegex(model.stdout, r"files: model.safetensors .* MB, model.onnx .* MB, model.int8.onnx .* MB")
 
+    def test_a_study_whose_losses_need_no_layer_map(self):
+        losses = "loss { minilm_relations {} } loss { soft_labels {} }"
+        study = """teacher { model: "nowhere" hidden: 24 layers: 2 } data { directory: "nowhere" task { sample {} } }
+space { hidden: 24 heads: 4 layers: 3 embedding { plain {} } layer { mixer { self_attention {} } ffn { expression {} stacks: [1, 2] } } }
+recipe { objective { %s } optimizer { adamw { learning_rate: 1e-3 } } }
+stage { name: "only" vary: STACKS evaluator { short_distillation {} } trials: 4 }
+"""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "study.textproto"
+            path.write_text(study % losses)
+            done = run("describe", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            table = done.stdout.split("what the student learns from:\n")[1].split("\n\n")[0]
+            self.assertRegex(table, r"layer 3 +layer 2 +minilm_relations")
+            self.assertRegex(table, r"head +head +soft_labels")
+            self.assertEqual(table.count("layer"), 2, table)
+            # One that compares layer with layer has no teacher layer for three of two.
+            path.write_text(study % (losses + " loss { hidden_states {} }"))
+            done = run("describe", path)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("objective.layer_map", done.stderr)
+
     def test_all_missing_weights_are_named(self):
         with tempfile.TemporaryDirectory() as folder:
             copy = pathlib.Path(folder) / "model"

@@ -77,6 +77,14 @@ inline Model ShakenModel(const std::string& text, int classes = 3, int teacher_h
   return model;
 }
 
+// As a loss with own_projections adds them (fit_dense.S), each with values of its own.
+inline void AddOwnProjections(Model* model, const std::vector<int>& states) {
+  for (const int state : states)
+    for (const std::string part : {".weight", ".bias"})
+      model->weights.Add("fit_dense." + std::to_string(state) + part,
+                         model->weights.at("fit_dense" + part) + 1 + state);
+}
+
 inline void MakeDouble(Model* model) {
   for (const auto& [name, tensor] : Weights(model->weights)) model->weights.at(name) = tensor.to(at::kDouble);
 }

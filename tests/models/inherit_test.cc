@@ -159,6 +159,32 @@ TEST(InheritTest, AveragesAndPicks) {
   EXPECT_TRUE(Equal(picked.weights.at("layer.1" + name), of(3)));
 }
 
+// A state's own projection comes with its layer, cut as the shared one is.
+TEST(InheritTest, OwnProjectionsFollowTheirLayers) {
+  Model larger = ShakenModel(Wide("plain {}", 4), 3, 20);
+  AddOwnProjections(&larger, {0, 2, 3});
+  const auto whole = [&](const std::string& name) { return larger.weights.at(name); };
+  const auto crop = [&](int layers, int hidden, LayerRule rule) {
+    return Inherit(larger, Architecture(Thin("plain {}", layers, hidden)), {.layers = rule}).weights;
+  };
+  const Weights uniform = crop(2, 6, LayerRule::kUniform);
+  EXPECT_TRUE(Equal(uniform.at("fit_dense.0.weight"), whole("fit_dense.0.weight").narrow(1, 0, 6)));
+  EXPECT_TRUE(Equal(uniform.at("fit_dense.1.weight"), whole("fit_dense.2.weight").narrow(1, 0, 6)));
+  EXPECT_TRUE(Equal(uniform.at("fit_dense.1.bias"), whole("fit_dense.2.bias")));
+  EXPECT_FALSE(uniform.Has("fit_dense.2.weight"));  // layer 4's output has none
+  const Weights first = crop(3, 12, LayerRule::kFirst);
+  EXPECT_FALSE(first.Has("fit_dense.1.weight"));
+  EXPECT_TRUE(Equal(first.at("fit_dense.3.weight"), whole("fit_dense.3.weight")));
+  EXPECT_NE(first.at("fit_dense.3.weight").const_data_ptr(), whole("fit_dense.3.weight").const_data_ptr());
+  const Weights doubled = crop(8, 6, LayerRule::kDoubled);
+  for (const std::string state : {"3", "4"})
+    EXPECT_TRUE(Equal(doubled.at("fit_dense." + state + ".bias"), whole("fit_dense.2.bias"))) << state;
+  // Of layers 3 and 4 the second has the shared one.
+  EXPECT_LT(Difference(crop(2, 12, LayerRule::kAveraged).at("fit_dense.2.weight"),
+                       (whole("fit_dense.3.weight") + whole("fit_dense.weight")) / 2),
+            1e-6);
+}
+
 // A table of low rank is its principal components: the student's embedding is the larger model's.
 TEST(InheritTest, PrincipalComponentsOfTheTokenTable) {
   Model larger = ShakenModel(Wide("plain {}", 2));

@@ -181,6 +181,19 @@ TEST(ModelTest, CandidateViewEqualsItsCopy) {
   }
 }
 
+TEST(ModelTest, ACandidateKeepsTheOwnProjectionsOfItsStates) {
+  Model supernet = ShakenModel(Supernet(kTrigram, 12), 3, 20);
+  AddOwnProjections(&supernet, {1, 3});
+  const Model copy = CopyCandidate(
+      supernet, Architecture(std::string(kTrigram) + " ffn_hidden: 12" + LayerText(kGeluBlock, 2) +
+                             LayerText(kGeluBlock) + LayerText(kGeluBlock, 1, "1/2")));
+  for (const std::string name : {"fit_dense.1.weight", "fit_dense.3.weight", "fit_dense.3.bias"}) {
+    EXPECT_TRUE(at::equal(copy.weights.at(name), supernet.weights.at(name))) << name;
+    EXPECT_NE(copy.weights.at(name).const_data_ptr(), supernet.weights.at(name).const_data_ptr()) << name;
+  }
+  EXPECT_FALSE(copy.weights.Has("fit_dense.2.weight"));
+}
+
 // Sun et al., ACL 2020, figure 1c, by hand. What transformers computes: checkpoints_test.
 TEST(ModelTest, ABottleneckLayer) {
   for (const char* head : {kShared, kNarrow}) {

@@ -341,6 +341,20 @@ TEST(PretrainedTest, RequireAndAddHead) {
   EXPECT_EQ(teacher.label_names.size(), 2u);
 }
 
+// A headless student of a phase on text gets its head for the task's phase, which goes on with its
+// projections.
+TEST(PretrainedTest, AHeadLeavesTheProjections) {
+  Pretrained student;
+  student.model = ShakenModel(BertText("gelu_erf"), 0, 20);
+  AddOwnProjections(&student.model, {0, 2});
+  const Weights before = student.model.weights;
+  AddHead(&student, 3, kLabels, Random(4));
+  for (const std::string name :
+       {"fit_dense.weight", "fit_dense.0.weight", "fit_dense.2.weight", "fit_dense.2.bias"})
+    EXPECT_TRUE(at::equal(student.model.weights.at(name), before.at(name))) << name;
+  EXPECT_THAT(student.initialised, ElementsAre("pooler.weight", "pooler.bias", "head.weight", "head.bias"));
+}
+
 TEST(PretrainedTest, CopiesTheTokenizerFilesThatAreThere) {
   const std::string from = FreshDirectory("from"), to = FreshDirectory("to");
   WriteFileAtomically(from + "/vocab.txt", "[PAD]\n");

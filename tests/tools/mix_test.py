@@ -21,9 +21,9 @@ SPAN = """custom { name: "span" train: "span.jsonl" dev: "span.jsonl" kind: SPAN
                    label: "answer" answer_start: "start" }"""
 
 
-def tensors(directory):
-    """Name to bytes of a model.safetensors."""
-    data = (directory / "model.safetensors").read_bytes()
+def tensors(directory, file="model.safetensors"):
+    """Name to bytes."""
+    data = (directory / file).read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])
     return {name: data[8 + size + t["data_offsets"][0]:8 + size + t["data_offsets"][1]] for name, t in header.items()

@@ -1,9 +1,10 @@
 """Distillation in phases: on plain text, then on a task from where that ended; projections travel along; kills change nothing."""
 import random
+import subprocess
 import time
 import unittest
 
-from fixture import Case, run
+from fixture import SOURCE, THIMBLE, Case, make_tiny_bert, run
 from kill import kill_until_done
 from mix_test import ARCHITECTURE, NUMBER, tensors
 
@@ -119,6 +120,53 @@ class Phases(Case):
         self.assertIn(b"fit_dense.2.weight", projections(self.root / "own"))
         run(*self.on_task("owned", "--epochs", 1, start=("--student", self.root / "own")))
 
+    def test_own_projections_stay_where_a_head_comes(self):
+        recipe = self.root / "own.textproto"
+        recipe.write_text("objective { loss { hidden_states { own_projections: true } } } optimizer { adamw { learning_rate: 1e-2 } }")
+        arguments = list(self.on_text("own headless", "--recipe", recipe, "--epochs", 2))
+        arguments[1] = self.root / "base"
+        run(*arguments)
+        run(*self.on_task("own headed", "--recipe", recipe, "--epochs", 0, start=("--student", self.root / "own headless")))
+        before, after = (tensors(self.root / name, "training.safetensors") for name in ("own headless", "own headed"))
+        self.assertEqual(sorted(before), sorted(after))
+        for state in range(3):
+            name = f"fit_dense.{state}.weight"
+            self.assertEqual(before[name], after[name])
+            self.assertNotEqual(before[name], before["fit_dense.weight"], "it was trained")
+
+    def test_rows_without_a_word_to_hide(self):
+        text = self.root / "signs.txt"
+        text.write_text("\N{SNOWMAN}\N{SNOWMAN} \N{CLOUD}\n" * 40 + (self.data / "corpus.txt").read_text())
+        recipe = self.root / "signs.textproto"
+        recipe.write_text("epochs: 2 batching { size: 4 masking {} } objective { loss { hard_labels {} } } "
+                          "optimizer { adamw { learning_rate: 1e-3 } }")
+        arguments = [text if a == self.data / "corpus.txt" else a for a in self.on_text("signs", "--recipe", recipe)]
+        self.assertEqual(run(*arguments).stdout.count("epoch"), 2)
+
+    def test_a_stopped_run_goes_on_with_its_own_start_only(self):
+        arguments = self.on_text("stopped", "--random-start", "--epochs", 200, "--checkpoint-seconds", "0")
+        process = subprocess.Popen([THIMBLE, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        checkpoint = self.root / "stopped.checkpoint"
+        while not checkpoint.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        self.assertTrue(checkpoint.exists())
+        done = run(*[a for a in arguments if a != "--random-start"], check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("its start differs", done.stderr)
+        done = run(*self.on_text("stopped", "--epochs", 200, start=("--student", self.root / "text")), check=False)
+        self.assertIn("its start differs", done.stderr)
+
+    def test_a_run_that_fails_leaves_nothing(self):
+        recipe = self.root / "fails.textproto"
+        recipe.write_text("objective { loss { hidden_states {} weight: 1e308 } } optimizer { adamw { learning_rate: 1e-3 } }")
+        done = run(*self.on_text("fails", "--recipe", recipe, "--random-start"), check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual([], [p.name for p in self.root.iterdir() if p.name.startswith("fails.checkpoint")
+                              and not p.name.endswith(".text")], "it would stand in another recipe's way")
+        run(*self.on_text("fails", "--random-start"))
+
     def study(self):
         path = self.root / "subnets.textproto"
         vocabulary = len((self.root / "base/vocab.txt").read_text().splitlines())
@@ -162,7 +210,35 @@ stage {{ name: "any" vary: STACKS evaluator {{ untrained {{}} }} trials: 1 }}
         student = ("--student", self.root / "text")
         labels = self.root / "labels.textproto"
         labels.write_text("objective { loss { soft_labels {} } } optimizer { adamw { learning_rate: 1e-3 } }")
+        narrow = self.root / "short.textproto"  # fewer positions than rows have tokens
+        narrow.write_text(self.architecture.read_text().replace("positions: 64", "positions: 8"))
+        masked = self.root / "masked.textproto"
+        masked.write_text("batching { masking {} } objective { loss { hard_labels {} } } optimizer { adamw { learning_rate: 1e-3 } }")
+        grouped = self.root / "grouped.textproto"
+        grouped.write_text(labels.read_text().replace("optimizer {", 'optimizer { group { pattern: "no.such*" rate_factor: 2 }'))
+        half = self.root / "half.textproto"
+        half.write_text(self.study().read_text().replace(
+            "layer {", "layer { at: 0 mixer { self_attention {} } ffn { expression {} stacks: 1 ratio: \"1\" } } # layer {"))
+        small = self.root / "small.textproto"
+        small.write_text(self.study().read_text() + "constraint { parameters { max: 100 } }\n")
+        states = ("--teacher", self.root / "wide", "--recipe", SOURCE / "configs/recipes/tinybert_states.textproto")
+        words = [line for line in (self.root / "base/vocab.txt").read_text().splitlines() if not line.startswith("[")]
+        for name, hidden, known in (("wide", 48, words), ("few words", 24, words[5:])):
+            make_tiny_bert(self.root / (name + " base"), known, hidden=hidden)
+            run("finetune", self.root / (name + " base"), "--task", "sample", "--data", self.data, "--rows", 32, "--epochs", 1,
+                "--out", self.root / name)
+        tune = ("finetune", self.root / "text", "--task", "sample", "--data", self.data, "--out", self.root / "no", "--dry-run")
+        architecture = ("--architecture", self.architecture)
         for arguments, fragment in (
+                ((*tune, *states), "no projection of its states"),
+                ((*tune, "--teacher", self.root / "few words"), "few words: vocabulary"),
+                (self.on_task("no", "--dry-run", "--set", "batching.max_length=64", start=("--architecture", narrow)), "a position"),
+                (self.on_task("no", "--dry-run", "--recipe", masked, start=architecture), "plain text alone"),
+                (self.on_text("no", "--dry-run", "--recipe", masked, "--set", "batching.masking.mask=0.9", "--set",
+                              "batching.masking.replace=0.2"), "a sum of at most 1"),
+                (self.on_task("no", "--dry-run", "--recipe", grouped, start=architecture), "matches no parameter"),
+                (self.on_text("no", "--dry-run", start=("--subnets", half)), "space"),
+                (self.on_text("no", "--dry-run", start=("--subnets", small)), "constraint"),
                 (self.on_task("no", start=()), "got none"),
                 (self.on_task("no", start=(*student, "--architecture", self.architecture)), "got several"),
                 (self.on_task("no", start=("--student", self.root / "text", "--subnets", self.study())), "no supernet of the space"),

@@ -15,6 +15,7 @@ class Slice(Case):
     def test_record_and_description(self):
         out, done = self.slice("cut", "--bases", "--seed", 3)
         record = json.loads((out / "sliced_start.json").read_text())
+        self.assertIn(b"fit_dense.weight", (out / "training.safetensors").read_bytes(), "what `distill --student` goes on with")
         self.assertEqual([b["block"] for b in record["blocks"]],
                          ["embedding", "layer.0.attention", "layer.0.ffn.0", "layer.1.attention", "layer.1.ffn.0"])
         for block in record["blocks"]:

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.h"
 #include "tests/train/toy.h"
@@ -132,6 +134,60 @@ TEST(CohortTest, AMembersResultDoesNotDependOnItsCompany) {
       EXPECT_TRUE(alone == TrainInCompany(7, 6, members_threads, precision)) << members_threads;
     }
   }
+}
+
+// The first is there for the recipe's two epochs, the second joins at the second epoch and stays for three, the third
+// leaves after one.
+struct Joined {
+  std::vector<std::vector<std::string>> bytes;
+  std::vector<MemberResult> results;
+};
+
+Joined TrainJoining(const std::vector<int>& which, const std::string& checkpoint, size_t kill_after) {
+  const auto data = ToyData(44, 1), dev = ToyData(20, 2);
+  const auto teacher = ToyTeacher(4);
+  Job job = ToyJob(data, ToyRecipe(kDistillation, 2, "dropout: 0.1 schedule { linear { warmup_fraction: 0.1 } }"));
+  job.sources[0].validate = &dev;
+  job.sources[0].teacher = &teacher;
+  job.checkpoint = checkpoint;
+  job.deployment.set_checkpoint_seconds(0);
+  std::vector<models::Model> models;
+  for (const int i : which) models.push_back(ToyModel(ToyArchitecture(24, 1 + i, "1/2"), 10 + i, 32));
+  for (size_t k = 0; k < which.size(); ++k)
+    job.members.push_back({.name = std::to_string(which[k]), .models = {&models[k]}, .seed = 5u + which[k]});
+  for (size_t k = 0; k < which.size(); ++k)
+    if (which[k] == 1) {
+      job.members[k].first_epoch = 1;
+      job.members[k].epochs = 3;
+    }
+  job.prune = [&](size_t member, const std::vector<Epoch>& epochs) {
+    if (which[member] == 1 && epochs.size() == kill_after) throw std::runtime_error("killed");
+    return which[member] == 2 && epochs.size() == 1;
+  };
+  Joined joined{.bytes = {}, .results = Train(job)};
+  for (const auto& model : models) joined.bytes.push_back(Bytes(model));
+  return joined;
+}
+
+TEST(CohortTest, MembersJoinAndLeaveAtEpochBorders) {
+  const auto all = TrainJoining({0, 1, 2}, "", 0);
+  const size_t epochs[] = {2, 3, 1};
+  for (const int i : {0, 1, 2}) {
+    SCOPED_TRACE(i);
+    EXPECT_EQ(all.results[i].epochs.size(), epochs[i]);
+    EXPECT_EQ(all.results[i].steps, 6 * static_cast<int64_t>(epochs[i]));
+    EXPECT_EQ(all.results[i].pruned, i == 2);
+    const auto alone = TrainJoining({i}, "", 0);
+    EXPECT_EQ(alone.bytes[0], all.bytes[i]);
+    EXPECT_EQ(alone.results[0].epochs.back().validations[0].loss, all.results[i].epochs.back().validations[0].loss);
+  }
+  // Killed when the second has learnt for one epoch: the third has left by then.
+  const std::string checkpoint = ::testing::TempDir() + "/thimble_joining_" + std::to_string(::getpid());
+  EXPECT_THROW(TrainJoining({0, 1, 2}, checkpoint, 1), std::runtime_error);
+  const auto resumed = TrainJoining({0, 1, 2}, checkpoint, 0);
+  EXPECT_EQ(resumed.bytes, all.bytes);
+  EXPECT_TRUE(resumed.results[2].pruned);
+  std::filesystem::remove(checkpoint);
 }
 
 // Batches of training and of scoring are all 32 long, so that their mean is that over the whole set in one batch.

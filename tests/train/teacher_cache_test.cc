@@ -113,6 +113,40 @@ TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
   EXPECT_THROW(Open(recipe_), Error);
 }
 
+// MobileBERT's states, which no LayerNorm holds back, go beyond float16's largest number.
+TEST_F(TeacherCacheTest, TakesBfloat16WhereFloat16WouldOverflow) {
+  models::Model teacher = ToyTeacher(1);
+  teacher.weights.at("embedding.norm.weight").mul_(3e5);
+  const auto open = [&] { return TeacherCache::Open(recipe_, teacher, student_.shape, data_, 2, directory_); };
+  const auto cache = open();
+  ASSERT_NE(cache, nullptr);
+  const std::vector<int> rows = {7, 0, 39};
+  const auto batch = MakeBatch(data_, rows);
+  const at::NoGradGuard no_grad;
+  const auto wanted = Forward(teacher, batch, {.hidden = true, .scores = true});
+  const auto got = cache->Get(rows);
+  const at::Tensor real = batch.mask.unsqueeze(-1);
+  EXPECT_GT(wanted.hidden[0].abs().max().item<double>(), 65504);
+  EXPECT_TRUE(at::allclose(got.hidden[0], wanted.hidden[0] * real, 1.0 / 128, 1e-6));
+  EXPECT_FALSE(at::allclose(got.hidden[0], wanted.hidden[0] * real, 1.0 / 2048, 1e-6)) << "not rounded to 8 bits";
+  for (const auto& score : got.scores) EXPECT_TRUE(score.isfinite().all().item<bool>());
+  EXPECT_EQ(open()->path(), cache->path());
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory_), fs::directory_iterator()), 1);
+}
+
+TEST_F(TeacherCacheTest, SeveralFilesShareTheirRoom) {
+  const auto bytes = static_cast<int64_t>(fs::file_size(Open(recipe_)->path()));
+  fs::remove_all(directory_);
+  int64_t room = bytes * 3 / 2;
+  const auto open = [&](uint64_t teacher) {
+    return TeacherCache::Open(recipe_, ToyTeacher(teacher), student_.shape, data_, 2, directory_, &room);
+  };
+  EXPECT_NE(open(1), nullptr);
+  EXPECT_EQ(room, bytes / 2);
+  EXPECT_EQ(open(2), nullptr);
+  EXPECT_EQ(TeacherCache::Room(recipe_), int64_t{8} << 30);
+}
+
 TEST_F(TeacherCacheTest, IsLeftOutWhereItDoesNotPay) {
   EXPECT_EQ(Open(recipe_, 1), nullptr);
   EXPECT_EQ(Open(ToyRecipe(kLabels, 2)), nullptr);

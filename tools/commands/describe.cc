@@ -18,6 +18,7 @@
 #include "search/controller.h"
 #include "search/space.h"
 #include "tools/common.h"
+#include "tools/loss_table.h"
 #include "tools/report.h"
 #include "tools/sliced_report.h"
 
@@ -69,38 +70,6 @@ void DescribeTopic(const std::vector<std::string>& what) {
       if (entry.name == what[1]) std::printf("  state: %s\n", entry.state_bytes.c_str());
 }
 
-// One row a place of the student: what it is compared with, and by which losses.
-std::vector<std::vector<std::string>> LossTable(const proto::Objective& objective, const std::vector<int>& layer_map,
-                                                int teacher_layers) {
-  const auto layers = static_cast<int>(layer_map.size());
-  std::vector<std::vector<std::string>> table = {{"student", "teacher", "losses"}};
-  const auto name = [](const proto::Loss& loss) {
-    return loss.GetReflection()->GetOneofFieldDescriptor(loss, loss.GetDescriptor()->oneof_decl(0))->name();
-  };
-  const auto add = [&](const std::string& student, const std::string& teacher, const auto& takes_part) {
-    std::string losses;
-    for (const auto& loss : objective.loss())
-      if (takes_part(loss)) losses += (losses.empty() ? "" : ", ") + name(loss);
-    if (!losses.empty()) table.push_back({student, teacher, losses});
-  };
-  add("embedding", "embedding", [&](const proto::Loss& loss) {
-    return loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), 0, layers);
-  });
-  for (int i = 1; i <= layers; ++i)
-    add("layer " + std::to_string(i), "layer " + std::to_string(layer_map[i - 1]), [&](const proto::Loss& loss) {
-      return loss.has_attention_scores() || loss.has_attention_distributions() ||
-             (loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), i, layers));
-    });
-  for (const auto& loss : objective.loss())
-    if (loss.has_minilm_relations()) {
-      const int given = loss.minilm_relations().teacher_layer();
-      table.push_back({"layer " + std::to_string(layers), "layer " + std::to_string(given > 0 ? given : teacher_layers), name(loss)});
-    }
-  add("head", "head", [](const proto::Loss& loss) { return loss.has_soft_labels(); });
-  add("head", "labels", [](const proto::Loss& loss) { return loss.has_hard_labels(); });
-  return table;
-}
-
 void DescribeStudy(const StudyFile& file) {
   const auto& study = file.study;
   const auto context = ContextOf(study);
@@ -122,11 +91,9 @@ void DescribeStudy(const StudyFile& file) {
   for (const auto& row : FeedForwardChoices(study.space(), shape)) table.push_back(row);
   std::fputs(Table(table).c_str(), stdout);
   const auto teacher_layers = TeacherLayers(study);
-  if (teacher_layers > 0) {
-    const auto layers = distill::LayerMapOf(study.recipe().objective(), study.space().layers(), teacher_layers);
+  if (teacher_layers > 0)
     std::printf("\nwhat the student learns from:\n%s",
-                Table(LossTable(study.recipe().objective(), layers, teacher_layers)).c_str());
-  }
+                LossTable(study.recipe().objective(), study.space().layers(), teacher_layers).c_str());
   std::printf("\nstages:\n");
   // What a later stage fixes is known only when it runs: any feasible candidate of the first stage stands for it.
   auto base = seed;

@@ -14,6 +14,7 @@
 #include "distill/objective.h"
 #include "models/arch/cost.h"
 #include "models/words_head.h"
+#include "tools/loss_table.h"
 #include "tools/student.h"
 #include "tools/training.h"
 #include "train/batch.h"
@@ -43,7 +44,10 @@ void TakeHead(const models::Model& teacher, models::Model* student) {
       student->weights.at(name) = teacher.weights.at(name).clone();
 }
 
-void SayAllIsWell(const models::Shape& shape, int classes, models::Head head) {
+void SayAllIsWell(const proto::Objective& objective, const models::Shape& teacher, const models::Shape& shape,
+                  int classes, models::Head head) {
+  std::printf("what the student learns from:\n%s",
+              LossTable(objective, static_cast<int>(shape.layers.size()), static_cast<int>(teacher.layers.size())).c_str());
   Say("all is well: " + Millions(models::DeployedParameters(shape, classes, head)) + " parameters");
 }
 
@@ -78,55 +82,67 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
     throw BadRequest("--corpus", "a run learns from text or from tasks", "both");
   CheckOutputDirectory(request.out, request.force);
   const auto teacher = models::LoadPretrained(request.student.teacher);
+  const auto plan = PlanStudent(request.student, teacher);
+  const auto shape = models::Resolve(plan.architecture);
+  const int positions = std::min(shape.positions, teacher.model.shape.positions);
   auto standard = DistilRecipe();
   standard.mutable_optimizer()->mutable_adamw()->set_learning_rate(1e-4);
-  standard.mutable_batching()->set_max_length(std::min(128, teacher.model.shape.positions));
+  standard.mutable_batching()->set_max_length(std::min(128, positions));
   standard.set_epochs(1);
   auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   const bool masked = recipe.batching().has_masking();
   *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
   if (recipe.keep() == proto::BEST)
     throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and text has none", "BEST", "LAST");
-  const auto plan = PlanStudent(request.student, teacher);
-  const auto shape = models::Resolve(plan.architecture);
+  // Text has no end that must be read.
+  recipe.mutable_batching()->set_max_length(std::min(recipe.batching().max_length(), positions));
   const auto taught_by = masked ? TeacherOfWords(teacher, recipe.objective()) : teacher.model;
   distill::Objective(recipe.objective(), shape, &taught_by, masked);
   const auto deployment = MakeDeployment(request);
   const auto files = Glob(request.corpus);
-  if (request.dry_run) {
-    return SayAllIsWell(shape, teacher.model.classes, teacher.model.head);
-  }
   const data::WordPiece tokenizer(request.student.teacher);
+  const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
+  auto begin = BeginStudent(plan, teacher, recipe, sliced);
+  const auto learner = [&] {
+    if (!masked) return begin.student.model;
+    return models::WithWordsHead(begin.student.model, begin.words.size() > 0 ? &begin.words : nullptr,
+                                 Random(recipe.seed()).Fork("words"));
+  };
+  auto learning = learner();
+  SlicedRecord record;
+  TextRun run{.member = subnets.name,
+              .view = subnets.view,
+              .recipe = recipe,
+              .deployment = deployment,
+              .text = nullptr,
+              .tokenizer = tokenizer,
+              .teacher = taught_by,
+              .learning = learning,
+              .student = begin.student.model,
+              .start = begin.start,
+              .label_names = LabelsOf(begin.student, teacher),
+              .tokenizer_directory = request.student.teacher,
+              .out = request.out,
+              .how = "",
+              .write_more = [&](const std::string& directory) {
+                WriteMore(request.student, record, learning, directory);
+              }};
+  Check(run);
+  if (request.dry_run) {
+    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, teacher.model.classes, teacher.model.head);
+  }
   const auto text = data::StreamedText({.files = files,
                                         .lines = request.lines,
                                         .pairs = request.pairs,
                                         .max_length = recipe.batching().max_length(),
                                         .seed = recipe.seed()},
                                        tokenizer, CheckpointPath(request.out) + ".text", deployment.threads());
-  SlicedRecord record;
-  const auto begin = StartStudent(plan, teacher, {&text}, recipe, sliced, deployment.threads(), &record);
-  const auto& student = begin.student;
-  auto learning = masked ? models::WithWordsHead(student.model, begin.words.size() > 0 ? &begin.words : nullptr,
-                                                 Random(recipe.seed()).Fork("words"))
-                         : student.model;
-  const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
-  TrainOnText({.member = subnets.name,
-               .view = subnets.view,
-               .recipe = recipe,
-               .deployment = deployment,
-               .text = text,
-               .tokenizer = tokenizer,
-               .teacher = taught_by,
-               .learning = learning,
-               .student = student.model,
-               .label_names = LabelsOf(student, teacher),
-               .tokenizer_directory = request.student.teacher,
-               .out = request.out,
-               .how = "Distilled on " + std::to_string(text.size()) + " examples of plain text for " +
-                      std::to_string(recipe.epochs()) + " epochs from " + BeganAs(request.student),
-               .write_more = [&](const std::string& directory) {
-                 WriteMore(request.student, record, learning, directory);
-               }});
+  CutStudent(plan, teacher, {&text}, recipe, sliced, deployment.threads(), &record, &begin);
+  learning = learner();
+  run.text = &text;
+  run.how = "Distilled on " + std::to_string(text.size()) + " examples of plain text for " +
+            std::to_string(recipe.epochs()) + " epochs from " + BeganAs(request.student);
+  TrainOnText(run);
 }
 
 void Run(Request request) {
@@ -138,40 +154,27 @@ void Run(Request request) {
     if (part.teacher.empty()) part.teacher = request.student.teacher;
   CheckOutputDirectory(request.out, request.force);
   const auto teacher = models::LoadPretrained(request.student.teacher);
-  auto standard = DistilRecipe();
-  standard.mutable_batching()->set_max_length(TokenLimit(mix, teacher.model.shape));
-  const auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
+  auto standard = DistilRecipe();
+  standard.mutable_batching()->set_max_length(std::min(TokenLimit(mix, teacher.model.shape), TokenLimit(mix, shape)));
+  const auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   const auto deployment = MakeDeployment(request);
   const Teachers teachers(mix);
+  teachers.RequireVocabulary(shape);
   for (size_t i = 0; i < mix.parts.size(); ++i) {
     const auto& of_task = *teachers.of(i);
-    if (shape.vocabulary != of_task.shape.vocabulary)
-      throw BadRequest(mix.parts[i].teacher + ": vocabulary", "must be the student's",
-                       std::to_string(of_task.shape.vocabulary), std::to_string(shape.vocabulary));
     if (of_task.shape.hidden != teacher.model.shape.hidden)
       throw BadRequest(mix.parts[i].teacher, "the teachers of a mix are as wide as " + request.student.teacher,
                        std::to_string(of_task.shape.hidden), std::to_string(teacher.model.shape.hidden));
     distill::Objective(recipe.objective(), shape, &of_task, true);
   }
   const auto data = LoadTasks(mix, request.student.teacher, recipe.batching().max_length(), deployment);
-  if (request.dry_run) {
-    return SayAllIsWell(shape, mix.parts[0].classes(), mix.parts[0].head());
-  }
-  std::vector<const data::Dataset*> rows;
-  for (const auto& task : data) rows.push_back(&task.train);
-  SlicedRecord record;
-  const auto begin =
-      StartStudent(plan, teacher, rows, recipe, sliced, deployment.threads(), &record);
-  auto students = WithHeads(begin.student, mix, recipe.seed());
-  std::vector<models::Model*> taught;
-  for (size_t i = 0; i < students.size(); ++i) {
-    if (mix.mixed && !request.student.random) TakeHead(*teachers.of(i), &students[i].model);
-    taught.push_back(&students[i].model);
-  }
   const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
-  TrainAndExport({.what = "distilling",
+  auto begin = BeginStudent(plan, teacher, recipe, sliced);
+  std::vector<models::Pretrained> students;
+  SlicedRecord record;
+  TrainingRun run{.what = "distilling",
                   .member = subnets.name,
                   .mix = mix,
                   .recipe = recipe,
@@ -179,14 +182,33 @@ void Run(Request request) {
                   .data = data,
                   .teachers = teachers,
                   .view = subnets.view,
-                  .models = taught,
+                  .models = {},
+                  .start = begin.start,
                   .tokenizer_directory = request.student.teacher,
                   .out = request.out,
                   .how = "Distilled on " + mix.Names() + " for " + std::to_string(recipe.epochs()) +
                          " epochs from " + BeganAs(request.student),
                   .write_more = [&](const std::string& directory) {
                     WriteMore(request.student, record, students[0].model, directory);
-                  }});
+                  }};
+  const auto add_heads = [&] {
+    students = WithHeads(begin.student, mix, recipe.seed());
+    run.models.clear();
+    for (size_t i = 0; i < students.size(); ++i) {
+      if (mix.mixed && !request.student.random) TakeHead(*teachers.of(i), &students[i].model);
+      run.models.push_back(&students[i].model);
+    }
+  };
+  add_heads();
+  Check(run);
+  if (request.dry_run) {
+    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, mix.parts[0].classes(), mix.parts[0].head());
+  }
+  std::vector<const data::Dataset*> rows;
+  for (const auto& task : data) rows.push_back(&task.train);
+  CutStudent(plan, teacher, rows, recipe, sliced, deployment.threads(), &record, &begin);
+  add_heads();
+  TrainAndExport(run);
 }
 
 std::function<void()> Add(CLI::App& app) {

@@ -44,29 +44,34 @@ void Run(const Request& request) {
   auto models = WithHeads(loaded, mix, recipe.seed());
   const Teachers teachers(mix);
   // The recipe's demands are checked by the objective before data are read.
+  teachers.RequireVocabulary(loaded.model.shape);
   for (size_t i = 0; i < mix.parts.size(); ++i)
     distill::Objective(recipe.objective(), loaded.model.shape, teachers.of(i), true);
   const auto data = LoadTasks(mix, request.model, recipe.batching().max_length(), deployment);
+  std::vector<models::Model*> trained;
+  for (auto& model : models) trained.push_back(&model.model);
+  const TrainingRun run{.what = "fine-tuning",
+                        .member = "model",
+                        .mix = mix,
+                        .recipe = recipe,
+                        .deployment = deployment,
+                        .data = data,
+                        .teachers = teachers,
+                        .view = nullptr,
+                        .models = trained,
+                        .start = "weights " + loaded.model.weights.Hash(),
+                        .tokenizer_directory = request.model,
+                        .out = request.out,
+                        .how = "Fine-tuned from " + request.model + " on " + mix.Names() + " for " +
+                               std::to_string(recipe.epochs()) + " epochs."};
+  Check(run);
   if (request.dry_run) {
     for (size_t i = 0; i < mix.parts.size(); ++i)
       Say(mix.parts[i].task->name + ": all is well: " + std::to_string(data[i].train.examples.size()) +
           " training rows, " + std::to_string(data[i].dev.examples.size()) + " dev rows");
     return;
   }
-  std::vector<models::Model*> trained;
-  for (auto& model : models) trained.push_back(&model.model);
-  TrainAndExport({.what = "fine-tuning",
-                  .member = "model",
-                  .mix = mix,
-                  .recipe = recipe,
-                  .deployment = deployment,
-                  .data = data,
-                  .teachers = teachers,
-                  .models = trained,
-                  .tokenizer_directory = request.model,
-                  .out = request.out,
-                  .how = "Fine-tuned from " + request.model + " on " + mix.Names() + " for " +
-                         std::to_string(recipe.epochs()) + " epochs."});
+  TrainAndExport(run);
 }
 
 std::function<void()> Add(CLI::App& app) {

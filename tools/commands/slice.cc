@@ -13,6 +13,7 @@
 #include "models/arch/cost.h"
 #include "tools/common.h"
 #include "tools/sliced_report.h"
+#include "tools/student.h"
 #include "train/batch.h"
 
 namespace thimble::tools {
@@ -141,6 +142,7 @@ void Run(Request request) {
   }
   PendingDirectory out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
+  WriteTrainingWeights(student, out.working());
   WriteSlicedRecord(record, out.working());
   out.Commit();
   std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(), record.seconds, request.out.c_str());
