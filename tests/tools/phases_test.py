@@ -166,6 +166,13 @@ class Phases(Case):
         self.assertEqual([], [p.name for p in self.root.iterdir() if p.name.startswith("fails.checkpoint")
                               and not p.name.endswith(".text")], "it would stand in another recipe's way")
         run(*self.on_text("fails", "--random-start"))
+        # The loss grows until float32 cannot hold it; by then an epoch has been kept.
+        recipe.write_text("epochs: 10 keep: BEST objective { loss { hidden_states {} weight: 1 final_weight: 3e39 } } "
+                          "optimizer { adamw { learning_rate: 1e-4 } }")
+        done = run(*self.on_task("kept", "--recipe", recipe, start=("--student", self.root / "text")))
+        self.assertIn("stopped: the loss is inf", done.stderr)
+        self.assertIn("kept: epoch", done.stderr)
+        self.assertFalse((self.root / "kept.checkpoint").exists())
 
     def study(self):
         path = self.root / "subnets.textproto"
