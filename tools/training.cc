@@ -23,15 +23,22 @@ void PrintWritten(const std::vector<data::Metric>& metrics, const std::string& o
 
 namespace {
 
-train::Job JobOf(const TrainingRun& run) {
+// Of either kind of run: all but what it learns from.
+template <typename Run>
+train::Job JobOf(const Run& run, const std::string& what, const std::vector<models::Model*>& models) {
   train::Job job;
-  job.what = run.what + " " + run.mix.Names();
+  job.what = what;
   job.recipe = run.recipe;
   job.deployment = run.deployment;
-  job.members = {{.name = run.member, .models = run.models, .seed = run.recipe.seed(), .view = run.view}};
-  job.mix_exponent = run.mix.exponent;
+  job.members = {{.name = run.member, .models = models, .seed = run.recipe.seed(), .view = run.view}};
   job.checkpoint = CheckpointPath(run.out);
   job.start = run.start;
+  return job;
+}
+
+train::Job JobOf(const TrainingRun& run) {
+  train::Job job = JobOf(run, run.what + " " + run.mix.Names(), run.models);
+  job.mix_exponent = run.mix.exponent;
   job.sources.clear();
   for (size_t i = 0; i < run.mix.parts.size(); ++i) {
     const auto& part = run.mix.parts[i];
@@ -45,15 +52,8 @@ train::Job JobOf(const TrainingRun& run) {
 }
 
 train::Job JobOf(const TextRun& run) {
-  train::Job job;
-  job.what = "distilling on text";
-  job.recipe = run.recipe;
-  job.deployment = run.deployment;
+  train::Job job = JobOf(run, "distilling on text", {&run.learning});
   job.sources[0] = {.train = run.text, .teacher = &run.teacher, .tokenizer = &run.tokenizer};
-  job.members = {
-      {.name = run.member, .models = {&run.learning}, .seed = run.recipe.seed(), .view = run.view}};
-  job.checkpoint = CheckpointPath(run.out);
-  job.start = run.start;
   return job;
 }
 

@@ -169,6 +169,7 @@ class Cohort {
   struct Part {
     size_t source;
     int64_t number;  // of the run, from 0
+    int64_t rows;
     models::Batch batch;
     std::optional<models::Outputs> teacher;
     std::vector<std::optional<models::Shape>> views;  // one for each member
@@ -177,7 +178,7 @@ class Cohort {
   void RunEpoch(Progress* progress);
   Part Take(int64_t batch);
   models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
-  void UpdateAll(int64_t group);  // one update of all from that many batches
+  int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
   // Of one batch of a group. False if the member failed.
   bool AddGradient(size_t i, const Part& part, int64_t group, bool count);
   void Update(size_t i);
@@ -196,10 +197,13 @@ class Cohort {
     return (mixture_.batches() + group - 1) / group * (LastEpoch(i) - students_[i].member->first_epoch);
   }
   double Share(size_t i) const;  // of its steps, 0 at the first, 1 at the last
+  bool Takes(size_t i, int epoch) const {  // whether the epoch is one of the member's
+    return students_[i].member->first_epoch <= epoch && epoch < LastEpoch(i);
+  }
   bool Left(size_t i) const;     // and does not come back
   std::vector<size_t> Alive() const;  // those that step in this epoch
   bool Ended() const;                 // nobody steps in this epoch or a later one
-  int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then
+  int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then; counts batch by batch
   double MeanLoss() const;
   void Save();
   std::vector<MemberTensors> Tensors() const;
@@ -260,7 +264,7 @@ bool Cohort::Left(size_t i) const {
 std::vector<size_t> Cohort::Alive() const {
   std::vector<size_t> alive;
   for (size_t i = 0; i < students_.size(); ++i)
-    if (!Left(i) && state_.epoch >= students_[i].member->first_epoch) alive.push_back(i);
+    if (!Left(i) && Takes(i, state_.epoch)) alive.push_back(i);
   return alive;
 }
 
@@ -308,12 +312,15 @@ std::vector<MemberResult> Cohort::Run() {
 
 void Cohort::RunEpoch(Progress* progress) {
   THIMBLE_CHECK(state_.batch <= mixture_.batches(), "another number of batches");
-  if (state_.batch > 0) progress->Update(Rows(state_.epoch, state_.batch));
+  int64_t members = 0;
+  for (size_t i = 0; i < students_.size(); ++i) members += Takes(i, state_.epoch) ? 1 : 0;
+  int64_t done = Rows(state_.epoch, state_.batch);
+  if (state_.batch > 0) progress->Update(done);
   while (state_.batch < mixture_.batches() && !Alive().empty()) {
     const int64_t group = std::min<int64_t>(job_.recipe.accumulate(), mixture_.batches() - state_.batch);
-    UpdateAll(group);
+    done += UpdateAll(group) * members;
     state_.batch += group;
-    progress->Update(Rows(state_.epoch, state_.batch), "loss " + Format("%.4g", MeanLoss()));
+    progress->Update(done, "loss " + Format("%.4g", MeanLoss()));
     const bool interrupted = InterruptRequested();
     const double age = std::chrono::duration<double>(Clock::now() - saved_).count();
     if (interrupted || (state_.batch < mixture_.batches() && age >= job_.deployment.checkpoint_seconds()))
@@ -403,6 +410,7 @@ Cohort::Part Cohort::Take(int64_t batch) {
   const auto [source, rows] = mixture_.At(state_.epoch, batch);
   Part part{.source = source,
             .number = state_.epoch * mixture_.batches() + batch,
+            .rows = static_cast<int64_t>(rows.rows->size()),
             .batch = BatchOf(source, batch, *rows.data, *rows.rows)};
   part.teacher = TeacherOutputs(source, *rows.rows, part.batch);
   for (const auto& student : students_) {
@@ -412,13 +420,15 @@ Cohort::Part Cohort::Take(int64_t batch) {
   return part;
 }
 
-void Cohort::UpdateAll(int64_t group) {
+int64_t Cohort::UpdateAll(int64_t group) {
   std::optional<Part> part;
+  int64_t rows = 0;
   bool first = true, again = false;
   do {
     std::vector<char> asks(students_.size(), 0);  // for another pass
     for (int64_t k = 0; k < group; ++k) {
       if (first || group > 1) part = Take(state_.batch + k);
+      if (first) rows += part->rows;
       const auto alive = Alive();
       workers_.Run(alive.size(), [&](size_t j) {
         const size_t i = alive[j];
@@ -436,6 +446,7 @@ void Cohort::UpdateAll(int64_t group) {
     first = false;
     again = std::any_of(asks.begin(), asks.end(), [](char asked) { return asked != 0; });
   } while (again);
+  return rows;
 }
 
 void Cohort::Fail(size_t i, const std::string& what) {

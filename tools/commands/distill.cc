@@ -97,7 +97,6 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   // Text has no end that must be read.
   recipe.mutable_batching()->set_max_length(std::min(recipe.batching().max_length(), positions));
   const auto taught_by = masked ? TeacherOfWords(teacher, recipe.objective()) : teacher.model;
-  distill::Objective(recipe.objective(), shape, &taught_by, masked);
   const auto deployment = MakeDeployment(request);
   const auto files = Glob(request.corpus);
   const data::WordPiece tokenizer(request.student.teacher);
