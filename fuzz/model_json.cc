@@ -10,6 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   thimble::Expecting(data, size, [](std::string_view text) {
     const HubConfig config("config.json", text);
     config.AnswersQuestions();
+    config.Problem();
+    config.Names();
     if (config.family()) CanonicalArchitecture(config.Architecture());
   });
   return thimble::Expecting(data, size, [](std::string_view text) {

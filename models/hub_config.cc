@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/arch/architecture.h"
+#include "models/config_fields.h"
 #include "models/json.h"
 
 namespace thimble::models {
@@ -33,6 +34,11 @@ constexpr Keys kBertKeys = {"hidden_size", "num_hidden_layers", "num_attention_h
                             "hidden_act"};
 constexpr Keys kDistilBertKeys = {"dim", "n_layers", "n_heads", "hidden_dim", "activation"};
 
+constexpr std::pair<const char*, ProblemType> kProblemTypes[] = {
+    {"single_label_classification", ProblemType::kSingleLabel},
+    {"multi_label_classification", ProblemType::kMultiLabel},
+    {"regression", ProblemType::kRegression}};
+
 }  // namespace
 
 HubConfig::HubConfig(const std::string& path, std::string_view text) : path_(path) {
@@ -44,6 +50,19 @@ HubConfig::HubConfig(const std::string& path, std::string_view text) : path_(pat
   if (!family_ && model_type_ != kOurs)
     throw BadRequest(path_, "unknown 'model_type'", "'" + model_type_.substr(0, 60) + "'",
                      ModelTypes() + ", " + kOurs);
+  CheckFixed();
+}
+
+// Null is as good as absent, which is as good as the only value.
+void HubConfig::CheckFixed() const {
+  for (const auto& [key, value] : json_.items()) {
+    const ConfigField* field = FindConfigField(family_, key);
+    if (field == nullptr || field->use != FieldUse::kFixed || value.is_null()) continue;
+    const json only = json::parse(field->only);
+    if (value != only)
+      throw BadRequest(path_, "'" + key + "' is not supported", Show(value),
+                       only.is_object() ? "null, or the field left out" : Show(only));
+  }
 }
 
 HubConfig HubConfig::OfDirectory(const std::string& directory) {
@@ -78,11 +97,26 @@ std::string HubConfig::Text(const char* key, const std::string& missing) const {
 
 bool HubConfig::Flag(const char* key, bool missing) const {
   const auto found = json_.find(key);
-  return found != json_.end() && found->is_boolean() ? found->get<bool>() : missing;
+  if (found == json_.end() || found->is_null()) return missing;
+  if (!found->is_boolean())
+    throw BadRequest(path_, std::string("'") + key + "' is neither true nor false", Show(*found));
+  return found->get<bool>();
+}
+
+// A number that must be there, under one of two names; under both it must be the same.
+int HubConfig::IntOf(const char* key, const char* also) const {
+  if (std::string_view(key) == also || !json_.contains(also)) return Int(key);
+  const int value = Int(also);
+  if (json_.contains(key) && Int(key) != value)
+    throw BadRequest(path_, std::string("'") + key + "' and '" + also + "' are two names of one number",
+                     std::to_string(Int(key)) + " and " + std::to_string(value));
+  return value;
 }
 
 std::string HubConfig::Activation() const {
-  return Text(*family_ == Family::kDistilBert ? "activation" : "hidden_act", "gelu");
+  const bool distilbert = family_ == Family::kDistilBert;
+  return Text((distilbert ? kDistilBertKeys : kBertKeys).activation,
+              family_ == Family::kMobileBert ? "relu" : "gelu");
 }
 
 std::optional<double> HubConfig::Number(const char* key) const {
@@ -133,17 +167,12 @@ void HubConfig::AddMobileBert(proto::Architecture* architecture) const {
 proto::Architecture HubConfig::Architecture() const {
   THIMBLE_CHECK(family_.has_value(), "the architecture of " + model_type_ + " stands in another file");
   const Keys& keys = family_ == Family::kDistilBert ? kDistilBertKeys : kBertKeys;
-  const std::string position = Text("position_embedding_type", "absolute");
-  if (position != "absolute")
-    throw BadRequest(path_, "'position_embedding_type' is not supported", "'" + position + "'", "absolute");
-  for (const char* flag : {"is_decoder", "add_cross_attention"})
-    if (Flag(flag)) throw BadRequest(path_, std::string("'") + flag + "' is not supported", "true", "false");
-  const std::string activation = Text(keys.activation, family_ == Family::kMobileBert ? "relu" : "gelu");
+  const std::string activation = Activation();
   const std::string expression = ExpressionOfActivation(activation);
   if (expression.empty())
     throw BadRequest(path_, std::string("unknown '") + keys.activation + "'", "'" + activation + "'",
                      AcceptedActivations());
-  const int layers = Int(keys.layers);
+  const int layers = IntOf(keys.layers, kBertKeys.layers);
   if (layers > kMaxLayers)
     throw BadRequest(path_, std::string("'") + keys.layers + "' is out of range", std::to_string(layers),
                      "up to " + std::to_string(kMaxLayers));
@@ -157,8 +186,8 @@ proto::Architecture HubConfig::Architecture() const {
   // A pair's second sentence has token type 1, whatever the teacher knows of types.
   const bool as_it_is = family_ == Family::kBert || family_ == Family::kMobileBert;
   architecture.set_segments(as_it_is ? FileSegments() : std::max(FileSegments(), 2));
-  architecture.set_hidden(Int(keys.hidden));
-  architecture.set_heads(Int(keys.heads));
+  architecture.set_hidden(IntOf(keys.hidden, kBertKeys.hidden));
+  architecture.set_heads(IntOf(keys.heads, kBertKeys.heads));
   architecture.set_ffn_hidden(Int(keys.ffn_hidden));
   // DistilBERT's is no matter of its configuration.
   architecture.set_layer_norm_epsilon(
@@ -182,6 +211,9 @@ std::vector<std::string> HubConfig::Labels(int classes) const {
   if (given && ((!found->is_object() && !list) || found->size() != static_cast<size_t>(classes)))
     throw BadRequest(path_, "'id2label' does not name the outputs of the head", Show(*found),
                      std::to_string(classes) + " names, keys 0 to " + std::to_string(classes - 1));
+  if (!given && NumLabels().value_or(classes) != classes)
+    throw BadRequest(path_, "'num_labels' is not the number of the head's outputs",
+                     std::to_string(*NumLabels()), std::to_string(classes));
   std::vector<std::string> names;
   for (int i = 0; i < classes; ++i) {
     const std::string key = std::to_string(i);
@@ -197,10 +229,52 @@ std::vector<std::string> HubConfig::Labels(int classes) const {
   return names;
 }
 
-bool HubConfig::AnswersQuestions() const {
+std::optional<int> HubConfig::NumLabels() const {
+  const auto found = json_.find("num_labels");
+  if (found == json_.end() || found->is_null()) return {};
+  return Int("num_labels");
+}
+
+std::string HubConfig::ModelClass() const {
   const auto found = json_.find("architectures");
-  return found != json_.end() && found->is_array() && !found->empty() && found->front().is_string() &&
-         found->front().get<std::string>().ends_with("ForQuestionAnswering");
+  if (found == json_.end() || found->is_null() || (found->is_array() && found->empty())) return "";
+  if (!found->is_array() || !found->front().is_string())
+    throw BadRequest(path_, "'architectures' is no list of names", Show(*found));
+  return found->front().get<std::string>();
+}
+
+bool HubConfig::AnswersQuestions() const { return ModelClass().ends_with("ForQuestionAnswering"); }
+
+bool HubConfig::ClassifiesOtherThings() const {
+  const std::string name = ModelClass();
+  return name.ends_with("ForTokenClassification") || name.ends_with("ForMultipleChoice");
+}
+
+ProblemType HubConfig::Problem() const {
+  const std::string stated = Text("problem_type", "");
+  if (stated.empty()) return ProblemType::kUnstated;
+  std::string known;
+  for (const auto& [name, problem] : kProblemTypes) {
+    if (stated == name) return problem;
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  throw BadRequest(path_, "unknown 'problem_type'", "'" + stated.substr(0, 60) + "'", known);
+}
+
+bool HubConfig::ReadsPooler() const {
+  return family_ != Family::kMobileBert || Flag("classifier_activation", true);
+}
+
+ConfigNames HubConfig::Names() const {
+  ConfigNames names;
+  for (const auto& [key, value] : json_.items()) {
+    const ConfigField* field = FindConfigField(family_, key);
+    (field == nullptr                    ? names.unknown
+     : field->use == FieldUse::kNoEffect ? names.no_effect
+                                         : names.read)
+        .push_back(key);
+  }
+  return names;
 }
 
 }  // namespace thimble::models

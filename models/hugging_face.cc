@@ -61,11 +61,18 @@ constexpr FamilyEntry kFamilies[] = {{Family::kBert, "bert", "bert."},
                                      {Family::kRoberta, "roberta", "roberta."},
                                      {Family::kMobileBert, "mobilebert", "mobilebert."}};
 
-// The first spelling of an activation is the one written.
+// The first spelling of an activation is the one written. transformers has two functions under seven names
+// (tests/golden/activations.json holds their values).
+constexpr char kGelu[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
+constexpr char kTanhGelu[] = "linear(gelu(linear(x,wb1)),wb2)";
 constexpr std::pair<const char*, const char*> kActivations[] = {
-    {"gelu", "linear(gelu_erf(linear(x,wb1)),wb2)"},
-    {"gelu_new", "linear(gelu(linear(x,wb1)),wb2)"},
-    {"gelu_pytorch_tanh", "linear(gelu(linear(x,wb1)),wb2)"},
+    {"gelu", kGelu},
+    {"gelu_new", kTanhGelu},
+    {"gelu_pytorch_tanh", kTanhGelu},
+    {"gelu_fast", kTanhGelu},
+    {"gelu_accurate", kTanhGelu},
+    {"gelu_python_tanh", kTanhGelu},
+    {"gelu_python", kGelu},
     {"relu", "linear(relu(linear(x,wb1)),wb2)"},
 };
 

@@ -2,115 +2,17 @@
 
 #include <torch/torch.h>
 
-#include <map>
-
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "models/hub_config.h"
-#include "models/hugging_face.h"
-#include "models/weight_files.h"
+#include "models/model_tensors.h"
 
 namespace thimble::models {
 namespace {
 
-// A file's tensors by the name a Model looks for.
-class Tensors {
- public:
-  Tensors(WeightFiles files, std::optional<Family> family) : files_(std::move(files)), family_(family) {
-    for (auto& [name, tensor] : files_.tensors) {
-      // Buffers of old versions: 0, 1, 2, ... and zeros.
-      if (family &&
-          (name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")))
-        continue;
-      const std::string plain = family ? PlainName(name, *family) : name;
-      if (!tensors_.emplace(plain, Entry{name, &tensor}).second) {
-        throw BadRequest(files_.path, "holds the same weight twice",
-                         "'" + name + "' and '" + tensors_.at(plain).name + "'");
-      }
-    }
-  }
-
-  void ReadHeadAs(Head head) { head_ = head; }
-  void ReadPooledAs(PooledHead pooled) { pooled_ = pooled; }
-  void ReadStacksAs(int stacks) { stacks_ = stacks; }
-  bool HasTensor(const std::string& name) const { return tensors_.count(name) > 0; }
-  bool Has(const std::string& weight) const { return HasTensor(FileName(weight)); }
-  int64_t Rows(const std::string& weight) const {
-    const std::vector<int64_t>& sizes = tensors_.at(FileName(weight)).tensor->sizes;
-    return sizes.empty() ? 0 : sizes[0];
-  }
-
-  // Error that names all weights of the model that the file lacks.
-  void CheckHasAll(const std::vector<WeightShape>& weights) const {
-    std::string absent;
-    int count = 0;
-    for (const WeightShape& weight : weights) {
-      if (Has(weight.name)) continue;
-      absent += (absent.empty() ? "" : ", ") + FileName(weight.name);
-      ++count;
-    }
-    if (count > 0)
-      throw BadRequest(files_.path, "lacks " + std::to_string(count) + " of the " +
-                                        std::to_string(weights.size()) + " weights that " + Source() +
-                                        " asks for: " + absent);
-  }
-
-  // As float32, checked against the architecture; will not be listed as unused.
-  at::Tensor Take(const WeightShape& weight) {
-    const auto found = tensors_.find(FileName(weight.name));
-    THIMBLE_CHECK(found != tensors_.end(), weight.name);
-    const std::string where = found->second.tensor->file + ", tensor '" + found->second.name + "'";
-    const at::IntArrayRef sizes = found->second.tensor->sizes;
-    if (sizes != at::IntArrayRef(weight.sizes)) {
-      throw BadRequest(where, "its shape disagrees with " + Source(), c10::str(sizes),
-                       c10::str(at::IntArrayRef(weight.sizes)));
-    }
-    const at::Tensor tensor = found->second.tensor->read();
-    if (!tensor.is_floating_point()) throw BadRequest(where, "holds no floating-point numbers");
-    tensors_.erase(found);
-    ++taken_;
-    return tensor.to(at::kFloat);
-  }
-
-  int taken() const { return taken_; }
-  std::vector<std::string> Rest() const {
-    std::vector<std::string> names;
-    for (const auto& [plain, entry] : tensors_) names.push_back(entry.name);
-    return names;
-  }
-
- private:
-  struct Entry {
-    std::string name;  // in the file
-    const StoredTensor* tensor;
-  };
-
-  std::string Source() const { return family_ ? "config.json" : "architecture.textproto"; }
-  std::string FileName(const std::string& weight) const {
-    return family_ ? HuggingFaceName(weight, head_, *family_, pooled_, stacks_) : weight;
-  }
-
-  // Without the prefix, LayerNorm's parameters as weight and bias (gamma and beta in the first converted
-  // checkpoints).
-  static std::string PlainName(std::string name, Family family) {
-    if (name.starts_with(Prefix(family))) name.erase(0, Prefix(family).size());
-    if (name.ends_with("LayerNorm.gamma")) return name.substr(0, name.size() - 5) + "weight";
-    if (name.ends_with("LayerNorm.beta")) return name.substr(0, name.size() - 4) + "bias";
-    return name;
-  }
-
-  WeightFiles files_;
-  std::optional<Family> family_;
-  Head head_ = Head::kPooled;
-  PooledHead pooled_ = PooledHead::kBert;
-  int stacks_ = 1;
-  int taken_ = 0;
-  std::map<std::string, Entry> tensors_;
-};
-
 // A family's weights where its file differs in more than names.
-at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, Tensors* tensors) {
+at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, ModelTensors* tensors) {
   if (weight.name == "embedding.position" && config.SkippedPositions() > 0) {
     const int64_t skipped = config.SkippedPositions();
     weight.sizes[0] += skipped;
@@ -127,17 +29,87 @@ at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, Tensors* te
   return tensors->Take(weight);
 }
 
-// What the file's head computes that ours does not; empty where there is nothing to say.
-std::string NoteOnHead(const Tensors& tensors, Family family, bool pooler) {
-  if (family == Family::kDistilBert && tensors.HasTensor("pre_classifier.weight"))
+// Why the file's head for sentences is none of ours; empty where it is, or where there is none.
+std::string WhyHeadIsNotUsed(const HubConfig& config, const ModelTensors& tensors, bool pooler) {
+  if (config.family() == Family::kDistilBert && tensors.HasTensor("pre_classifier.weight"))
     return "its head (pre_classifier, ReLU, classifier) is not used: the heads of thimble read a pooler with "
            "tanh; `thimble finetune` trains one";
-  if (!pooler && family == Family::kMobileBert && tensors.HasTensor("classifier.weight"))
+  if (!tensors.Has("head.weight") && !tensors.HasTensor("classifier.weight")) return "";
+  if (config.ClassifiesOtherThings())
+    return "its head is not used: " + config.ModelClass() +
+           " is no classifier of sentences; `thimble finetune` trains one";
+  if (!pooler && config.family() == Family::kMobileBert)
     return "its head is not used: it reads the first token's state without a pooler (or it labels tokens); "
            "`thimble finetune` trains one with a pooler";
-  if (!pooler && tensors.HasTensor("classifier.weight"))
-    return "its head is not used: a classifier without a pooler labels tokens";
+  if (!pooler) return "its head is not used: a classifier without a pooler labels tokens";
+  const auto outputs = tensors.Rows("head.weight");
+  const ProblemType problem = config.Problem();
+  if (problem == ProblemType::kRegression && outputs != 1)
+    return "its head is not used: 'problem_type' is regression, of " + std::to_string(outputs) +
+           " numbers; here a model gives one";
+  if (problem == ProblemType::kSingleLabel && outputs == 1)
+    return "its head is not used: 'problem_type' is single_label_classification, with one class";
   return "";
+}
+
+// Reads what the head is, and takes it for the model where it is one of ours. Whether there is a pooler.
+bool ReadHead(const HubConfig& config, ModelTensors* tensors, Pretrained* result) {
+  Model& model = result->model;
+  const bool spans = config.family() ? tensors->HasTensor("qa_outputs.weight")
+                                     : config.AnswersQuestions() && tensors->HasTensor("head.weight");
+  if (spans) {
+    model.head = Head::kTokens;
+    tensors->ReadHeadAs(model.head);
+    model.classes = static_cast<int>(tensors->Rows("head.weight"));
+    constexpr int kStartAndEnd = 2;
+    if (model.classes != kStartAndEnd)
+      throw BadRequest(result->directory, "the head for spans has another number of outputs",
+                       std::to_string(model.classes), "2: start and end");
+    return false;
+  }
+  if (config.family() == Family::kRoberta && tensors->HasTensor("classifier.dense.weight"))
+    tensors->ReadPooledAs(PooledHead::kRobertaClassifier);
+  const bool pooler = tensors->Has("pooler.weight") && config.ReadsPooler();
+  const std::string why = WhyHeadIsNotUsed(config, *tensors, pooler);
+  if (!why.empty()) {
+    Warn(result->directory + ": " + why);
+    result->notes.push_back(why);
+  } else if (pooler && tensors->Has("head.weight")) {
+    model.classes = static_cast<int>(tensors->Rows("head.weight"));
+  }
+  return pooler;
+}
+
+void ReadLabels(const HubConfig& config, Pretrained* result) {
+  const int classes = result->model.classes;
+  if (result->model.head == Head::kTokens) {
+    // transformers writes LABEL_0 and LABEL_1 there, or nothing.
+    result->label_names = {"start", "end"};
+    result->null_threshold = config.Number("null_threshold");
+    return;
+  }
+  if (classes == 0) return;
+  result->label_names = config.Labels(classes);
+  result->multi_label = config.Problem() == ProblemType::kMultiLabel;
+  if (config.NumLabels().value_or(classes) != classes)
+    result->notes.push_back("config.json: 'num_labels' is " + std::to_string(*config.NumLabels()) +
+                            " and 'id2label' names the head's " + std::to_string(classes) +
+                            " outputs: the names are taken, as transformers does");
+  const std::string name = config.ModelClass();
+  if (!name.empty() && !name.ends_with("ForSequenceClassification"))
+    result->notes.push_back("config.json says " + name +
+                            "; the head in its file is read as that of a classifier of sentences");
+}
+
+void ReadArchitecture(const HubConfig& config, const std::string& directory, Model* model) {
+  std::string path = config.path();
+  if (config.family()) {
+    model->architecture = config.Architecture();
+  } else {
+    path = directory + "/architecture.textproto";
+    ReadText(path, &model->architecture);
+  }
+  model->shape = Resolve(model->architecture, path);
 }
 
 }  // namespace
@@ -148,43 +120,17 @@ Pretrained LoadPretrained(const std::string& directory) {
   Pretrained result;
   result.directory = directory;
   result.model_type = config.model_type();
+  result.config = config.Names();
   Model& model = result.model;
-  if (family) {
-    model.architecture = config.Architecture();
-    model.shape = Resolve(model.architecture, config.path());
-  } else {
-    const std::string path = directory + "/architecture.textproto";
-    ReadText(path, &model.architecture);
-    model.shape = Resolve(model.architecture, path);
-  }
-  WeightFiles files = OpenWeightFiles(directory);
+  ReadArchitecture(config, directory, &model);
+  WeightFiles files = OpenWeightFiles(directory, family);
   result.format = files.format;
   result.files = files.files;
-  Tensors tensors(std::move(files), family);
+  result.bytes = files.bytes;
+  if (!files.note.empty()) result.notes.push_back(files.note);
+  ModelTensors tensors(std::move(files), family);
   tensors.ReadStacksAs(model.shape.layers[0].stacks);
-  const bool spans = family ? tensors.HasTensor("qa_outputs.weight")
-                            : config.AnswersQuestions() && tensors.HasTensor("head.weight");
-  if (spans) {
-    model.head = Head::kTokens;
-    tensors.ReadHeadAs(model.head);
-    model.classes = static_cast<int>(tensors.Rows("head.weight"));
-    constexpr int kStartAndEnd = 2;
-    if (model.classes != kStartAndEnd)
-      throw BadRequest(directory, "the head for spans has another number of outputs",
-                       std::to_string(model.classes), "2: start and end");
-  }
-  if (family == Family::kRoberta && tensors.HasTensor("classifier.dense.weight"))
-    tensors.ReadPooledAs(PooledHead::kRobertaClassifier);
-  // A classifier without a pooler labels tokens: not our head.
-  const bool pooler = !spans && tensors.Has("pooler.weight");
-  if (pooler && tensors.Has("head.weight")) model.classes = static_cast<int>(tensors.Rows("head.weight"));
-  if (family && !spans) {
-    const std::string note = NoteOnHead(tensors, *family, pooler);
-    if (!note.empty()) {
-      Warn(directory + ": " + note);
-      result.notes.push_back(note);
-    }
-  }
+  const bool pooler = ReadHead(config, &tensors, &result);
   const std::vector<WeightShape> weights = WeightShapes(model.shape, pooler, model.classes, 0, model.head);
   std::vector<WeightShape> in_file = weights;
   if (family && config.FileSegments() == 0) {
@@ -198,13 +144,7 @@ Pretrained LoadPretrained(const std::string& directory) {
       model.weights.at("embedding.token")[0].any().item<bool>())
     result.notes.push_back(
         "padding is no neighbour here; transformers gives the last token of a padded row [PAD]'s vector");
-  if (spans) {
-    // transformers writes LABEL_0 and LABEL_1 there, or nothing.
-    result.label_names = {"start", "end"};
-    result.null_threshold = config.Number("null_threshold");
-  } else if (model.classes > 0) {
-    result.label_names = config.Labels(model.classes);
-  }
+  ReadLabels(config, &result);
   result.loaded = tensors.taken();
   result.unused = tensors.Rest();
   return result;
@@ -220,7 +160,15 @@ std::string DescribeHead(int classes, Head head) {
   return "a head of " + std::to_string(classes) + " classes";
 }
 
+void RequireOneLabel(const Pretrained& pretrained) {
+  if (!pretrained.multi_label) return;
+  throw BadRequest(pretrained.directory + "/config.json", "'problem_type' is not supported here",
+                   "multi_label_classification",
+                   "one label a row; `thimble predict` and `thimble export` compute with such a model");
+}
+
 void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head) {
+  RequireOneLabel(teacher);
   if (HasHead(teacher.model, classes, head)) return;
   throw BadRequest(teacher.directory, "the model has no head for task " + task,
                    DescribeHead(teacher.model.classes, teacher.model.head),
@@ -249,6 +197,7 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
   model.classes = classes;
   model.head = kind;
   pretrained->null_threshold.reset();
+  pretrained->multi_label = false;
   pretrained->label_names = label_names;
 }
 

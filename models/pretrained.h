@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/hub_config.h"
 #include "models/model.h"
 
 namespace thimble::models {
@@ -18,11 +19,15 @@ struct Pretrained {
   std::string model_type;          // of config.json: "bert", "thimble"
   std::string format;              // of the weights: "safetensors", "pickle"
   std::vector<std::string> files;  // that hold them, names within the directory
+  int64_t bytes = 0;               // of these files
   int loaded = 0;                  // tensors of the files that are in the model
+  ConfigNames config;              // what became of the fields of config.json
   std::vector<std::string> notes;  // what else a user should know: "its head is not used: ..."
   // Of a span head: "no answer" where its score is more than this above the best span's; nothing where nobody
   // tuned it.
   std::optional<double> null_threshold;
+  // Each of label_names is true or not whatever the others are (problem_type multi_label_classification).
+  bool multi_label = false;
 };
 
 // Reads config.json and the weights: safetensors or pytorch_model.bin, one file or many
@@ -37,15 +42,21 @@ struct Pretrained {
 //               by byte-pair encoding, so commands that read text refuse its tokenizer
 //   mobilebert  with `classifier_activation` its pooler and classifier; without, the classifier is unused
 //   thimble     what SavePretrained writes
-// A missing encoder weight (all of them are named), a shape that disagrees with config.json, another
-// model_type, or an activation we do not know is an Error (exit 2). Without a pooler or head in the file:
-// classes = 0 and no weights for them are made. A classifier without a pooler labels tokens: it is listed as
-// unused, as are heads for masked words. "qa_outputs" is a head on tokens, for spans; a pooler beside it is
-// listed as unused. float16 and bfloat16 become float32.
+// Names without what wrapped the model when it was saved ("module.", "_orig_mod.": models/weight_names.h).
+// A missing encoder weight, a shape that disagrees with config.json, another model_type, or a value of
+// another field that is not computed here (models/config_fields.h) is an Error (exit 2), a NaN or an infinity
+// in a weight one of exit 1. Without a pooler or head in the file: classes = 0 and no weights for them are
+// made. A classifier without a pooler labels tokens: it is listed as unused with a note, as are one that
+// "architectures" gives to tokens or to choices, one whose outputs contradict "problem_type", and heads for
+// masked words. "qa_outputs" is a head on tokens, for spans; a pooler beside it is listed as unused. float16
+// and bfloat16 become float32.
 Pretrained LoadPretrained(const std::string& directory);
 
-// Error (exit 2) that names `thimble finetune DIR --task ...` if `teacher` has no head, one of another kind,
-// or another number of classes.
+// Error (exit 2) if the outputs of the model's head are labels that do not exclude one another: no task of
+// ours is of that kind, and no student of such a head is made.
+void RequireOneLabel(const Pretrained& pretrained);
+// Likewise, and one that names `thimble finetune DIR --task ...` if `teacher` has no head, one of another
+// kind, or another number of classes.
 void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head = Head::kPooled);
 bool HasHead(const Model& model, int classes, Head head);
 std::string DescribeHead(int classes, Head head);  // "a head of 3 classes"

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/spans.h"
 #include "data/task.h"
+#include "models/finite.h"
 #include "models/latency.h"
 #include "models/padding.h"
 #include "models/pretrained.h"
@@ -39,9 +40,16 @@ std::vector<double> Shares(std::vector<double> scores) {
   return scores;
 }
 
-Kind KindOf(const models::Model& model) {
-  if (model.head == models::Head::kTokens) return Kind::kSpan;
-  return model.classes == 1 ? Kind::kRegression : Kind::kClassification;
+// Each output for itself.
+std::vector<double> Sigmoid(std::vector<double> scores) {
+  for (double& score : scores) score = 1 / (1 + std::exp(-score));
+  return scores;
+}
+
+Kind KindOf(const models::Pretrained& loaded) {
+  if (loaded.model.head == models::Head::kTokens) return Kind::kSpan;
+  if (loaded.multi_label) return Kind::kMultiLabel;
+  return loaded.model.classes == 1 ? Kind::kRegression : Kind::kClassification;
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ struct Predictor::Impl {
     if (options.max_length != 0 && (options.max_length < kShortest || options.max_length > most))
       throw BadRequest("max_length", "out of range", std::to_string(options.max_length),
                        "0, or " + std::to_string(kShortest) + " to " + std::to_string(most));
-    kind = KindOf(loaded.model);
+    kind = KindOf(loaded);
     const int standard = kind == Kind::kSpan ? 384 : 512;
     length = options.max_length > 0 ? options.max_length : std::min(standard, most);
     if (kind == Kind::kSpan) {
@@ -101,8 +109,16 @@ struct Predictor::Impl {
       const auto start = Clock::now();
       std::vector<models::TokenRow> tokens;
       for (const int row : rows) tokens.push_back({data.examples[row].ids, data.examples[row].segments});
-      const at::Tensor values = Forward(loaded.model, models::PadRows(tokens)).logits.contiguous();
+      const models::Batch batch = models::PadRows(tokens);
+      const at::Tensor values = Forward(loaded.model, batch).logits.contiguous();
       times.push_back(MillisecondsSince(start));
+      if (const auto bad = models::FirstNonFiniteRow(values, batch.mask)) {
+        const int example = rows[*bad];
+        const int input = kind == Kind::kSpan ? data.windows[example].row : example;
+        throw WorkFailed(
+            loaded.directory + ", input " + std::to_string(input + 1),
+            "the model says NaN or infinity, beginning with " + models::FirstNonFinite(loaded.model, batch));
+      }
       const int64_t each = values.numel() / values.size(0);
       const float* from = values.const_data_ptr<float>();
       for (size_t b = 0; b < rows.size(); ++b, from += each) {
@@ -183,8 +199,8 @@ std::vector<Prediction> Predictor::Predict(const std::vector<Input>& inputs, Rep
       Prediction& prediction = predictions[kind() == Kind::kSpan ? data.windows[w].row : w];
       prediction.windows.push_back({std::move(example.ids), std::move(example.segments), logits[w]});
       if (kind() == Kind::kRegression) prediction.score = logits[w][0];
-      if (kind() != Kind::kClassification) continue;
-      prediction.probabilities = Shares(logits[w]);
+      if (kind() != Kind::kClassification && kind() != Kind::kMultiLabel) continue;
+      prediction.probabilities = kind() == Kind::kMultiLabel ? Sigmoid(logits[w]) : Shares(logits[w]);
       prediction.label =
           static_cast<int>(std::max_element(logits[w].begin(), logits[w].end()) - logits[w].begin());
       prediction.label_name = labels()[prediction.label];

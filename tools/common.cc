@@ -238,7 +238,7 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
         row.name, Millions(models::DeployedParameters(loaded.model.shape, loaded.model.classes, loaded.model.head))};
     for (const auto& metric : evaluation.metrics)
       cells.push_back(Decimal(100 * metric.value, 1) + " +- " + Decimal(100 * metric.standard_error, 1));
-    cells.push_back(Decimal(static_cast<double>(fs::file_size(row.directory + "/model.safetensors")) / 1e6, 1));
+    cells.push_back(Decimal(static_cast<double>(loaded.bytes) / 1e6, 1));
     if (options.latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
     table.push_back(cells);
   }

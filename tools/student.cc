@@ -70,10 +70,12 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
                      request.architecture.empty() ? "none" : "several");
   if (request.random && !request.student.empty())
     throw BadRequest("--random-start", "--student says where the student begins");
+  models::RequireOneLabel(teacher);
   StudentPlan plan{.request = request};
   auto& architecture = plan.architecture;
   if (!request.student.empty()) {
     plan.earlier = models::LoadPretrained(request.student);
+    models::RequireOneLabel(*plan.earlier);
     architecture = plan.earlier->model.architecture;
   }
   if (!request.architecture.empty()) ReadText(request.architecture, &architecture);

@@ -67,6 +67,12 @@ double Value(const std::vector<Evaluation>& evaluations) {
   return sum / static_cast<double>(evaluations.size());
 }
 
+std::string WhyNoScore(const std::vector<Evaluation>& evaluations) {
+  for (const auto& evaluation : evaluations)
+    if (!evaluation.failure.empty()) return evaluation.failure;
+  return "";
+}
+
 void Copy(const models::Weights& from, const models::Weights& to) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : from) to.at(name).detach().copy_(tensor.detach());
@@ -185,7 +191,8 @@ class Cohort {
   void FinishEpoch();
   std::optional<models::Outputs> TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                 const models::Batch& batch) const;
-  void Fail(size_t i, const std::string& what);
+  void Fail(size_t i, const std::string& what);     // at the step that is being made
+  void Stop(size_t i, const std::string& failure);  // the member leaves
   int64_t Batch() const { return state_.epoch * mixture_.batches() + state_.batch; }  // of the run
   int LastEpoch(size_t i) const {  // of the run, one past the member's last
     const Member& member = *students_[i].member;
@@ -357,6 +364,7 @@ void Cohort::FinishEpoch() {
     }
   }
   for (size_t k = 0; k < alive.size() && job_.recipe.keep() == proto::BEST; ++k) {
+    if (!WhyNoScore(evaluations[k]).empty()) continue;
     auto& member = state_.members[alive[k]];
     const double value = Value(evaluations[k]);
     if (!(value > member.best)) continue;
@@ -367,6 +375,10 @@ void Cohort::FinishEpoch() {
   for (const size_t i : alive) students_[i].optimizer->HideAverage();
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
+    if (const std::string why = WhyNoScore(evaluations[k]); !why.empty()) {
+      Stop(alive[k], "no score after epoch " + std::to_string(state_.epoch + 1) + ": " + why);
+      continue;
+    }
     member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(mixture_.batches()),
                                     .validations = std::move(evaluations[k])});
     member.loss_sum = 0;
@@ -450,8 +462,12 @@ int64_t Cohort::UpdateAll(int64_t group) {
 }
 
 void Cohort::Fail(size_t i, const std::string& what) {
+  Stop(i, what + " at step " + std::to_string(state_.members[i].result.steps + 1));
+}
+
+void Cohort::Stop(size_t i, const std::string& failure) {
   auto& result = state_.members[i].result;
-  result.failure = what + " at step " + std::to_string(result.steps + 1);
+  result.failure = failure;
   students_[i].optimizer->GiveUpPasses();
   students_[i].optimizer->ZeroGradients();
   Warn(job_.what + ": " + students_[i].member->name + " stops, " + result.failure);

@@ -50,7 +50,10 @@ std::string ToJson(const train::Evaluation& evaluation) {
   return json.dump();
 }
 
+Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason = reason}; }
+
 Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
+  if (!evaluation.failure.empty()) return Failed(evaluation.failure);
   Score score;
   score.metrics = ToJson(evaluation);
   if (fitness == proto::METRIC) {
@@ -60,8 +63,7 @@ Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
     score.value = -evaluation.loss;
     score.standard_error = evaluation.loss_standard_error;
   }
-  if (!std::isfinite(score.value)) score.reason = "the score is not finite";
-  return score;
+  return std::isfinite(score.value) ? score : Failed("the score is not finite");
 }
 
 }  // namespace
@@ -250,7 +252,8 @@ struct Workbench::Impl {
     options.bfloat16 = choices.bfloat16;
     options.batch_size = kEvaluationBatch;
     options.padded_length = train::PaddedLength(study.recipe());
-    return train::Evaluate(model, holdout, &task, options);
+    // Not Evaluate: one candidate without a score does not end the others.
+    return train::EvaluateTogether({{&model, candidate, &objective}}, holdout, &task, options)[0];
   }
 
   // Scores candidates side by side.
@@ -335,12 +338,9 @@ struct Workbench::Impl {
     const double each = Seconds(begin) / static_cast<double>(students.size());
     std::vector<Score> scores(students.size());
     for (size_t i = 0; i < students.size(); ++i) {
-      if (!results[i].failure.empty()) {
-        scores[i].value = std::nan("");
-        scores[i].reason = results[i].failure;
-      } else {
-        scores[i] = ToScore(EvaluateOnHoldout(students[i], nullptr), study.fitness());
-      }
+      scores[i] = results[i].failure.empty()
+                      ? ToScore(EvaluateOnHoldout(students[i], nullptr), study.fitness())
+                      : Failed(results[i].failure);
       scores[i].seconds = each;
     }
     fs::remove(job.checkpoint);
@@ -476,10 +476,10 @@ std::vector<double> Workbench::Filter(const proto::Stage& stage,
   std::vector<double> values;
   for (const auto& score :
        impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates, proto::METRIC)) {
-    const auto loss = nlohmann::json::parse(score.metrics).at("loss");
-    // JSON has no NaN: what is none of a number is the worst.
-    values.push_back(loss.is_number() && std::isfinite(score.value) ? score.value - kTie * loss.get<double>()
-                                                                     : -HUGE_VAL);
+    // What has no score is the worst, and what has no loss: JSON has no NaN.
+    nlohmann::json loss;
+    if (std::isfinite(score.value)) loss = nlohmann::json::parse(score.metrics).at("loss");
+    values.push_back(loss.is_number() ? score.value - kTie * loss.get<double>() : -HUGE_VAL);
   }
   return values;
 }

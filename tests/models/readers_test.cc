@@ -259,7 +259,7 @@ TEST(WeightIndexTest, NamesFilesOfTheDirectory) {
 TEST(HubConfigTest, FamiliesAndTheirKeys) {
   const HubConfig distilbert("c.json",
                              R"({"model_type":"distilbert","vocab_size":9,"dim":8,"n_layers":3,"n_heads":2,)"
-                             R"("hidden_dim":16,"activation":"relu","hidden_size":99})");
+                             R"("hidden_dim":16,"activation":"relu","intermediate_size":99})");
   const auto architecture = distilbert.Architecture();
   EXPECT_EQ(architecture.hidden(), 8);
   EXPECT_EQ(architecture.layer_size(), 3);

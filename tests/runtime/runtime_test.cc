@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "data/spans.h"
 #include "models/pretrained.h"
+#include "models/safetensors.h"
 #include "tests/models/fixtures.h"
 #include "train/evaluate.h"
 
@@ -43,6 +46,13 @@ std::string MakeDirectory(const std::string& name, int classes, models::Head hea
   models::SavePretrained(model, labels, directory, null_threshold);
   WriteFileAtomically(directory + "/vocab.txt", kWords);
   return directory;
+}
+
+void SayMultiLabel(const std::string& directory) {
+  const std::string path = directory + "/config.json";
+  auto config = nlohmann::json::parse(ReadFile(path));
+  config["problem_type"] = "multi_label_classification";
+  WriteFileAtomically(path, config.dump());
 }
 
 const std::vector<Input>& Inputs() {
@@ -115,6 +125,25 @@ TEST(Runtime, GivesANumber) {
     EXPECT_NEAR(predictions[i].score, expected[i][0], 1e-5);
     EXPECT_EQ(predictions[i].label, -1);
   }
+}
+
+TEST(Runtime, GivesEachLabelItsOwnProbability) {
+  const std::string directory = MakeDirectory("labels", 3);
+  const auto expected = Expected(directory, 20);
+  SayMultiLabel(directory);
+  const Predictor predictor(directory);
+  EXPECT_EQ(predictor.kind(), Kind::kMultiLabel);
+  EXPECT_THAT(predictor.labels(), testing::ElementsAre("label0", "label1", "label2"));
+  const auto predictions = predictor.Predict(Inputs());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_THAT(predictions[i].probabilities, SizeIs(3));
+    for (int c = 0; c < 3; ++c)
+      EXPECT_NEAR(predictions[i].probabilities[c], 1 / (1 + std::exp(-expected[i][c])), 1e-5);
+    EXPECT_EQ(predictions[i].label_name, "label" + std::to_string(predictions[i].label));
+  }
+  const std::string one = MakeDirectory("one_label", 1);
+  SayMultiLabel(one);
+  EXPECT_EQ(Predictor(one).kind(), Kind::kMultiLabel);
 }
 
 TEST(Runtime, AnswersQuestions) {
@@ -195,6 +224,22 @@ std::string Refusal(const Work& work) {
     return error.what();
   }
   return "nothing was refused";
+}
+
+// Its weights are finite; a sum of two of them is not.
+TEST(Runtime, SaysWhichInputHasNoAnswer) {
+  const std::string directory = MakeDirectory("overflow", 2);
+  auto file = models::ReadSafetensors(directory + "/model.safetensors");
+  at::Tensor token = file.tensors.at("embedding.token")[17];  // "it"
+  token.fill_(3e38);
+  models::WriteSafetensors(directory + "/model.safetensors", file.tensors, file.metadata);
+  const Predictor predictor(directory);
+  EXPECT_THAT(predictor.Predict({{"a heron"}, {"fog"}}), SizeIs(2));
+  EXPECT_THAT(Refusal([&] {
+                predictor.Predict({{"a heron"}, {"fog"}, {"it waited"}});
+              }),
+              testing::AllOf(HasSubstr("overflow, input 3: the model says NaN or infinity"),
+                             HasSubstr("beginning with the embedding's output")));
 }
 
 TEST(Runtime, Refuses) {

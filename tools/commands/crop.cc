@@ -27,6 +27,7 @@ void Run(const Request& request) {
   if (!request.to.empty()) ReadText(request.to, &architecture);
   CheckOutputDirectory(request.out, request.force);
   auto loaded = models::LoadPretrained(request.model);
+  models::RequireOneLabel(loaded);
   ReadTrainingWeights(request.model, &loaded.model);
   if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);
   models::Resolve(architecture, request.to.empty() ? "the student" : request.to);

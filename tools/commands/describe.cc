@@ -128,7 +128,13 @@ void DescribeLoading(const models::Pretrained& loaded) {
   PrintNames("unused", loaded.unused);
   PrintNames("drawn anew", loaded.initialised);
   PrintNames("note", loaded.notes);
-  if (!loaded.label_names.empty()) std::printf("  labels: %s\n", data::Joined(loaded.label_names).c_str());
+  if (!loaded.label_names.empty())
+    std::printf("  labels%s: %s\n", loaded.multi_label ? ", each true or not" : "",
+                data::Joined(loaded.label_names).c_str());
+  const auto& [read, no_effect, unknown] = loaded.config;
+  std::printf("config.json: %zu fields read (%s)\n", read.size(), data::Joined(read).c_str());
+  if (!no_effect.empty()) std::printf("  without effect on an answer: %s\n", data::Joined(no_effect).c_str());
+  if (!unknown.empty()) std::printf("  ignored, unknown here: %s\n", data::Joined(unknown).c_str());
 }
 
 std::string Megabytes(int64_t bytes) { return Decimal(static_cast<double>(bytes) * 1e-6, 1) + " MB"; }

@@ -64,6 +64,15 @@ json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& pred
               {"probabilities", prediction.probabilities},
               {"input_ids", window.ids},
               {"token_type_ids", window.segments}};
+    case Kind::kMultiLabel: {
+      json labels = json::array();
+      for (size_t i = 0; i < prediction.probabilities.size(); ++i)
+        labels.push_back({{"label", predictor.labels()[i]}, {"probability", prediction.probabilities[i]}});
+      return {{"labels", labels},
+              {"logits", window.logits},
+              {"input_ids", window.ids},
+              {"token_type_ids", window.segments}};
+    }
     case Kind::kSpan:
       break;
   }
@@ -78,6 +87,13 @@ json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& pred
   return out;
 }
 
+// Whether the model says that a label is the input's: the likeliest, or of labels that do not exclude one
+// another each that is likelier than not.
+bool IsChosen(Kind kind, const runtime::Prediction& prediction, size_t label) {
+  return kind == Kind::kMultiLabel ? prediction.probabilities[label] > 0.5
+                                   : static_cast<int>(label) == prediction.label;
+}
+
 // Several lines about the one input.
 void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
   switch (predictor.kind()) {
@@ -85,8 +101,9 @@ void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& pr
       std::printf("%.4f\n", prediction.score);
       return;
     case Kind::kClassification:
+    case Kind::kMultiLabel:
       for (size_t i = 0; i < prediction.probabilities.size(); ++i)
-        std::printf("%s%-20s %.4f\n", static_cast<int>(i) == prediction.label ? "* " : "  ",
+        std::printf("%s%-20s %.4f\n", IsChosen(predictor.kind(), prediction, i) ? "* " : "  ",
                     predictor.labels()[i].c_str(), prediction.probabilities[i]);
       return;
     case Kind::kSpan:
@@ -102,9 +119,15 @@ void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& pr
 }
 
 // One line an input.
-void PrintRow(Kind kind, const runtime::Prediction& prediction) {
+void PrintRow(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
+  const Kind kind = predictor.kind();
   if (kind == Kind::kSpan) {
     std::printf("%s\n", prediction.answer.c_str());
+  } else if (kind == Kind::kMultiLabel) {
+    for (size_t i = 0; i < prediction.probabilities.size(); ++i)
+      std::printf("%s%s\t%.4f", i > 0 ? "\t" : "", predictor.labels()[i].c_str(),
+                  prediction.probabilities[i]);
+    std::printf("\n");
   } else if (kind == Kind::kRegression) {
     std::printf("%.4f\n", prediction.score);
   } else {
@@ -123,7 +146,7 @@ void Run(const Request& request) {
       std::printf("%s\n",
                   ToJson(predictor, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
     } else {
-      request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor.kind(), prediction);
+      request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor, prediction);
     }
   }
   if (!request.latency) return;
@@ -146,7 +169,7 @@ std::function<void()> Add(CLI::App& app) {
                  "one row a line, the two texts of a pair with a tab between them; -: standard input");
   app.add_option("--batch", request->batch, "rows computed together")->check(CLI::PositiveNumber);
   app.add_flag("--json", request->json,
-               "one JSON object a row: label, logits, probabilities, token ids; answer, n best, windows");
+               "one JSON object a row: label or labels, logits, probabilities, token ids; answer, n best, windows");
   app.add_flag("--latency", request->latency, "also say how long it took");
   AddDeployment(app, request.get());
   return [request] { Run(*request); };

@@ -86,6 +86,7 @@ void Run(Request request) {
   const auto deployment = MakeDeployment(request);
   const auto begin = std::chrono::steady_clock::now();
   const auto loaded = models::LoadPretrained(request.teacher);
+  models::RequireOneLabel(loaded);
   const auto& teacher = loaded.model;
   if (task != nullptr && teacher.classes > 0)
     models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
