@@ -1,6 +1,5 @@
 #include "data/basic_tokenizer.h"
 
-#include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
 #include <unicode/utf8.h>
@@ -8,141 +7,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/characters.h"
+#include "data/fold.h"
 
 namespace thimble::data {
 namespace {
-
-// `tokenizers` takes general categories from tables of Unicode 8, whatever the version of its other tables.
-// So a character that came later has no category, and the few that changed theirs since keep the old one.
-bool HasOldCategory(UChar32 c) {
-  UVersionInfo age;
-  u_charAge(c, age);
-  return age[0] >= 1 && age[0] <= 8;
-}
-
-// Its normalization goes by tables of Unicode 9: what came later is not decomposed and stays where it stands
-// among marks.
-bool HasOldForm(UChar32 c) {
-  UVersionInfo age;
-  u_charAge(c, age);
-  return age[0] >= 1 && age[0] <= 9;
-}
-
-bool IsNonspacingMark(UChar32 c) {
-  switch (c) {
-    case 0x1734:  // Mn then, Mc now
-      return true;
-    case 0x1885:  // Lo then, Mn now
-    case 0x1886:
-    case 0xA9BD:   // Mc then
-    case 0x111C9:  // Po then
-      return false;
-    default:
-      return u_charType(c) == U_NON_SPACING_MARK && HasOldCategory(c);
-  }
-}
-
-bool IsPunctuation(UChar32 c) {
-  // BERT takes every ASCII sign for punctuation, "$" and "^" too.
-  if (c < 0x80)
-    return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
-  if (c == 0x166D || c == 0x111C9) return true;  // Po then, So and Mn now
-  return (U_GET_GC_MASK(c) & U_GC_P_MASK) != 0 && HasOldCategory(c);
-}
-
-bool IsSpace(UChar32 c) { return u_isUWhiteSpace(c); }
-
-// Asked before IsSpace: U+000B, U+000C and U+0085 are white space and control characters, and are dropped.
-bool IsDropped(UChar32 c) {
-  if (c == 0xFFFD) return true;
-  if (c == '\t' || c == '\n' || c == '\r') return false;
-  constexpr uint32_t kOther = U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK;
-  return (U_GET_GC_MASK(c) & kOther) != 0 && HasOldCategory(c);
-}
-
-// CJK ideographs and their compatibility forms. Hangul, Hiragana and Katakana are written like other
-// alphabets. 2B920 for the start of Extension E (2B820) is what the released tokenizers do.
-bool IsChinese(UChar32 c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-         (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
-         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
-}
-
-const icu::Normalizer2& Nfd() {
-  static const icu::Normalizer2* nfd = [] {
-    UErrorCode status = U_ZERO_ERROR;
-    const auto* instance = icu::Normalizer2::getNFDInstance(status);
-    THIMBLE_CHECK(U_SUCCESS(status), u_errorName(status));
-    return instance;
-  }();
-  return *nfd;
-}
-
-// A character of the text as it is being cleaned, and the bytes of the text that it stands for.
-struct Mark {
-  UChar32 c;
-  uint32_t begin, end;
-};
-
-// Canonical decomposition. Marks are sorted by class, and what stands where keeps its bytes of the text as
-// `tokenizers` has it: each first character of a decomposition takes the next source character, each further
-// one that of its predecessor, both counted after sorting.
-std::vector<Mark> Decompose(const std::vector<Mark>& text) {
-  struct Part {
-    UChar32 c;
-    uint8_t combining;
-    bool first;
-  };
-  std::vector<Part> parts;
-  icu::UnicodeString decomposed;
-  auto add = [&](UChar32 c, bool first) {
-    parts.push_back({c, HasOldForm(c) ? u_getCombiningClass(c) : uint8_t{0}, first});
-  };
-  for (const Mark& mark : text) {
-    if (!HasOldForm(mark.c) || !Nfd().getDecomposition(mark.c, decomposed)) {
-      add(mark.c, true);
-      continue;
-    }
-    for (int i = 0; i < decomposed.length(); i = decomposed.moveIndex32(i, 1))
-      add(decomposed.char32At(i), i == 0);
-  }
-  for (size_t begin = 0; begin < parts.size();) {
-    size_t end = begin + 1;
-    if (parts[begin].combining != 0) {
-      while (end < parts.size() && parts[end].combining != 0) ++end;
-      std::stable_sort(parts.begin() + static_cast<std::ptrdiff_t>(begin),
-                       parts.begin() + static_cast<std::ptrdiff_t>(end),
-                       [](const Part& a, const Part& b) { return a.combining < b.combining; });
-    }
-    begin = end;
-  }
-  std::vector<Mark> result;
-  result.reserve(parts.size());
-  size_t taken = 0;
-  for (const Part& part : parts) {
-    if (part.first) ++taken;
-    result.push_back(taken == 0 ? Mark{part.c, 0, 0}
-                                : Mark{part.c, text[taken - 1].begin, text[taken - 1].end});
-  }
-  return result;
-}
-
-// Accents and case, of a text already cleaned.
-std::vector<Mark> Fold(std::vector<Mark> text, const BasicOptions& options) {
-  if (options.strip_accents) {
-    text = Decompose(text);
-    std::erase_if(text, [](const Mark& mark) { return IsNonspacingMark(mark.c); });
-  }
-  if (!options.lower_case) return text;
-  // Each character by itself, so a final capital sigma becomes U+03C3.
-  std::vector<Mark> lower;
-  lower.reserve(text.size());
-  for (const Mark& mark : text) {
-    lower.push_back({u_tolower(mark.c), mark.begin, mark.end});
-    if (mark.c == 0x130) lower.push_back({0x307, mark.begin, mark.end});  // the one whose lower case is two
-  }
-  return lower;
-}
 
 // Grows the last word or begins one; bytes between words do not occur.
 template <bool kOffsets>
@@ -194,13 +63,16 @@ class Writer {
 
 }  // namespace
 
-bool IsUtf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    UChar32 c;
-    U8_NEXT(text.data(), i, text.size(), c);
-    if (c < 0) return false;
-  }
-  return true;
+void NormalizedText::Clear() {
+  bytes.clear();
+  begins.clear();
+  ends.clear();
+}
+
+void NormalizedText::Append(std::string_view text, uint32_t begin, uint32_t end) {
+  bytes.append(text);
+  begins.resize(bytes.size(), begin);
+  ends.resize(bytes.size(), end);
 }
 
 BasicTokenizer::BasicTokenizer(const BasicOptions& options) : options_(options) {
@@ -216,7 +88,7 @@ BasicTokenizer::~BasicTokenizer() {
 BasicTokenizer::Character BasicTokenizer::Describe(UChar32 c) const {
   if (IsDropped(c)) return {.kind = kDrop};
   if (IsSpace(c)) return {.kind = kSpace};
-  const std::vector<Mark> folded = Fold({{c, 0, 1}}, options_);
+  const std::vector<Mark> folded = Fold({{c, 0, 1}}, options_.strip_accents, options_.lower_case);
   Character character{.kind = options_.space_chinese && IsChinese(c) ? kAlone : kPart};
   icu::UnicodeString wide;
   for (const Mark& part : folded) {
@@ -288,15 +160,20 @@ void BasicTokenizer::SplitText(std::string_view text, Words* words) const {
       case kDrop:
         break;
       case kSlow:
-        return SplitSlow<kOffsets>(text, words);
+        return SplitSlow(text, words);
     }
   }
   writer.EndWord();
 }
 
 // The definition, of which the table of characters is a shortcut: clean the whole text, fold it, cut it.
-template <bool kOffsets>
 void BasicTokenizer::SplitSlow(std::string_view text, Words* words) const {
+  NormalizedText normalized;
+  NormalizeSlow(text, &normalized);
+  SplitNormalized(normalized, 0, normalized.bytes.size(), words);
+}
+
+void BasicTokenizer::NormalizeSlow(std::string_view text, NormalizedText* normalized) const {
   std::vector<Mark> clean;
   const auto size = static_cast<int32_t>(text.size());
   for (int32_t i = 0; i < size;) {
@@ -310,15 +187,47 @@ void BasicTokenizer::SplitSlow(std::string_view text, Words* words) const {
     clean.push_back({IsSpace(c) ? ' ' : c, begin, end});
     if (spaced) clean.push_back({' ', begin, end});
   }
-  Writer<kOffsets> writer(words);
-  for (const Mark& mark : Fold(std::move(clean), options_)) {
-    const bool alone = IsPunctuation(mark.c);
-    if (alone || mark.c == ' ') writer.EndWord();
-    if (mark.c == ' ') continue;
+  normalized->Clear();
+  for (const Mark& mark : Fold(std::move(clean), options_.strip_accents, options_.lower_case)) {
     char bytes[U8_MAX_LENGTH];
     int32_t length = 0;
     U8_APPEND_UNSAFE(bytes, length, mark.c);
-    writer.Append(bytes, length, 1, mark.begin, mark.end);
+    normalized->Append({bytes, static_cast<size_t>(length)}, mark.begin, mark.end);
+  }
+}
+
+void BasicTokenizer::Normalize(std::string_view text, NormalizedText* normalized) const {
+  THIMBLE_CHECK(text.size() < INT32_MAX, std::to_string(text.size()) + " bytes");
+  normalized->Clear();
+  const auto size = static_cast<int32_t>(text.size());
+  for (int32_t i = 0; i < size;) {
+    const auto begin = static_cast<uint32_t>(i);
+    UChar32 c;
+    U8_NEXT(text.data(), i, size, c);
+    if (c < 0) continue;
+    const auto end = static_cast<uint32_t>(i);
+    const Character& character = Find(c);
+    if (character.kind == kDrop) continue;
+    if (character.kind == kSlow) return NormalizeSlow(text, normalized);
+    const bool spaced = options_.space_chinese && IsChinese(c);
+    if (spaced || character.kind == kSpace) normalized->Append(" ", begin, end);
+    if (character.kind == kSpace) continue;
+    normalized->Append({character.text.data(), character.bytes}, begin, end);
+    if (spaced) normalized->Append(" ", begin, end);
+  }
+}
+
+void BasicTokenizer::SplitNormalized(const NormalizedText& text, size_t begin, size_t end,
+                                     Words* words) const {
+  Writer<true> writer(words);
+  for (size_t i = begin; i < end;) {
+    const size_t at = i;
+    UChar32 c;
+    U8_NEXT(text.bytes.data(), i, end, c);
+    const bool alone = IsPunctuation(c);
+    if (alone || c == ' ') writer.EndWord();
+    if (c == ' ') continue;
+    writer.Append(text.bytes.data() + at, i - at, 1, text.begins[at], text.ends[at]);
     if (alone) writer.EndWord();
   }
   writer.EndWord();

@@ -14,8 +14,6 @@
 
 namespace thimble::data {
 
-bool IsUtf8(std::string_view text);
-
 struct BasicOptions {
   bool lower_case = true;
   bool strip_accents = true;  // NFD, then nonspacing marks are dropped
@@ -35,6 +33,15 @@ struct Words {
   std::vector<uint32_t> begins, ends;
 };
 
+// A text cleaned and folded, not yet cut: what is to be looked for in a text in that form is looked for here.
+struct NormalizedText {
+  std::string bytes;  // UTF-8; white space is ' ', and stands around Chinese characters where they are words
+  std::vector<uint32_t> begins, ends;  // for each byte, where in the text the character is that it comes from
+
+  void Clear();
+  void Append(std::string_view text, uint32_t begin, uint32_t end);
+};
+
 // Thread-safe: what it knows of a character is computed when the character is first met, 256 at a time.
 class BasicTokenizer {
  public:
@@ -43,6 +50,10 @@ class BasicTokenizer {
 
   // Replaces the contents of `words`. Bytes that are not UTF-8 are dropped, like U+FFFD.
   void Split(std::string_view text, bool offsets, Words* words) const;
+  // The two halves of Split with offsets: replaces the contents of `normalized`; the words of its bytes
+  // [begin, end).
+  void Normalize(std::string_view text, NormalizedText* normalized) const;
+  void SplitNormalized(const NormalizedText& text, size_t begin, size_t end, Words* words) const;
 
  private:
   enum Kind : uint8_t { kPart, kAlone, kSpace, kDrop, kSlow };
@@ -57,8 +68,8 @@ class BasicTokenizer {
   Character Describe(UChar32 c) const;
   template <bool kOffsets>
   void SplitText(std::string_view text, Words* words) const;
-  template <bool kOffsets>
   void SplitSlow(std::string_view text, Words* words) const;
+  void NormalizeSlow(std::string_view text, NormalizedText* normalized) const;
 
   BasicOptions options_;
   std::array<char, 256> letters_{};  // what stands for an ASCII letter or digit in a word; 0 for other bytes

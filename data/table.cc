@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "data/basic_tokenizer.h"
+#include "data/characters.h"
 
 namespace thimble::data {
 namespace {

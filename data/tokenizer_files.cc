@@ -1,186 +1,201 @@
 #include "data/tokenizer_files.h"
 
+#include <unicode/utf8.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "data/characters.h"
 #include "data/table.h"
+#include "data/token_settings.h"
+#include "data/tokenizer_class.h"
+#include "data/tokenizer_contradictions.h"
+#include "data/tokenizer_json.h"
+#include "data/vocabulary_file.h"
 
 namespace thimble::data {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
-constexpr size_t kMaxBytes = size_t{1} << 28;
-constexpr size_t kMaxTokens = size_t{1} << 24;
-constexpr std::array<const char*, 5> kSpecial = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+struct DefaultToken {
+  const char* name;
+  const char* content;
+};
+// In the order of kTokenNames.
+constexpr std::array<DefaultToken, 5> kDefaults = {{{"unk_token", "[UNK]"},
+                                                    {"sep_token", "[SEP]"},
+                                                    {"pad_token", "[PAD]"},
+                                                    {"cls_token", "[CLS]"},
+                                                    {"mask_token", "[MASK]"}}};
 
-std::string Show(const Json& value) {
-  return value.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 60);
-}
-
-std::vector<std::string> ReadVocabulary(const std::string& path) {
-  const MappedFile file(path);
-  std::string_view bytes = file.bytes();
-  if (bytes.size() > kMaxBytes)
-    throw BadRequest(path, "too large for a vocabulary", std::to_string(bytes.size()) + " bytes");
-  std::vector<std::string> tokens;
-  while (!bytes.empty()) {
-    const size_t end = std::min(bytes.find('\n'), bytes.size());
-    std::string_view line = bytes.substr(0, end);
-    bytes.remove_prefix(std::min(end + 1, bytes.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    tokens.emplace_back(line);
-    if (!IsUtf8(line)) throw BadRequest(path + ":" + std::to_string(tokens.size()), "invalid UTF-8");
+class Assembly {
+ public:
+  explicit Assembly(const std::string& path) {
+    const bool directory = fs::is_directory(path);
+    const fs::path folder = directory ? fs::path(path) : fs::path(path).parent_path();
+    const fs::path json = directory ? folder / "tokenizer.json" : fs::path(path);
+    const bool alone = !directory && json.extension() == ".json";
+    if (alone) choice_ = {TokenizerClass::kWholeFile, "TokenizersBackend", ""};
+    if (!alone) choice_ = ChooseTokenizerClass(folder.empty() ? "." : folder.string());
+    if (alone || (directory && fs::exists(json)))
+      json_ = ReadTokenizerJson(json.string(), choice_.kind != TokenizerClass::kBert);
+    else if (directory && choice_.kind == TokenizerClass::kWholeFile)
+      throw BadRequest(choice_.path, "the tokenizer_class " + choice_.name + " reads tokenizer.json, which is missing",
+                       "", "tokenizer.json, or the class BertTokenizer");
+    else
+      choice_.kind = TokenizerClass::kBert;
+    const fs::path vocabulary = directory ? folder / "vocab.txt" : fs::path(path);
+    if (!json_ || (directory && fs::exists(vocabulary))) vocabulary_ = ReadVocabularyFile(vocabulary.string());
+    if (!alone)
+      settings_ = ReadTokenSettings(folder.empty() ? "." : folder.string(), json_ ? json_->added : TokenIds{});
+    files_.path = json_ ? json_->path : vocabulary_->path;
+    files_.pieces = json_ ? json_->pieces : vocabulary_->pieces;
   }
-  if (tokens.empty()) throw BadRequest(path, "empty vocabulary", "", "one token a line");
-  return tokens;
-}
 
-Json ReadObject(const std::string& path) {
-  constexpr int kMaxDepth = 64;
-  const MappedFile file(path);
-  if (file.bytes().size() > kMaxBytes)
-    throw BadRequest(path, "too large", std::to_string(file.bytes().size()) + " bytes");
-  const auto json = Json::parse(
-      file.bytes(), [](int depth, Json::parse_event_t, Json&) { return depth < kMaxDepth; },
-      /*allow_exceptions=*/false);
-  if (!json.is_object()) throw BadRequest(path, "not a JSON object");
-  return json;
-}
-
-bool Flag(const std::string& path, const Json& object, const char* key, bool fallback) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return fallback;
-  if (!found->is_boolean()) throw BadRequest(path, key, Show(*found), "true, false");
-  return found->get<bool>();
-}
-
-// `type` of a part of tokenizer.json.
-std::string TypeOf(const Json& part) {
-  return part.is_object() && part.contains("type") && part["type"].is_string()
-             ? part["type"].get<std::string>()
-             : "none";
-}
-
-void Expect(const std::string& path, const Json& json, const char* part, const std::string& type) {
-  const std::string got = json.contains(part) ? TypeOf(json[part]) : "none";
-  if (got != type) throw BadRequest(path, std::string("another kind of tokenizer: ") + part, got, type);
-}
-
-// A token that stands in a text by itself. Only those that are looked for in the text as it is, letter by
-// letter.
-void AddToken(const std::string& path, const Json& token, int id, TokenizerFiles* files) {
-  if (!token.is_object() || !token.contains("content") || !token["content"].is_string())
-    throw BadRequest(path, "an added token is not an object with its content", Show(token));
-  const auto content = token["content"].get<std::string>();
-  if (content.empty()) throw BadRequest(path, "an added token is empty");
-  for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
-    if (Flag(path, token, flag, false))
-      throw BadRequest(path, "the added token " + Quoted(content) + " has " + flag + ": true", "", "false");
+  TokenizerFiles Assemble() {
+    if (whole()) {
+      files_.options = json_->options;
+    } else {
+      files_.options.lower_case = settings_.lower_case.value_or(true);
+      files_.options.strip_accents = settings_.strip_accents.value_or(files_.options.lower_case);
+      files_.options.space_chinese = settings_.space_chinese.value_or(true);
+    }
+    files_.split_special = settings_.split_special;
+    NameTokens();
+    AddTokens();
+    FindIds();
+    files_.size = Size();
+    files_.warnings = FindContradictions(files_, names_, settings_, choice_, json_ ? &*json_ : nullptr,
+                                         vocabulary_ ? &*vocabulary_ : nullptr);
+    return std::move(files_);
   }
-  if (id < 0 || id > static_cast<int>(files->tokens.size()))
-    throw BadRequest(path, "the added token " + Quoted(content) + " has an id outside the vocabulary",
-                     std::to_string(id));
-  if (id == static_cast<int>(files->tokens.size())) files->tokens.push_back(content);
-  if (files->tokens[id] != content)
-    throw BadRequest(path, "the added token " + Quoted(content) + " is another one in the vocabulary",
-                     Quoted(files->tokens[id]));
-  if (std::find(files->special.begin(), files->special.end(), content) == files->special.end())
-    files->special.push_back(content);
-}
 
-void ReadConfig(const std::string& path, TokenizerFiles* files) {
-  if (!fs::exists(path)) return;
-  const Json json = ReadObject(path);
-  if (const auto kind = json.find("tokenizer_class"); kind != json.end() && kind->is_string()) {
-    constexpr std::array<const char*, 8> kWordPiece = {"Bert",        "DistilBert",         "Electra",
-                                                       "MobileBert",  "ConvBert",           "LayoutLM",
-                                                       "SqueezeBert", "PreTrainedTokenizer"};
-    const auto name = kind->get<std::string>();
-    if (std::none_of(kWordPiece.begin(), kWordPiece.end(),
-                     [&](const char* known) { return name.starts_with(known); }) ||
-        name.find("Japanese") != std::string::npos)
-      throw BadRequest(path, "another kind of tokenizer", name, "BertTokenizer and its like (WordPiece)");
-  }
-  files->options.lower_case = Flag(path, json, "do_lower_case", true);
-  files->options.strip_accents = Flag(path, json, "strip_accents", files->options.lower_case);
-  files->options.space_chinese = Flag(path, json, "tokenize_chinese_chars", true);
-  const auto added = json.find("added_tokens_decoder");
-  if (added == json.end() || !added->is_object()) return;
-  std::vector<std::pair<int, const Json*>> tokens;
-  for (const auto& [key, token] : added->items()) {
-    if (key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != std::string::npos)
-      throw BadRequest(path, "added_tokens_decoder", Quoted(key), "ids");
-    tokens.emplace_back(std::stoi(key), &token);
-  }
-  std::sort(tokens.begin(), tokens.end());
-  for (const auto& [id, token] : tokens) AddToken(path, *token, id, files);
-}
+ private:
+  bool whole() const { return choice_.kind != TokenizerClass::kBert; }
+  // Brings its own special tokens where the files name none.
+  bool bert() const { return choice_.kind != TokenizerClass::kWholeFile; }
 
-TokenizerFiles ReadTokenizerJson(const std::string& path) {
-  TokenizerFiles files{.path = path};
-  const Json json = ReadObject(path);
-  Expect(path, json, "model", "WordPiece");
-  Expect(path, json, "normalizer", "BertNormalizer");
-  Expect(path, json, "pre_tokenizer", "BertPreTokenizer");
-  const Json& model = json["model"];
-  if (!model.contains("vocab") || !model["vocab"].is_object() || model["vocab"].empty())
-    throw BadRequest(path, "model.vocab is not an object of tokens");
-  const Json& vocabulary = model["vocab"];
-  files.tokens.resize(vocabulary.size());
-  std::vector<bool> seen(vocabulary.size());
-  for (const auto& [token, id] : vocabulary.items()) {
-    if (!id.is_number_unsigned() || id >= vocabulary.size() || vocabulary.size() > kMaxTokens ||
-        seen[id.get<size_t>()])
-      throw BadRequest(path, "model.vocab: the id of " + Quoted(token), Show(id),
-                       "each of 0 to the last once");
-    seen[id.get<size_t>()] = true;
-    files.tokens[id.get<size_t>()] = token;
-  }
-  const auto same = [&](const char* key, const Json& wanted) {
-    if (model.contains(key) && model[key] != wanted)
-      throw BadRequest(path, std::string("model.") + key, Show(model[key]), wanted.dump());
-  };
-  same("unk_token", "[UNK]");
-  same("continuing_subword_prefix", "##");
-  same("max_input_chars_per_word", 100);
-  const Json& normalizer = json["normalizer"];
-  if (!Flag(path, normalizer, "clean_text", true))
-    throw BadRequest(path, "normalizer.clean_text", "false", "true");
-  files.options.lower_case = Flag(path, normalizer, "lowercase", true);
-  files.options.strip_accents = Flag(path, normalizer, "strip_accents", files.options.lower_case);
-  files.options.space_chinese = Flag(path, normalizer, "handle_chinese_chars", true);
-  if (json.contains("added_tokens") && json["added_tokens"].is_array()) {
-    for (const Json& token : json["added_tokens"]) {
-      const bool has_id = token.is_object() && token.contains("id") && token["id"].is_number_unsigned();
-      AddToken(path, token, has_id && token["id"] < kMaxTokens ? token["id"].get<int>() : -1, &files);
+  // The common names in their order, then the others.
+  void NameTokens() {
+    for (const auto& name : kTokenNames) {
+      const auto stated = std::find_if(settings_.named.begin(), settings_.named.end(),
+                                       [&](const auto& named) { return named.name == name; });
+      const auto fallback = std::find_if(kDefaults.begin(), kDefaults.end(),
+                                         [&](const auto& token) { return name == token.name; });
+      if (stated != settings_.named.end()) {
+        if (bert() && !stated->token && fallback != kDefaults.end() && name != "mask_token")
+          throw BadRequest(settings_.path, name, "null", "a token");
+        if (stated->token) names_.push_back(*stated);
+      } else if (bert() && fallback != kDefaults.end()) {
+        names_.push_back({name, StatedToken{.content = fallback->content}});
+        defaults_.push_back(fallback->content);
+      }
+    }
+    for (const auto& named : settings_.named) {
+      if (named.token && std::find(kTokenNames.begin(), kTokenNames.end(), named.name) == kTokenNames.end())
+        names_.push_back(named);
     }
   }
-  return files;
-}
+
+  // As the constructor of transformers' TokenizersBackend does.
+  void AddTokens() {
+    const BasicTokenizer normalizer(files_.options);
+    std::vector<AddedToken> first;
+    if (whole()) {
+      for (const auto& [id, token] : json_->added.tokens) first.push_back(token.Resolved());
+    }
+    list_.Add(first, normalizer);
+    std::vector<StatedToken> more;
+    for (const auto& [id, token] : settings_.by_id) more.push_back(token);
+    const size_t known = more.size();
+    const auto add = [&](const StatedToken& token) {
+      const bool there = list_.Finds(token.content) ||
+                         std::any_of(more.begin(), more.begin() + static_cast<std::ptrdiff_t>(known),
+                                     [&](const auto& other) { return other.content == token.content; });
+      if (!there && std::find(more.begin(), more.end(), token) == more.end()) more.push_back(token);
+    };
+    for (const auto& named : names_) add(*named.token);
+    for (const auto& token : settings_.extra) add(token);
+    std::vector<AddedToken> second;
+    for (StatedToken token : more) {
+      token.special = token.special || token.bare ||
+                      std::any_of(names_.begin(), names_.end(),
+                                  [&](const auto& named) { return named.token->content == token.content; });
+      second.push_back(token.Resolved());
+    }
+    list_.Add(second, normalizer);
+    files_.added = list_.tokens();
+  }
+
+  // -1 where no file has it.
+  int32_t IdOf(const std::string& content) const { return OnlyByDefault(content) ? -1 : list_.IdOf(content); }
+
+  // The class puts it behind the vocabulary; the model has no row for it.
+  bool OnlyByDefault(const std::string& content) const {
+    const auto says = [&](const StatedToken& token) { return token.content == content; };
+    return std::find(defaults_.begin(), defaults_.end(), content) != defaults_.end() &&
+           files_.pieces.find(content) == files_.pieces.end() &&
+           std::none_of(settings_.by_id.begin(), settings_.by_id.end(),
+                        [&](const auto& token) { return says(token.second); }) &&
+           std::none_of(settings_.extra.begin(), settings_.extra.end(), says) &&
+           (!whole() || std::none_of(json_->added.tokens.begin(), json_->added.tokens.end(),
+                                     [&](const auto& token) { return says(token.second); }));
+  }
+
+  int32_t NamedId(const char* name, const char* fallback, bool required) const {
+    const auto named = std::find_if(names_.begin(), names_.end(), [&](const auto& token) { return token.name == name; });
+    const std::string content = named == names_.end() ? fallback : named->token->content;
+    const int32_t id = IdOf(content);
+    if (id < 0 && required) throw BadRequest(files_.path, "lacks the token " + content);
+    return id;
+  }
+
+  void FindIds() {
+    files_.pad = NamedId("pad_token", "[PAD]", true);
+    const std::string unknown = whole() ? json_->unknown : Content("unk_token");
+    const auto piece = files_.pieces.find(unknown);
+    if (piece == files_.pieces.end()) throw BadRequest(files_.path, "lacks the token " + unknown);
+    files_.unknown = piece->second;
+    if (!bert() && json_->around) {
+      std::tie(files_.begin, files_.separator) = *json_->around;
+    } else {
+      files_.begin = NamedId("cls_token", "[CLS]", true);
+      files_.separator = NamedId("sep_token", "[SEP]", true);
+    }
+    files_.mask = NamedId("mask_token", "[MASK]", false);
+  }
+
+  std::string Content(const char* name) const {
+    return std::find_if(names_.begin(), names_.end(), [&](const auto& token) { return token.name == name; })
+        ->token->content;
+  }
+
+  int32_t Size() const {
+    int32_t size = 0;
+    for (const auto& [content, id] : files_.pieces) size = std::max(size, id + 1);
+    for (const auto& token : files_.added) {
+      if (!OnlyByDefault(token.content)) size = std::max(size, token.id + 1);
+    }
+    return size;
+  }
+
+  TokenizerChoice choice_;
+  std::optional<TokenizerJson> json_;
+  std::optional<VocabularyFile> vocabulary_;
+  TokenSettings settings_;
+  TokenizerFiles files_;
+  AddedTokenList list_{&files_.pieces};
+  std::vector<NamedToken> names_;      // those that are not null
+  std::vector<std::string> defaults_;  // of the class, named by no file
+};
 
 }  // namespace
 
-TokenizerFiles ReadTokenizerFiles(const std::string& path) {
-  fs::path file = path;
-  if (fs::is_directory(file)) {
-    file /= "vocab.txt";
-    if (!fs::exists(file) && fs::exists(fs::path(path) / "tokenizer.json"))
-      file = fs::path(path) / "tokenizer.json";
-  }
-  if (file.extension() == ".json") return ReadTokenizerJson(file.string());
-  TokenizerFiles files{.path = file.string(), .tokens = ReadVocabulary(file.string())};
-  for (const char* token : kSpecial) {
-    if (std::find(files.tokens.begin(), files.tokens.end(), token) != files.tokens.end())
-      files.special.emplace_back(token);
-  }
-  ReadConfig(fs::path(file).replace_filename("tokenizer_config.json").string(), &files);
-  return files;
-}
+TokenizerFiles ReadTokenizerFiles(const std::string& path) { return Assembly(path).Assemble(); }
 
 }  // namespace thimble::data

@@ -3,15 +3,20 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
+#include <map>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
+#include "data/added_tokens.h"
 #include "data/basic_tokenizer.h"
+#include "data/piece_table.h"
+#include "data/table.h"
 #include "data/tokenizer_files.h"
+#include "data/truncation.h"
 
 namespace thimble::data {
 namespace {
@@ -19,116 +24,72 @@ namespace {
 constexpr uint32_t kMaxCharacters = 100;  // of a word; a longer one is [UNK], as in the published tokenizer
 constexpr std::string_view kContinues = "##";
 
-// Piece to id, open addressing. Most lookups while a word is being cut are misses; they end in the slots
-// themselves, where std::unordered_map follows pointers.
-class PieceTable {
- public:
-  static constexpr int32_t kNone = -1;
-
-  void Reserve(size_t pieces) { slots_.assign(std::bit_ceil(2 * pieces + 1), {}); }
-
-  int32_t Find(std::string_view piece) const { return slots_[Locate(piece, Hash64(piece))].id; }
-
-  // `piece` must outlive the table and be new to it.
-  void Insert(std::string_view piece, int32_t id) {
-    const uint64_t hash = Hash64(piece);
-    slots_[Locate(piece, hash)] = {static_cast<uint32_t>(hash >> 32), id,
-                                   static_cast<uint32_t>(pieces_.size())};
-    pieces_.push_back(piece);
-    longest_ = std::max(longest_, piece.size());
-  }
-
-  size_t longest() const { return longest_; }  // bytes
-
- private:
-  struct Slot {
-    uint32_t hash = 0;
-    int32_t id = kNone;
-    uint32_t piece = 0;
-  };
-
-  // The slot that holds `piece`, or the free one where it belongs.
-  size_t Locate(std::string_view piece, uint64_t hash) const {
-    const size_t mask = slots_.size() - 1;
-    size_t at = hash & mask;
-    while (slots_[at].id != kNone &&
-           (slots_[at].hash != static_cast<uint32_t>(hash >> 32) || pieces_[slots_[at].piece] != piece)) {
-      at = (at + 1) & mask;
-    }
-    return at;
-  }
-
-  std::vector<Slot> slots_;
-  std::vector<std::string_view> pieces_;
-  size_t longest_ = 0;
-};
-
-// How many tokens of each text stay when together they may have `room`: LongestFirst of `tokenizers`.
-std::pair<size_t, size_t> Truncate(size_t first, size_t second, size_t room) {
-  if (first + second <= room) return {first, second};
-  const size_t shorter = std::min(first, second);
-  const size_t half = room / 2;
-  const size_t low = std::min(shorter, half);
-  return first > second ? std::pair{room - low, low} : std::pair{low, room - low};
-}
-
-// The windows [begin, end) of `size` tokens when `keep` fit, each repeating `stride` tokens of the one
-// before. Nothing fits: an empty window, then one with everything, as `tokenizers` has it.
-std::vector<std::pair<size_t, size_t>> Windows(size_t size, size_t keep, size_t stride) {
-  if (keep >= size) return {{0, size}};
-  if (keep == 0) return {{0, 0}, {0, size}};
-  if (stride >= keep)
-    throw BadRequest("stride", "not below the tokens that fit into a window", std::to_string(stride),
-                     "below " + std::to_string(keep));
-  std::vector<std::pair<size_t, size_t>> windows;
-  for (size_t begin = 0;; begin += keep - stride) {
-    windows.emplace_back(begin, std::min(size, begin + keep));
-    if (begin + keep >= size) return windows;
-  }
-}
-
 }  // namespace
 
 struct WordPiece::Impl {
-  explicit Impl(TokenizerFiles files) : tokens(std::move(files.tokens)), basic(files.options) {
-    starts.Reserve(tokens.size());
-    continues.Reserve(tokens.size());
-    for (size_t id = 0; id < tokens.size(); ++id) {
-      const std::string_view token = tokens[id];
-      if (const int32_t old = starts.Find(token); old != PieceTable::kNone) {
-        throw BadRequest(files.path + ":" + std::to_string(id + 1), "duplicate token",
-                         "\"" + tokens[id] + "\", already on line " + std::to_string(old + 1));
-      }
-      starts.Insert(token, static_cast<int32_t>(id));
-      if (token.starts_with(kContinues))
-        continues.Insert(token.substr(kContinues.size()), static_cast<int32_t>(id));
-    }
-    pad = Special(files.path, "[PAD]");
-    unknown = Special(files.path, "[UNK]");
-    begin = Special(files.path, "[CLS]");
-    separator = Special(files.path, "[SEP]");
-    mask = starts.Find("[MASK]");
-    for (const auto& text : files.special) special.emplace_back(tokens[starts.Find(text)], starts.Find(text));
-    // Of two that begin alike the longer one is meant.
-    std::sort(special.begin(), special.end(),
-              [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
-    for (const auto& [text, id] : special) {
-      special_starts[static_cast<uint8_t>(text[0])] = true;
-      only_brackets = only_brackets && text[0] == '[';
-    }
-    std::string all;
-    for (const auto& token : tokens) all += token + "\n";
-    for (const auto& [text, id] : special) all += std::string(text) + "\t" + std::to_string(id) + "\n";
-    for (const bool option :
-         {files.options.lower_case, files.options.strip_accents, files.options.space_chinese})
-      all += option ? "1" : "0";
-    hash = HashHex(all);
+  explicit Impl(TokenizerFiles read) : files(std::move(read)), basic(files.options) {
+    for (const auto& warning : files.warnings) Warn(warning);
+    FillPieces();
+    FillFinders();
+    hash = HashOfAll();
   }
 
-  int32_t Special(const std::string& path, const std::string& token) const {
-    const int32_t id = starts.Find(token);
-    if (id == PieceTable::kNone) throw BadRequest(path, "lacks the token " + token);
-    return id;
+  void FillPieces() {
+    int32_t end = files.size;
+    for (const auto& token : files.added) end = std::max(end, token.id + 1);
+    pieces.resize(end);
+    starts.Reserve(files.pieces.size());
+    continues.Reserve(files.pieces.size());
+    for (const auto& [piece, id] : files.pieces) pieces[id] = piece;
+    for (size_t id = 0; id < pieces.size(); ++id) {
+      const std::string_view piece = pieces[id];
+      if (piece.empty()) continue;  // a blank line, or no piece has this id
+      starts.Insert(piece, static_cast<int32_t>(id));
+      if (piece.starts_with(kContinues) && piece != kContinues)
+        continues.Insert(piece.substr(kContinues.size()), static_cast<int32_t>(id));
+    }
+  }
+
+  // In the order of their ids, so that of two normalized tokens with one form the first stands for both.
+  void FillFinders() {
+    std::vector<AddedToken> plain, normal;
+    std::map<std::string, std::string> forms;
+    for (const AddedToken& token : files.added) {
+      names[token.id] = token.content;
+      if (!token.normalized) {
+        plain.push_back(token);
+        continue;
+      }
+      if (token.form.empty())
+        throw BadRequest(files.path, "nothing is left of the added token " + Quoted(token.content) +
+                                         " when it is normalized");
+      const auto [other, fresh] = forms.emplace(token.form, token.content);
+      if (fresh)
+        normal.push_back(token);
+      else
+        Warn(files.path + ": the added tokens " + Quoted(other->second) + " and " + Quoted(token.content) +
+             " are the same when normalized; " + Quoted(other->second) + " is taken for both");
+    }
+    raw = TokenFinder(std::move(plain), files.split_special);
+    normalized = TokenFinder(std::move(normal), files.split_special);
+  }
+
+  std::string HashOfAll() const {
+    std::string all;
+    for (const auto& piece : pieces) all += piece + "\n";
+    for (const AddedToken& token : files.added) {
+      all += token.content + "\t" + token.form + "\t" + std::to_string(token.id) + "\t";
+      for (const bool flag :
+           {token.single_word, token.lstrip, token.rstrip, token.normalized, token.special})
+        all += flag ? "1" : "0";
+      all += "\n";
+    }
+    for (const int32_t id : {files.pad, files.unknown, files.begin, files.separator, files.mask})
+      all += std::to_string(id) + " ";
+    for (const bool option : {files.options.lower_case, files.options.strip_accents,
+                              files.options.space_chinese, files.split_special})
+      all += option ? "1" : "0";
+    return HashHex(all);
   }
 
   // Longest match first; a word that cannot be covered is one [UNK]. `at` of the words' bytes: where the word
@@ -142,7 +103,7 @@ struct WordPiece::Impl {
         out->offsets.push_back(
             {base + words.begins[place.begin + begin], base + words.ends[place.begin + end - 1]});
     };
-    if (place.characters > kMaxCharacters) return add(unknown, 0, word.size());
+    if (place.characters > kMaxCharacters) return add(files.unknown, 0, word.size());
     const size_t kept = out->ids.size();
     for (size_t at = 0; at < word.size();) {
       const PieceTable& pieces = at == 0 ? starts : continues;
@@ -160,44 +121,62 @@ struct WordPiece::Impl {
       if (length == 0) {
         out->ids.resize(kept);
         if (offsets) out->offsets.resize(kept);
-        return add(unknown, 0, word.size());
+        return add(files.unknown, 0, word.size());
       }
       add(id, at, at + length);
       at += length;
     }
   }
 
-  // `base`: bytes of the whole text before this part of it.
-  void AppendPlain(std::string_view text, size_t base, bool offsets, PieceList* out) const {
+  // `base`: bytes of the whole text before this part of it, in which no other token stands as it is spelt.
+  void AppendPart(std::string_view text, size_t base, bool offsets, PieceList* out) const {
     static thread_local Words words;
-    basic.Split(text, offsets, &words);
-    for (const auto& word : words.words) AppendWord(words, word, static_cast<uint32_t>(base), offsets, out);
+    const auto append = [&] {
+      for (const auto& word : words.words) AppendWord(words, word, static_cast<uint32_t>(base), offsets, out);
+    };
+    if (normalized.empty()) {
+      basic.Split(text, offsets, &words);
+      return append();
+    }
+    static thread_local NormalizedText clean;
+    basic.Normalize(text, &clean);
+    Walk(
+        normalized, clean.bytes,
+        [&](size_t begin, size_t end) {
+          basic.SplitNormalized(clean, begin, end, &words);
+          append();
+        },
+        [&](const TokenFinder::Found& found) {
+          out->ids.push_back(found.id);
+          if (offsets)
+            out->offsets.push_back({static_cast<uint32_t>(base) + clean.begins[found.begin],
+                                    static_cast<uint32_t>(base) + clean.ends[found.end - 1]});
+        });
   }
 
   void Append(std::string_view text, bool offsets, PieceList* out) const {
-    size_t plain = 0;
-    for (size_t at = NextSpecialStart(text, 0); at < text.size(); at = NextSpecialStart(text, at)) {
-      const auto match = std::find_if(special.begin(), special.end(), [&](const auto& token) {
-        return text.substr(at).starts_with(token.first);
-      });
-      if (match == special.end()) {
-        ++at;
-        continue;
-      }
-      AppendPlain(text.substr(plain, at - plain), plain, offsets, out);
-      out->ids.push_back(match->second);
-      plain = at + match->first.size();
-      if (offsets) out->offsets.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(plain)});
-      at = plain;
-    }
-    AppendPlain(text.substr(plain), plain, offsets, out);
+    Walk(
+        raw, text,
+        [&](size_t begin, size_t end) {
+          AppendPart(text.substr(begin, end - begin), begin, offsets, out);
+        },
+        [&](const TokenFinder::Found& found) {
+          out->ids.push_back(found.id);
+          if (offsets)
+            out->offsets.push_back({static_cast<uint32_t>(found.begin), static_cast<uint32_t>(found.end)});
+        });
   }
 
-  // Where the next special token may begin; the text's size if there is none.
-  size_t NextSpecialStart(std::string_view text, size_t at) const {
-    if (only_brackets) return std::min(text.find('[', at), text.size());
-    while (at < text.size() && !special_starts[static_cast<uint8_t>(text[at])]) ++at;
-    return at;
+  // Calls `part` and `token` for what `finder` finds in a text and what is between, in their order.
+  template <typename Part, typename Token>
+  static void Walk(const TokenFinder& finder, std::string_view text, const Part& part, const Token& token) {
+    size_t done = 0, at = 0;
+    while (const auto found = finder.Next(text, &at, done)) {
+      if (done < found->begin) part(done, found->begin);
+      token(*found);
+      done = found->end;
+    }
+    if (done != text.size()) part(done, text.size());
   }
 
   // [CLS] a [SEP] b [SEP] of the pieces [begin, end) of each text.
@@ -208,28 +187,27 @@ struct WordPiece::Impl {
       const auto begin = static_cast<std::ptrdiff_t>(range.first),
                  end = static_cast<std::ptrdiff_t>(range.second);
       encoding.ids.insert(encoding.ids.end(), pieces.ids.begin() + begin, pieces.ids.begin() + end);
-      encoding.ids.push_back(separator);
+      encoding.ids.push_back(files.separator);
       encoding.segments.resize(encoding.ids.size(), segment);
       if (!offsets) return;
       encoding.offsets.insert(encoding.offsets.end(), pieces.offsets.begin() + begin,
                               pieces.offsets.begin() + end);
       encoding.offsets.emplace_back();
     };
-    encoding.ids.push_back(begin);
+    encoding.ids.push_back(files.begin);
     if (offsets) encoding.offsets.emplace_back();
     text(first, a, 0);
     if (pair) text(second, b, 1);
     return encoding;
   }
 
-  std::vector<std::string> tokens;
+  TokenizerFiles files;
   BasicTokenizer basic;
-  PieceTable starts, continues;  // pieces point into `tokens`; those of `continues` lack the "##"
-  std::vector<std::pair<std::string_view, int32_t>> special;
-  std::array<bool, 256> special_starts{};
-  bool only_brackets = true;
+  std::vector<std::string> pieces;  // by id; empty where an id has none
+  PieceTable starts, continues;     // point into `pieces`; those of `continues` lack the "##"
+  std::unordered_map<int32_t, std::string> names;  // of added tokens
+  TokenFinder raw, normalized;
   std::string hash;
-  int32_t pad = 0, unknown = 0, begin = 0, separator = 0, mask = -1;
 };
 
 WordPiece::WordPiece(const std::string& path) : impl_(std::make_unique<Impl>(ReadTokenizerFiles(path))) {}
@@ -290,24 +268,25 @@ std::vector<Encoding> WordPiece::EncodeAll(std::string_view first, std::string_v
   return result;
 }
 
-int WordPiece::size() const { return static_cast<int>(impl_->tokens.size()); }
-int WordPiece::pad() const { return impl_->pad; }
-int WordPiece::begin() const { return impl_->begin; }
-int WordPiece::separator() const { return impl_->separator; }
-int WordPiece::mask() const { return impl_->mask; }
+int WordPiece::size() const { return impl_->files.size; }
+int WordPiece::pad() const { return impl_->files.pad; }
+int WordPiece::begin() const { return impl_->files.begin; }
+int WordPiece::separator() const { return impl_->files.separator; }
+int WordPiece::mask() const { return impl_->files.mask; }
 
 bool WordPiece::Continues(int32_t id) const { return Token(id).starts_with(kContinues); }
 
 bool WordPiece::IsSpecial(int32_t id) const {
-  return std::any_of(impl_->special.begin(), impl_->special.end(),
-                     [&](const auto& token) { return token.second == id; });
+  return std::any_of(impl_->files.added.begin(), impl_->files.added.end(),
+                     [&](const auto& token) { return token.special && token.id == id; });
 }
 
 const std::string& WordPiece::hash() const { return impl_->hash; }
 
 const std::string& WordPiece::Token(int32_t id) const {
-  THIMBLE_CHECK(id >= 0 && id < size(), std::to_string(id));
-  return impl_->tokens[id];
+  THIMBLE_CHECK(id >= 0 && id < static_cast<int32_t>(impl_->pieces.size()), std::to_string(id));
+  const auto added = impl_->names.find(id);
+  return added != impl_->names.end() ? added->second : impl_->pieces[id];
 }
 
 std::vector<Offset> InCharacters(std::string_view text, std::vector<Offset> offsets) {
