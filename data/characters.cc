@@ -65,8 +65,7 @@ bool IsChinese(UChar32 c) {
 // Annex C of Unicode Technical Standard 18.
 bool IsWordCharacter(UChar32 c) {
   constexpr uint32_t kMask = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-  return u_isUAlphabetic(c) || (U_GET_GC_MASK(c) & kMask) != 0 ||
-         u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL);
+  return u_isUAlphabetic(c) || (U_GET_GC_MASK(c) & kMask) != 0 || u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL);
 }
 
 bool IsUtf8(std::string_view text) {

@@ -94,7 +94,8 @@ class Reader {
       throw BadRequest(settings_.path, "truncation_side", side, "right");
     if (config_.contains("init_inputs") && !config_["init_inputs"].empty())
       throw BadRequest(settings_.path, "init_inputs", Show(config_["init_inputs"]), "[]");
-    if (config_.contains("fast_tokenizer_files") && config_["fast_tokenizer_files"] != Json({"tokenizer.json"}))
+    if (config_.contains("fast_tokenizer_files") &&
+        config_["fast_tokenizer_files"] != Json({"tokenizer.json"}))
       throw BadRequest(settings_.path, "fast_tokenizer_files", Show(config_["fast_tokenizer_files"]),
                        "tokenizer.json");
   }
@@ -103,13 +104,17 @@ class Reader {
     const std::string& path = settings_.path;
     for (const auto& [name, value] : config_.items()) {
       if (IsCommonName(name)) {
-        Set(&settings_.named, name, value.is_null() ? std::nullopt : std::optional(TokenOf(path, name, value)));
+        Set(&settings_.named, name,
+            value.is_null() ? std::nullopt : std::optional(TokenOf(path, name, value)));
       } else if (name.ends_with("_token")) {
         if (value.is_string()) Set(&model_specific_, name, TokenOf(path, name, value));
         if (IsTyped(value)) Set(&typed_, name, TokenOf(path, name, value));
       }
     }
-    for (const auto& named : settings_.named) settings_.stated_names.emplace_back(path, named);
+    for (const auto& named : settings_.named) {
+      settings_.stated_names.emplace_back(path, named);
+      if (named.token && !named.token->bare) objects_.push_back(*named.token);
+    }
     const Json extra = config_.value("extra_special_tokens", Json());
     const bool replaced = extra.empty() && config_.contains("additional_special_tokens");
     const char* name = replaced ? "additional_special_tokens" : "extra_special_tokens";
@@ -117,6 +122,9 @@ class Reader {
     // Tokens with names leave the other list its place.
     if (extra.is_object() && !replaced && config_.contains("additional_special_tokens"))
       additional_ = TokensOf(path, "additional_special_tokens", config_["additional_special_tokens"]);
+    for (const auto& token : extra_.value_or(std::vector<StatedToken>())) {
+      if (!token.bare) objects_.push_back(token);
+    }
   }
 
   // An object gives each token a name.
@@ -156,8 +164,10 @@ class Reader {
       std::vector<StatedToken> tokens;
       if (list && value.is_array()) {
         tokens = ReadListed(name, value);
-        for (const auto& token : tokens) settings_.stated_names.emplace_back(map_path_, NamedToken{name, token});
-      } else if (!list && name.ends_with("_token") && (value.is_string() || value.is_object() || value.is_null())) {
+        for (const auto& token : tokens)
+          settings_.stated_names.emplace_back(map_path_, NamedToken{name, token});
+      } else if (!list && name.ends_with("_token") &&
+                 (value.is_string() || value.is_object() || value.is_null())) {
         NamedToken named{name, std::nullopt};
         if (value.is_string()) named.token = StatedToken{.content = value.get<std::string>()};
         if (value.is_object()) (named.token = ReadToken(map_path_, value))->special = true;
@@ -191,12 +201,15 @@ class Reader {
 
   void ReadAddedTokens(bool taken) {
     if (!std::filesystem::exists(added_path_)) return;
+    // Tokens that tokenizer_config.json gives as objects are not yet told by their spelling here.
+    const auto says = [&](const StatedToken& token, const std::string& content) {
+      return token.content == content && std::find(objects_.begin(), objects_.end(), token) == objects_.end();
+    };
     const auto is_special = [&](const std::string& content) {
-      return std::any_of(settings_.named.begin(), settings_.named.end(), [&](const auto& named) {
-               return named.token && named.token->content == content;
-             }) ||
+      return std::any_of(settings_.named.begin(), settings_.named.end(),
+                         [&](const auto& named) { return named.token && says(*named.token, content); }) ||
              (extra_ && std::any_of(extra_->begin(), extra_->end(),
-                                    [&](const auto& token) { return token.content == content; }));
+                                    [&](const auto& token) { return says(token, content); }));
     };
     TokenIds stated{.path = added_path_};
     const Json added = ReadOrderedObject(added_path_);
@@ -204,10 +217,9 @@ class Reader {
       if (!id.is_number_unsigned() || id > INT32_MAX)
         throw BadRequest(added_path_, "the id of " + Quoted(content), Show(id), "a number");
       const bool special = is_special(content);
-      stated.tokens.emplace_back(id.get<int64_t>(), StatedToken{.content = content,
-                                                                .bare = false,
-                                                                .special = special,
-                                                                .normalized = !special});
+      stated.tokens.emplace_back(
+          id.get<int64_t>(),
+          StatedToken{.content = content, .bare = false, .special = special, .normalized = !special});
       if (taken) AddById(stated.tokens.back().first, stated.tokens.back().second);
     }
     settings_.stated_ids.push_back(std::move(stated));
@@ -231,6 +243,7 @@ class Reader {
   TokenSettings settings_;
   std::vector<NamedToken> model_specific_, typed_;
   std::optional<std::vector<StatedToken>> extra_, additional_;
+  std::vector<StatedToken> objects_;  // of tokenizer_config.json
   std::unordered_map<std::string, StatedToken> by_content_;
 };
 

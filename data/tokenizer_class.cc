@@ -18,7 +18,7 @@ std::string TextOf(const nlohmann::ordered_json& object, const char* key) {
 }
 
 TokenizerChoice Named(const std::string& name, const std::string& path) {
-  constexpr std::array<std::string_view, 7> kBerts = {"Bert",       "DistilBert", "Electra", "MobileBert",
+  constexpr std::array<std::string_view, 7> kBerts = {"Bert",        "DistilBert", "Electra", "MobileBert",
                                                       "SqueezeBert", "LayoutLM",   "Lxmert"};
   std::string_view stem = name;
   if (stem.ends_with("Fast")) stem.remove_suffix(4);

@@ -37,7 +37,8 @@ class Comparison {
       if (vocabulary.pieces.find(token) == vocabulary.pieces.end() && !added_.contains(token))
         differs(token, "none", "id " + std::to_string(id));
     }
-    if (count > 0) Taken(vocabulary.path, json->path, std::to_string(count) + " tokens, " + first, json->path);
+    if (count > 0)
+      Taken(vocabulary.path, json->path, std::to_string(count) + " tokens, " + first, json->path);
   }
 
   void OfOptions(const TokenizerJson& json) {
@@ -63,8 +64,9 @@ class Comparison {
       Taken(Source(false), json.path, choice_.name + " and a post_processor with other tokens around a text",
             Source(false));
     if (choice_.kind == TokenizerClass::kWholeFile && !json.around)
-      Say(json.path + ": no post_processor: transformers puts no [CLS] and [SEP] around a text; thimble does, "
-                      "as a BERT wants it");
+      Say(json.path +
+          ": no post_processor: transformers puts no [CLS] and [SEP] around a text; thimble does, "
+          "as a BERT wants it");
   }
 
   void OfIds(const TokenIds& stated) {
@@ -95,12 +97,14 @@ class Comparison {
     for (const auto& [path, stated] : settings_.stated_names) {
       if (stated.name == "additional_special_tokens" || stated.name == "extra_special_tokens") {
         if (!IdOf(stated.token->content))
-          Taken(path, settings_.path, stated.name + " with " + Quoted(stated.token->content) + ", which is not there",
+          Taken(path, settings_.path,
+                stated.name + " with " + Quoted(stated.token->content) + ", which is not there",
                 settings_.path);
         continue;
       }
-      const auto taken = std::find_if(names.begin(), names.end(),
-                                      [&name = stated.name](const auto& named) { return named.name == name; });
+      const auto taken = std::find_if(names.begin(), names.end(), [&name = stated.name](const auto& named) {
+        return named.name == name;
+      });
       const auto text = [](const std::optional<StatedToken>& token) {
         return token ? Quoted(token->content) : std::string("null");
       };
@@ -116,7 +120,8 @@ class Comparison {
  private:
   void Say(const std::string& sentence) { sentences_.push_back(sentence); }
   void Taken(const std::string& a, const std::string& b, const std::string& what, const std::string& taken) {
-    Say(a + " and " + b + " contradict each other: " + what + "; " + taken + " is taken, as transformers does");
+    Say(a + " and " + b + " contradict each other: " + what + "; " + taken +
+        " is taken, as transformers does");
   }
   // The file that says which class reads the directory, or the one with the options.
   std::string Source(bool options) const {

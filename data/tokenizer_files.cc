@@ -45,14 +45,17 @@ class Assembly {
     if (alone || (directory && fs::exists(json)))
       json_ = ReadTokenizerJson(json.string(), choice_.kind != TokenizerClass::kBert);
     else if (directory && choice_.kind == TokenizerClass::kWholeFile)
-      throw BadRequest(choice_.path, "the tokenizer_class " + choice_.name + " reads tokenizer.json, which is missing",
-                       "", "tokenizer.json, or the class BertTokenizer");
+      throw BadRequest(choice_.path,
+                       "the tokenizer_class " + choice_.name + " reads tokenizer.json, which is missing", "",
+                       "tokenizer.json, or the class BertTokenizer");
     else
       choice_.kind = TokenizerClass::kBert;
     const fs::path vocabulary = directory ? folder / "vocab.txt" : fs::path(path);
-    if (!json_ || (directory && fs::exists(vocabulary))) vocabulary_ = ReadVocabularyFile(vocabulary.string());
+    if (!json_ || (directory && fs::exists(vocabulary)))
+      vocabulary_ = ReadVocabularyFile(vocabulary.string());
     if (!alone)
-      settings_ = ReadTokenSettings(folder.empty() ? "." : folder.string(), json_ ? json_->added : TokenIds{});
+      settings_ =
+          ReadTokenSettings(folder.empty() ? "." : folder.string(), json_ ? json_->added : TokenIds{});
     files_.path = json_ ? json_->path : vocabulary_->path;
     files_.pieces = json_ ? json_->pieces : vocabulary_->pieces;
   }
@@ -148,7 +151,8 @@ class Assembly {
   }
 
   int32_t NamedId(const char* name, const char* fallback, bool required) const {
-    const auto named = std::find_if(names_.begin(), names_.end(), [&](const auto& token) { return token.name == name; });
+    const auto named =
+        std::find_if(names_.begin(), names_.end(), [&](const auto& token) { return token.name == name; });
     const std::string content = named == names_.end() ? fallback : named->token->content;
     const int32_t id = IdOf(content);
     if (id < 0 && required) throw BadRequest(files_.path, "lacks the token " + content);

@@ -40,7 +40,9 @@ std::string Pieces(const Json& pieces) {
 
 class Reader {
  public:
-  Reader(const std::string& path, bool whole) : whole_(whole), json_(ReadObject(path)) { result_.path = path; }
+  Reader(const std::string& path, bool whole) : whole_(whole), json_(ReadObject(path)) {
+    result_.path = path;
+  }
 
   TokenizerJson Read() {
     // Pieces of another model are no word pieces, whoever reads them.
@@ -121,8 +123,7 @@ class Reader {
     if (type == "none") return;
     const Json& processor = json_["post_processor"];
     if (type == "TemplateProcessing") return ReadTemplate(processor);
-    if (type != "BertProcessing")
-      return Refuse("post_processor", type, "TemplateProcessing, BertProcessing");
+    if (type != "BertProcessing") return Refuse("post_processor", type, "TemplateProcessing, BertProcessing");
     const auto id = [&](const char* key) {
       const Json token = processor.value(key, Json());
       return token.is_array() && token.size() == 2 && token[1].is_number_unsigned() && token[1] < kMaxTokens

@@ -17,8 +17,9 @@ struct TokenizerJson {
   std::unordered_map<std::string, int32_t> pieces;  // of the model
   std::string unknown;                              // its unk_token
   TokenIds added;
-  BasicOptions options;                              // of the normalizer
-  std::optional<std::pair<int32_t, int32_t>> around;  // [CLS] and [SEP] of the post-processor, where there is one
+  BasicOptions options;  // of the normalizer
+  std::optional<std::pair<int32_t, int32_t>>
+      around;  // [CLS] and [SEP] of the post-processor, where there is one
   // Parts that are not a BERT's, as "model.unk_token is "?""; only where they need not be understood.
   std::vector<std::string> foreign;
 };

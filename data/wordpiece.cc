@@ -79,8 +79,7 @@ struct WordPiece::Impl {
     for (const auto& piece : pieces) all += piece + "\n";
     for (const AddedToken& token : files.added) {
       all += token.content + "\t" + token.form + "\t" + std::to_string(token.id) + "\t";
-      for (const bool flag :
-           {token.single_word, token.lstrip, token.rstrip, token.normalized, token.special})
+      for (const bool flag : {token.single_word, token.lstrip, token.rstrip, token.normalized, token.special})
         all += flag ? "1" : "0";
       all += "\n";
     }
@@ -157,9 +156,7 @@ struct WordPiece::Impl {
   void Append(std::string_view text, bool offsets, PieceList* out) const {
     Walk(
         raw, text,
-        [&](size_t begin, size_t end) {
-          AppendPart(text.substr(begin, end - begin), begin, offsets, out);
-        },
+        [&](size_t begin, size_t end) { AppendPart(text.substr(begin, end - begin), begin, offsets, out); },
         [&](const TokenFinder::Found& found) {
           out->ids.push_back(found.id);
           if (offsets)
@@ -203,8 +200,8 @@ struct WordPiece::Impl {
 
   TokenizerFiles files;
   BasicTokenizer basic;
-  std::vector<std::string> pieces;  // by id; empty where an id has none
-  PieceTable starts, continues;     // point into `pieces`; those of `continues` lack the "##"
+  std::vector<std::string> pieces;                 // by id; empty where an id has none
+  PieceTable starts, continues;                    // point into `pieces`; those of `continues` lack the "##"
   std::unordered_map<int32_t, std::string> names;  // of added tokens
   TokenFinder raw, normalized;
   std::string hash;

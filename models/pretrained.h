@@ -65,7 +65,9 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
                     const std::string& directory, std::optional<double> null_threshold = {});
 bool IsPlainBert(const Model& model);
-// Copies vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json, those that are there.
+// Copies what a tokenizer is read from, byte for byte: vocab.txt, tokenizer.json, tokenizer_config.json,
+// special_tokens_map.json and added_tokens.json, those that are there; and into `to`'s config.json, written
+// before, the tokenizer_class of `from`'s.
 void CopyTokenizer(const std::string& from, const std::string& to);
 
 }  // namespace thimble::models

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/hugging_face.h"
+#include "models/json.h"
 #include "models/pretrained.h"
 #include "models/safetensors.h"
 
@@ -139,11 +140,19 @@ void SavePretrained(const Model& model, const std::vector<std::string>& label_na
 }
 
 void CopyTokenizer(const std::string& from, const std::string& to) {
-  for (const char* name :
-       {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+  for (const char* name : {"vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "added_tokens.json"}) {
     const std::string source = from + "/" + name;
     if (std::filesystem::exists(source)) WriteFileAtomically(to + "/" + name, ReadFile(source));
   }
+  // A class in config.json decides which of these files count.
+  const std::string source = from + "/config.json", target = to + "/config.json";
+  if (!std::filesystem::exists(source) || !std::filesystem::exists(target)) return;
+  const auto config = ParseJson(ReadFile(source), source, 64);
+  if (!config.is_object() || !config.contains("tokenizer_class")) return;
+  auto written = ordered_json::parse(ReadFile(target));
+  written["tokenizer_class"] = config["tokenizer_class"];
+  WriteFileAtomically(target, written.dump(2) + "\n");
 }
 
 }  // namespace thimble::models

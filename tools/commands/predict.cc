@@ -139,9 +139,10 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("model", request->model, "model directory")->required();
-  app.add_option("sentences", request->sentences,
-                 "one sentence, or the two of a pair; a question and a passage")
-      ->expected(0, 2);
+  // One at a time: what stands in brackets would be taken for a list of sentences.
+  const auto add = [request](const std::string& text) { request->sentences.push_back(text); };
+  app.add_option_function<std::string>("first", add, "a sentence; the first of a pair; a question");
+  app.add_option_function<std::string>("second", add, "the second sentence of a pair; a passage");
   app.add_option("--file", request->file,
                  "one row a line, the two texts of a pair with a tab between them; -: standard input");
   app.add_option("--batch", request->batch, "rows computed together")->check(CLI::PositiveNumber);
