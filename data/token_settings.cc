@@ -90,6 +90,8 @@ class Reader {
     settings_.strip_accents = flag("strip_accents");
     settings_.space_chinese = flag("tokenize_chinese_chars");
     settings_.split_special = flag("split_special_tokens").value_or(false);
+    if (const auto found = config_.find("model_input_names"); found != config_.end() && found->is_array())
+      settings_.token_types = std::find(found->begin(), found->end(), "token_type_ids") != found->end();
     if (const auto side = text("truncation_side"); !side.empty() && side != "right")
       throw BadRequest(settings_.path, "truncation_side", side, "right");
     if (config_.contains("init_inputs") && !config_["init_inputs"].empty())

@@ -25,6 +25,7 @@ struct TokenSettings {
   std::string tokenizer_class;  // as written; may be empty
   std::optional<bool> lower_case, strip_accents, space_chinese;
   bool split_special = false;
+  bool token_types = true;        // false: model_input_names leaves them out
   std::vector<NamedToken> named;  // those that a file names
   std::vector<StatedToken> extra;
   std::map<int64_t, StatedToken> by_id;

@@ -43,19 +43,22 @@ class Comparison {
 
   void OfOptions(const TokenizerJson& json) {
     const bool whole = choice_.kind != TokenizerClass::kBert;
+    // `used` of texts, where one file states `stated` and the normalizer of tokenizer.json has `normalizer`.
     const auto compare = [&](const char* name, std::optional<bool> stated, bool used, bool normalizer) {
-      const bool other = whole ? stated.value_or(used) : normalizer;
-      if (other == used) return;
+      const bool other = whole ? stated.value_or(used) : used;
+      if (other == normalizer) return;
       const auto text = [](bool value) { return value ? "true" : "false"; };
-      const bool settled = whole ? normalizer : used;
-      const std::string said = whole || stated ? std::string(name) + ": " + text(whole ? other : settled)
-                                               : choice_.name + ", which has " + name + ": " + text(settled);
-      Taken(Source(whole || stated), json.path, said + " and a normalizer with " + text(normalizer),
-            whole ? json.path : Source(stated.has_value()));
+      const std::string path = Source(stated.has_value());
+      Taken(path, json.path,
+            (stated ? "" : choice_.name + " has ") + name + ": " + text(other) + " in the one, " +
+                text(normalizer) + " in the other",
+            whole ? json.path : path);
     };
     compare("do_lower_case", settings_.lower_case, taken_.options.lower_case, json.options.lower_case);
-    compare("strip_accents", settings_.strip_accents, taken_.options.strip_accents,
-            json.options.strip_accents);
+    // Unless it just follows the case.
+    if (settings_.strip_accents || json.options.strip_accents != json.options.lower_case)
+      compare("strip_accents", settings_.strip_accents, taken_.options.strip_accents,
+              json.options.strip_accents);
     compare("tokenize_chinese_chars", settings_.space_chinese, taken_.options.space_chinese,
             json.options.space_chinese);
     for (const auto& part : json.foreign)
@@ -67,6 +70,13 @@ class Comparison {
       Say(json.path +
           ": no post_processor: transformers puts no [CLS] and [SEP] around a text; thimble does, "
           "as a BERT wants it");
+  }
+
+  void OfTokenTypes() {
+    if (!settings_.token_types)
+      Say(settings_.path +
+          ": model_input_names has no token_type_ids: transformers gives both texts of a pair "
+          "the type 0; thimble gives the second the type 1");
   }
 
   void OfIds(const TokenIds& stated) {
@@ -161,6 +171,7 @@ std::vector<std::string> FindContradictions(const TokenizerFiles& taken, const s
                                             const TokenSettings& settings, const TokenizerChoice& choice,
                                             const TokenizerJson* json, const VocabularyFile* vocabulary) {
   Comparison comparison(taken, settings, choice);
+  comparison.OfTokenTypes();
   if (vocabulary != nullptr) comparison.OfVocabulary(json, *vocabulary);
   if (json != nullptr) {
     comparison.OfOptions(*json);

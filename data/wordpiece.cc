@@ -28,7 +28,7 @@ constexpr std::string_view kContinues = "##";
 
 struct WordPiece::Impl {
   explicit Impl(TokenizerFiles read) : files(std::move(read)), basic(files.options) {
-    for (const auto& warning : files.warnings) Warn(warning);
+    for (const auto& warning : files.warnings) WarnOnce(warning);
     FillPieces();
     FillFinders();
     hash = HashOfAll();
@@ -67,8 +67,9 @@ struct WordPiece::Impl {
       if (fresh)
         normal.push_back(token);
       else
-        Warn(files.path + ": the added tokens " + Quoted(other->second) + " and " + Quoted(token.content) +
-             " are the same when normalized; " + Quoted(other->second) + " is taken for both");
+        WarnOnce(files.path + ": the added tokens " + Quoted(other->second) + " and " +
+                 Quoted(token.content) + " are the same when normalized; " + Quoted(other->second) +
+                 " is taken for both");
     }
     raw = TokenFinder(std::move(plain), files.split_special);
     normalized = TokenFinder(std::move(normal), files.split_special);

@@ -1,6 +1,6 @@
 """Draws directories of tokenizer files and texts, and compares ids and offsets with those of transformers.
 
-    python3 tests/data/drawn_tokenizers_test.py build/dev/tests/data/encode_texts [--directories 240] [--seed 1] [--keep FOLDER]
+    python3 tests/data/drawn_tokenizers_test.py build/dev/tests/data/encode_texts [--directories 400] [--seed 1] [--keep FOLDER]
 
 Directories differ in which files there are and what they say: casing, accents, Chinese characters, added tokens with all
 flags, blank and repeated lines, renamed special tokens, and files that contradict one another. What transformers refuses, and
@@ -255,16 +255,16 @@ def compare(program, folder, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("--directories", type=int, default=240)
+    parser.add_argument("--directories", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=pathlib.Path, help="leave the directories here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="thimble-tokenizers-") as folder:
         counts = compare(options.program, options.keep or pathlib.Path(folder), options)
     refused = options.directories - counts["agree"] - counts["differ"]
-    if counts["differ"] or counts["agree"] < 200 * options.directories / 240:
+    if counts["differ"] or counts["agree"] < 0.9 * options.directories:
         sys.exit(f"FAILED: {counts}")
-    if refused > options.directories / 10:
+    if refused > options.directories / 20:
         sys.exit(f"FAILED: {refused} directories are refused: too many to say much")
 
 

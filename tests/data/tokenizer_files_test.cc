@@ -7,7 +7,7 @@
 #include <set>
 
 #include "data/wordpiece.h"
-#include "scratch.h"
+#include "tests/data/scratch.h"
 
 namespace thimble::data {
 namespace {
@@ -199,6 +199,14 @@ TEST_F(TokenizerFilesTest, TheHashCoversWhatIdsFollowFrom) {
     scratch_.Write("tokenizer_config.json", config);
     EXPECT_TRUE(hashes.insert(WordPiece(scratch_.path()).hash()).second) << config;
   }
+}
+
+TEST_F(TokenizerFilesTest, TokenTypesThatAreNotAskedForAreSaid) {
+  scratch_.Write("tokenizer_config.json", R"({"model_input_names": ["input_ids", "attention_mask"]})");
+  EXPECT_THAT(Warnings(), ElementsAre(HasSubstr("model_input_names has no token_type_ids")));
+  scratch_.Write("tokenizer_config.json",
+                 R"({"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]})");
+  EXPECT_THAT(Warnings(), IsEmpty());
 }
 
 TEST_F(TokenizerFilesTest, WhatIsNotReadIsRefusedByName) {
