@@ -197,6 +197,18 @@ std::vector<std::string> HubConfig::Labels(int classes) const {
   return names;
 }
 
+std::vector<std::pair<std::string, int>> HubConfig::LabelIds() const {
+  std::vector<std::pair<std::string, int>> ids;
+  const auto found = json_.find("label2id");
+  if (found == json_.end() || !found->is_object()) return ids;
+  constexpr int64_t kMost = 10'000'000;
+  for (const auto& [name, id] : found->items()) {
+    const int64_t index = id.is_number_integer() ? id.get<int64_t>() : -1;
+    ids.emplace_back(name, index >= 0 && index <= kMost ? static_cast<int>(index) : -1);
+  }
+  return ids;
+}
+
 bool HubConfig::AnswersQuestions() const {
   const auto found = json_.find("architectures");
   return found != json_.end() && found->is_array() && !found->empty() && found->front().is_string() &&
