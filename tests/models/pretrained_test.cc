@@ -321,10 +321,10 @@ TEST_F(SpoiltTest, LabelsLeftOutAreNumbered) {
 TEST_F(SpoiltTest, LabelsByNameAndBySettings) {
   EXPECT_THAT(LoadPretrained(directory_).label_ids,
               ElementsAre(Pair("no", 0), Pair("perhaps", 2), Pair("yes", 1)));
-  config_["label2id"] = {{"a", 2}, {"b", "1"}, {"c", -3}, {"d", 1e300}, {"e", nullptr}};
+  config_["label2id"] = {{"a", 2}, {"b", "1"}, {"c", -3}, {"f", "1x"}, {"d", 1e300}, {"e", nullptr}};
   EXPECT_EQ(Failure(), "no error");
-  EXPECT_THAT(LoadPretrained(directory_).label_ids,
-              ElementsAre(Pair("a", 2), Pair("b", -1), Pair("c", -1), Pair("d", -1), Pair("e", -1)));
+  EXPECT_THAT(LoadPretrained(directory_).label_ids, ElementsAre(Pair("a", 2), Pair("b", 1), Pair("c", -1),
+                                                                Pair("d", -1), Pair("e", -1), Pair("f", -1)));
   config_["label2id"] = nullptr;
   EXPECT_EQ(Failure(), "no error");
   EXPECT_TRUE(LoadPretrained(directory_).label_ids.empty());
