@@ -11,19 +11,13 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "data/entailment.h"
 #include "data/metrics.h"
 #include "data/table.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {
 namespace {
-
-SpanOptions Reading(const proto::SpanReading& reading) {
-  return {.document_stride = reading.document_stride(),
-          .max_query = reading.max_query(),
-          .n_best = reading.n_best(),
-          .max_answer = reading.max_answer()};
-}
 
 FileFormat FormatOf(const proto::Custom& custom) {
   switch (custom.format()) {
@@ -79,6 +73,48 @@ std::vector<std::string> LearnLabels(const TaskEntry& entry, const std::string& 
   return labels;
 }
 
+// Words for the same class, whatever the task.
+const std::vector<std::vector<std::string>>& SameClass() {
+  static const auto kSame = [] {
+    std::vector<std::vector<std::string>> same = {
+        {"false", "no"}, {"true", "yes"}, {"negative", "neg"}, {"positive", "pos"}, {"neutral", "neu"}};
+    for (size_t i = 0; i < kThreeWay.size(); ++i) {
+      same.push_back(kThreeWayNames[i]);
+      same.back().push_back(kThreeWay[i]);
+    }
+    return same;
+  }();
+  return kSame;
+}
+
+// What models may call the labels beside what the task's message says.
+std::vector<std::vector<std::string>> UsualNames(const std::vector<std::string>& labels) {
+  if (labels == std::vector<std::string>{"0", "1"})
+    return {{"false", "no", "negative", "neg"}, {"true", "yes", "positive", "pos"}};
+  if (labels == std::vector<std::string>{"false", "true"}) return {{"0", "no"}, {"1", "yes"}};
+  std::vector<std::vector<std::string>> all;
+  for (const auto& label : labels) {
+    std::string lower = label;
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    all.emplace_back();
+    for (const auto& same : SameClass())
+      if (std::find(same.begin(), same.end(), lower) != same.end()) all.back() = same;
+  }
+  return all;
+}
+
+void FillSpellings(const proto::Custom& custom, TaskEntry* entry) {
+  entry->spellings = UsualNames(entry->labels);
+  for (const auto& names : custom.label_names()) {
+    const auto label = std::find(entry->labels.begin(), entry->labels.end(), names.label());
+    if (label == entry->labels.end())
+      throw BadRequest("custom.label_names.label", "is no label of the task", Quoted(names.label()),
+                       Joined(entry->labels));
+    auto& spellings = entry->spellings[static_cast<size_t>(label - entry->labels.begin())];
+    spellings.insert(spellings.end(), names.name().begin(), names.name().end());
+  }
+}
+
 void Fill(const proto::Custom& custom, TaskEntry* entry) {
   const bool span = custom.kind() == proto::Custom::SPAN;
   entry->name = custom.name();
@@ -92,14 +128,15 @@ void Fill(const proto::Custom& custom, TaskEntry* entry) {
   entry->second_name = custom.second();
   entry->label_name = custom.label();
   entry->start_name = custom.answer_start();
-  entry->spans = Reading(custom.reading());
+  entry->spans = SpanOptionsOf(custom.reading());
+  entry->spans_given = custom.has_reading();
   entry->metrics.assign(custom.metrics().begin(), custom.metrics().end());
   if (span && (!custom.has_second() || !custom.has_answer_start()))
     throw BadRequest("custom", "kind SPAN needs second (the passage) and answer_start");
   if (!span && custom.has_answer_start()) throw BadRequest("custom.answer_start", "is for kind SPAN");
   if (!span && custom.has_null_threshold()) throw BadRequest("custom.null_threshold", "is for kind SPAN");
-  if (custom.kind() != proto::Custom::CLASSIFICATION && custom.labels_size() > 0)
-    throw BadRequest("custom.labels", "are for kind CLASSIFICATION");
+  if (custom.kind() != proto::Custom::CLASSIFICATION && custom.labels_size() + custom.label_names_size() > 0)
+    throw BadRequest("custom.labels, custom.label_names", "are for kind CLASSIFICATION");
   MetricKind metrics = MetricKind::kClasses;
   switch (custom.kind()) {
     case proto::Custom::CLASSIFICATION:
@@ -132,6 +169,13 @@ void Fill(const proto::Custom& custom, TaskEntry* entry) {
 
 }  // namespace
 
+SpanOptions SpanOptionsOf(const proto::SpanReading& reading) {
+  return {.document_stride = reading.document_stride(),
+          .max_query = reading.max_query(),
+          .n_best = reading.n_best(),
+          .max_answer = reading.max_answer()};
+}
+
 bool IsTaskFile(const std::string& name) {
   return name.ends_with(".textproto") || name.find('/') != std::string::npos;
 }
@@ -157,9 +201,13 @@ const TaskEntry& Configured(const TaskEntry& base, const proto::Task& task,
   auto& slot = known[data_directory + '\n' + CanonicalText(task)];
   if (slot) return *slot;
   TaskEntry entry = base;
-  if (task.has_squad()) entry.spans = Reading(task.squad().reading());
+  if (task.has_squad()) {
+    entry.spans = SpanOptionsOf(task.squad().reading());
+    entry.spans_given = task.squad().has_reading();
+  }
   if (task.has_squad2()) {
-    entry.spans = Reading(task.squad2().reading());
+    entry.spans = SpanOptionsOf(task.squad2().reading());
+    entry.spans_given = task.squad2().has_reading();
     entry.null_threshold = task.squad2().null_threshold();
   }
   if (task.has_custom()) {
@@ -172,6 +220,7 @@ const TaskEntry& Configured(const TaskEntry& base, const proto::Task& task,
         throw BadRequest("custom.labels", "are to be listed: this command does not read the training file");
       entry.labels = LearnLabels(entry, SplitPath(entry, data_directory, entry.train));
     }
+    if (entry.kind == TaskKind::kClassification) FillSpellings(task.custom(), &entry);
   }
   slot = std::make_unique<const TaskEntry>(std::move(entry));
   return *slot;

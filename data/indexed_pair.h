@@ -8,10 +8,12 @@
 namespace thimble::data {
 
 // index, first text, second text, label; scored by accuracy.
-inline TaskEntry IndexedPair(const std::string& directory, const std::vector<std::string>& labels) {
+inline TaskEntry IndexedPair(const std::string& directory, const std::vector<std::string>& labels,
+                             const std::vector<std::vector<std::string>>& spellings) {
   return {.directory = directory,
           .pair = true,
           .labels = labels,
+          .spellings = spellings,
           .metrics = {"accuracy"},
           .first_column = 1,
           .second_column = 2,

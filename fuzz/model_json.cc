@@ -2,6 +2,7 @@
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
 #include "models/hub_config.h"
+#include "models/settings.h"
 #include "models/weight_index.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -15,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return thimble::Expecting(data, size, [](std::string_view text) {
     constexpr int kClasses = 3;
     const HubConfig config("config.json", text);
-    config.Number("null_threshold");
+    ReadSettings(config, "no directory");
+    config.LabelIds();
     config.Labels(kClasses);
   });
 }

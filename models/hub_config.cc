@@ -1,6 +1,7 @@
 #include "models/hub_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "base/config.h"
@@ -32,6 +33,14 @@ struct Keys {
 constexpr Keys kBertKeys = {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
                             "hidden_act"};
 constexpr Keys kDistilBertKeys = {"dim", "n_layers", "n_heads", "hidden_dim", "activation"};
+
+// -1 for what is no whole number from 0.
+int64_t WholeNumber(const std::string& text) {
+  int64_t number = -1;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && last == end ? number : -1;
+}
 
 }  // namespace
 
@@ -195,6 +204,21 @@ std::vector<std::string> HubConfig::Labels(int classes) const {
     names.push_back(name->get<std::string>());
   }
   return names;
+}
+
+std::vector<std::pair<std::string, int>> HubConfig::LabelIds() const {
+  std::vector<std::pair<std::string, int>> ids;
+  const auto found = json_.find("label2id");
+  if (found == json_.end() || !found->is_object()) return ids;
+  constexpr int64_t kMost = 10'000'000;
+  for (const auto& [name, id] : found->items()) {
+    int64_t index = -1;
+    if (id.is_number_integer()) index = id.get<int64_t>();
+    if (id.is_string())
+      index = WholeNumber(id.get_ref<const std::string&>());  // as some published models have it
+    ids.emplace_back(name, index >= 0 && index <= kMost ? static_cast<int>(index) : -1);
+  }
+  return ids;
 }
 
 bool HubConfig::AnswersQuestions() const {

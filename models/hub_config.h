@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "models/hugging_face.h"
@@ -36,6 +37,8 @@ class HubConfig {
   // id2label, {"0": "name", ...} or ["name", ...]; Hugging Face leaves it out where it would be LABEL_0,
   // LABEL_1. Error unless it names `classes`.
   std::vector<std::string> Labels(int classes) const;
+  // label2id, {"name": 0, ...} or {"name": "0", ...}; -1 for what is no index. Empty where it is absent.
+  std::vector<std::pair<std::string, int>> LabelIds() const;
   // Whether the first of "architectures" is a model that answers questions.
   bool AnswersQuestions() const;
   std::optional<double> Number(const char* key) const;

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/config.h"
@@ -201,13 +202,22 @@ Pretrained LoadPretrained(const std::string& directory) {
   if (spans) {
     // transformers writes LABEL_0 and LABEL_1 there, or nothing.
     result.label_names = {"start", "end"};
-    result.null_threshold = config.Number("null_threshold");
   } else if (model.classes > 0) {
     result.label_names = config.Labels(model.classes);
+    result.label_ids = config.LabelIds();
   }
+  if (model.classes > 0) result.settings = ReadSettings(config, directory);
+  if (!spans) result.settings.null_threshold.reset(), result.settings.reading.reset();
   result.loaded = tensors.taken();
   result.unused = tensors.Rest();
   return result;
+}
+
+int ReadLength(const Pretrained& model) {
+  const int standard = model.model.head == Head::kTokens ? 384 : 512;
+  const auto& [max_length, null_threshold, reading, model_max_length] = model.settings;
+  return std::min(model.model.shape.positions,
+                  max_length.value_or(std::min(standard, model_max_length.value_or(standard))));
 }
 
 bool HasHead(const Model& model, int classes, Head head) {
@@ -248,8 +258,17 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
   model.weights = std::move(weights);
   model.classes = classes;
   model.head = kind;
-  pretrained->null_threshold.reset();
+  pretrained->settings = {};
   pretrained->label_names = label_names;
+  pretrained->label_ids.clear();
+}
+
+void ReorderHead(const std::vector<int>& from, Model* model) {
+  THIMBLE_CHECK(model->head == Head::kPooled && from.size() == static_cast<size_t>(model->classes),
+                "an output for each class");
+  const at::Tensor index = at::tensor(std::vector<int64_t>(from.begin(), from.end()));
+  for (const char* name : {"head.weight", "head.bias"})
+    model->weights.at(name) = model->weights.at(name).index_select(0, index);
 }
 
 }  // namespace thimble::models

@@ -94,6 +94,16 @@ void AddLabels(const std::vector<std::string>& names, Head head, ordered_json* c
     (*config)["problem_type"] = names.size() == 1 ? "regression" : "single_label_classification";
 }
 
+void AddSettings(const Settings& settings, ordered_json* config) {
+  if (settings.null_threshold) (*config)["null_threshold"] = *settings.null_threshold;
+  if (settings.max_length) (*config)["max_seq_length"] = *settings.max_length;
+  if (!settings.reading) return;
+  (*config)["doc_stride"] = settings.reading->document_stride();
+  (*config)["max_query_length"] = settings.reading->max_query();
+  (*config)["n_best_size"] = settings.reading->n_best();
+  (*config)["max_answer_length"] = settings.reading->max_answer();
+}
+
 // "bert." heads every name but the classifier's in a model with a head, and none in a bare BertModel.
 std::string NameInFile(const std::string& weight, const Model& model) {
   const std::string name = HuggingFaceName(weight, model.head);
@@ -117,7 +127,7 @@ bool IsPlainBert(const Model& model) {
 }
 
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,
-                    const std::string& directory, std::optional<double> null_threshold) {
+                    const std::string& directory, const Settings& settings) {
   THIMBLE_CHECK(label_names.size() == static_cast<size_t>(model.classes), "one name for each class");
   const bool bert = IsPlainBert(model);
   Weights tensors;
@@ -128,7 +138,7 @@ void SavePretrained(const Model& model, const std::vector<std::string>& label_na
   }
   ordered_json config = bert ? BertConfig(model) : OurConfig(model);
   if (model.classes > 0) AddLabels(label_names, model.head, &config);
-  if (null_threshold) config["null_threshold"] = *null_threshold;
+  AddSettings(settings, &config);
   config["torch_dtype"] = "float32";
   if (!bert) {
     WriteText(directory + "/architecture.textproto", model.architecture);

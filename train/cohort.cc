@@ -205,6 +205,7 @@ class Cohort {
   bool Ended() const;                 // nobody steps in this epoch or a later one
   int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then; counts batch by batch
   double MeanLoss() const;
+  bool ScoresEpochs() const { return job_.score_epochs || job_.prune || job_.recipe.keep() == proto::BEST; }
   void Save();
   std::vector<MemberTensors> Tensors() const;
 
@@ -337,7 +338,7 @@ void Cohort::FinishEpoch() {
   for (size_t s = 0; s < job_.sources.size() && !alive.empty(); ++s) {
     const Source& source = job_.sources[s];
     std::vector<Evaluation> scored(alive.size());
-    if (source.validate != nullptr) {
+    if (source.validate != nullptr && ScoresEpochs()) {
       std::vector<Subject> subjects;
       for (const size_t i : alive)
         subjects.push_back(

@@ -43,9 +43,9 @@ void Run(const Request& request) {
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",
-               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers + ", tokens: " + request.tokens +
-                      "); not trained.",
-               .null_threshold = loaded.null_threshold},
+               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers +
+                      ", tokens: " + request.tokens + "); not trained.",
+               .settings = loaded.settings},
               out.working());
   WriteTrainingWeights(student, out.working());
   out.Commit();

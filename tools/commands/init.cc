@@ -12,6 +12,8 @@
 #include "search/controller.h"
 #include "search/space.h"
 #include "tools/common.h"
+#include "tools/row_length.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -63,9 +65,10 @@ void Run(const Request& request) {
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   CheckOutputDirectory(request.directory, request.force);
-  const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
+  const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
   const auto& shape = teacher.model.shape;
+  const auto length = LengthLike(&teacher, task, shape);
+  SayLength(length, length.tokens);
   distill::CheckSliceable(shape, teacher.model);  // the study's warm-up
   const int64_t whole = models::DeployedParameters(shape, classes, teacher.model.head);
   const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
@@ -81,7 +84,7 @@ void Run(const Request& request) {
       "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
       "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
       "# Every field: thimble describe study\n\n"
-      "teacher { model: \"" + absolute(request.teacher) + "\" }\n"
+      "teacher { model: \"" + absolute(request.teacher) + "\"" + (request.assume_label_order ? " assume_label_order: true" : "") + " }\n"
       "data { directory: \"" + absolute(request.data) + "\" task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
       std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
       "# The supernet starts from the teacher's own weights.\n"
@@ -105,7 +108,7 @@ void Run(const Request& request) {
       "# How a candidate is taught.\n"
       "recipe {\n"
       "  epochs: " + std::to_string(effort.epochs) + "  # of the exported student; stages say their own\n"
-      "  batching { max_length: " + std::to_string(TokenLimit(task, shape)) + " size: 32 }\n"
+      "  batching { max_length: " + std::to_string(length.tokens) + " size: 32 }\n"
       "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
       "  optimizer { came { learning_rate: 2e-5 } }  # short runs: CAME's early steps are tens of rates long\n"
       "  schedule { linear { warmup_fraction: 0.2 } }\n"
@@ -160,6 +163,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--corpus", request->corpus, "text files for distillation on plain text, e.g. 'text/*.txt'");
   app.add_option("--effort", request->effort, "how much the study searches: quick, standard or thorough");
+  AddLabelOrder(app, request.get());
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "print the study file, write nothing");
   return [request] { Run(*request); };

@@ -115,7 +115,8 @@ void PrintRow(Kind kind, const runtime::Prediction& prediction) {
 void Run(const Request& request) {
   const auto inputs = Inputs(request);
   MakeDeployment(request);
-  const runtime::Predictor predictor(request.model, {.batch = request.batch});
+  const runtime::Predictor predictor(
+      request.model, {.batch = request.batch, .assume_label_order = request.assume_label_order});
   runtime::Report report;
   const auto predictions = predictor.Predict(inputs, &report);
   for (const auto& prediction : predictions) {
@@ -149,6 +150,8 @@ std::function<void()> Add(CLI::App& app) {
   app.add_flag("--json", request->json,
                "one JSON object a row: label, logits, probabilities, token ids; answer, n best, windows");
   app.add_flag("--latency", request->latency, "also say how long it took");
+  app.add_flag("--assume-label-order", request->assume_label_order,
+               "labels are id2label's of its config.json, though label2id contradicts them");
   AddDeployment(app, request.get());
   return [request] { Run(*request); };
 }

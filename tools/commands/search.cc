@@ -37,6 +37,7 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("study", request->where, "study directory")->required();
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddRecipeOptions(app, request.get());
   return [request] { Run(*request); };
