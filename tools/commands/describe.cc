@@ -255,6 +255,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry describe_command() { return {"describe", "What a study will do, what a model is and costs, or what a component accepts", Add}; }
+std::function<void()> describe_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools
