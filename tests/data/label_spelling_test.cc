@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "proto/task.pb.h"
+#include "data/task.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {
