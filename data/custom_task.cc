@@ -49,7 +49,9 @@ FileFormat FormatOf(const proto::Custom& custom) {
 // Numbers by value, before words; so "2" comes before "10".
 bool LabelBefore(const std::string& a, const std::string& b) {
   double x = 0, y = 0;
-  const auto number = [](const std::string& text, double* value) {
+  const auto number = [](std::string_view text, double* value) {
+    text = Trimmed(text);
+    if (text.starts_with('+')) text.remove_prefix(1);
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
     return error == std::errc() && end == text.data() + text.size();
   };
@@ -58,7 +60,14 @@ bool LabelBefore(const std::string& a, const std::string& b) {
   return a_number != b_number ? a_number : a < b;
 }
 
-// The labels of a training file, each with its first place; spellings of one label are one class, named by the shortest of them.
+// Of two spellings of a label, whether `a` names the class: the one without white space around it, the shorter one ("1", not "1.0"),
+// the one in lower case ("true", not "True").
+bool IsPlainer(const std::string& a, const std::string& b) {
+  const auto rank = [](const std::string& text) { return std::tuple(Trimmed(text).size() != text.size(), text.size()); };
+  return rank(a) != rank(b) ? rank(a) < rank(b) : a > b;
+}
+
+// The labels of a training file, each with its first place; spellings of one label are one class, named by the plainest of them.
 class LearntLabels {
  public:
   explicit LearntLabels(std::string column) : column_(std::move(column)) {}
@@ -90,10 +99,10 @@ class LearntLabels {
   using Spelling = std::map<std::string, std::string>::value_type;  // and where it stands first
 
   void Join(const Spelling& other, std::string* label) {
-    const std::string& shorter = std::tuple(other.first.size(), other.first) < std::tuple(label->size(), *label) ? other.first : *label;
+    const std::string plainer = IsPlainer(other.first, *label) ? other.first : *label;
     Warn(other.second + ": label " + Quoted(other.first) + " is that of " + spellings_.at(*label) + ", " + Quoted(*label) +
-         ", spelt in another way: one class, " + Quoted(shorter));
-    *label = shorter;
+         ", spelt in another way: one class, " + Quoted(plainer));
+    *label = plainer;
   }
 
   // true and 1 may mean one thing or two.

@@ -10,13 +10,6 @@ namespace {
 constexpr char kNumber = '\x01';  // begins a number's key; no label of words begins so
 constexpr std::string_view kDigits = "0123456789";
 
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
 std::string_view TakeDigits(std::string_view* text) {
   const std::string_view digits = text->substr(0, text->find_first_not_of(kDigits));
   text->remove_prefix(digits.size());
@@ -29,8 +22,8 @@ bool Take(std::string_view signs, std::string_view* text) {
   return found;
 }
 
-// "-12e3" of -12000.0, behind kNumber: sign, digits without zeros at either end, power of ten. Empty if `text` is no decimal number. Not by way of a
-// double, which has one value for many long numbers.
+// "-12e3" of -12000.0, behind kNumber: sign, digits without zeros at either end, power of ten. Empty if `text` is no decimal number.
+// Not by way of a double, which has one value for many long numbers.
 std::string NumberKey(std::string_view text) {
   const bool negative = text.starts_with('-');
   Take("+-", &text);
@@ -62,6 +55,13 @@ std::string LowerCase(std::string_view text) {
 }
 
 }  // namespace
+
+std::string_view Trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
 
 std::string SpellingKey(std::string_view label) {
   const std::string_view text = Trimmed(label);

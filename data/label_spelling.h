@@ -11,6 +11,9 @@ namespace thimble::data {
 // in any case, anything with white space around it. Other words are themselves.
 std::string SpellingKey(std::string_view label);
 
+// Without the white space around it.
+std::string_view Trimmed(std::string_view text);
+
 // Whether a key is that of a number, of a truth value.
 bool IsNumberKey(std::string_view key);
 bool IsTruthKey(std::string_view key);

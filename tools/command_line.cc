@@ -1,5 +1,6 @@
 #include "tools/command_line.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -51,7 +52,8 @@ std::vector<std::string> OptionsOf(const CLI::App* app) {
   std::vector<std::string> names;
   for (; app != nullptr; app = app->get_parent())
     for (const auto* option : app->get_options())
-      for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+      for (const auto& name : option->get_lnames())
+        if (std::find(names.begin(), names.end(), "--" + name) == names.end()) names.push_back("--" + name);
   return names;
 }
 
@@ -67,26 +69,29 @@ std::string Listed(const std::vector<std::string>& names) {
   return text;
 }
 
+bool IsOption(const std::string& argument) { return argument.size() > 1 && argument[0] == '-'; }
+
 // What the user is to mend first.
 Error Mistake(const CLI::App& app, const CLI::ParseError& error) {
   const auto [innermost, name] = InnermostOf(app);
-  const auto left = app.remaining(/*recurse=*/true);
-  for (const auto& argument : left) {
-    if (argument.size() < 2 || argument[0] != '-') continue;
-    const std::string option = argument.substr(0, argument.find('='));
-    const auto options = OptionsOf(innermost);
-    const std::string near = DidYouMean(option, options);
-    return BadRequest(name, "unknown option " + option + near, "", near.empty() ? Listed(options) : "");
-  }
+  const std::string place = innermost == &app ? "" : name;
   const auto commands = CommandsOf(*innermost);
-  if (!commands.empty() && innermost->get_subcommands().empty()) {
-    const std::string place = innermost == &app ? "" : name;
-    if (left.empty()) return BadRequest(place, "a command is missing", "", Listed(commands));
+  const bool commandless = !commands.empty() && innermost->get_subcommands().empty();
+  const auto left = app.remaining(/*recurse=*/true);
+  // Options behind an unknown command are its own.
+  if (commandless && !left.empty() && !IsOption(left.front()))
     return BadRequest(place, "unknown command '" + Unmarked(left.front()) + "'" + DidYouMean(left.front(), commands), "",
                       Listed(commands));
+  const auto unknown = std::find_if(left.begin(), left.end(), IsOption);
+  if (unknown != left.end()) {
+    const std::string option = unknown->substr(0, unknown->find('='));
+    const auto options = OptionsOf(innermost);
+    const std::string near = DidYouMean(option, options);
+    return BadRequest(place, "unknown option " + option + near, "", near.empty() ? Listed(options) : "");
   }
-  if (!left.empty()) return BadRequest(name, "takes no further argument", "'" + Unmarked(left.front()) + "'");
-  return BadRequest(name, error.what(), "", "see thimble " + (innermost == &app ? "" : name + " ") + "--help");
+  if (commandless) return BadRequest(place, "a command is missing", "", Listed(commands));
+  if (!left.empty()) return BadRequest(place, "takes no further argument", "'" + Unmarked(left.front()) + "'");
+  return BadRequest(place, error.what(), "", "see thimble " + (place.empty() ? "" : place + " ") + "--help");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ constexpr char kLibrary[] = "libthimble_commands.so";
 // Global, as if the program had been linked with it: libraries that LibTorch loads later find its names.
 auto* LoadCommand() {
   void* library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_GLOBAL);
-  if (library == nullptr) throw WorkFailed(kLibrary, std::string("cannot be loaded: ") + ::dlerror());
+  if (library == nullptr) throw WorkFailed(kLibrary, std::string("cannot be loaded (it belongs beside the program or in ../lib): ") + ::dlerror());
   void* symbol = ::dlsym(library, "thimble_command");
   THIMBLE_CHECK(symbol != nullptr, kLibrary);
   return reinterpret_cast<decltype(&thimble_command)>(symbol);

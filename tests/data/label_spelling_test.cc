@@ -65,19 +65,19 @@ class SpeltLabels : public ::testing::Test {
 
 TEST_F(SpeltLabels, AreOneClassInEveryFormat) {
   struct Case {
-    std::string format, train, dev;
+    std::string format, train, dev, zero;
   };
-  for (const auto& [format, train, dev] : std::vector<Case>{
-           {"tsv", "text\ty\na\t0.0\nb\t1\nc\t1.0\nd\t0\n", "text\ty\na\t01\nb\t0.00\n"},
-           {"csv", "text,y\na,0.0\nb,1\nc,\"1.0\"\nd, 0\n", "text,y\na,1e0\nb,-0\n"},
+  for (const auto& [format, train, dev, zero] : std::vector<Case>{
+           {"tsv", "text\ty\na\t0.0\nb\t1\nc\t1.0\nd\t0\n", "text\ty\na\t01\nb\t0.00\n", "0"},
+           {"csv", "text,y\na,0.0\nb,1\nc,\"1.0\"\nd, 0\n", "text,y\na,1e0\nb,-0\n", "0.0"},
            {"jsonl",
             "{\"text\":\"a\",\"y\":0.0}\n{\"text\":\"b\",\"y\":1}\n{\"text\":\"c\",\"y\":1.0}\n{\"text\":\"d\",\"y\":\"0\"}",
-            "{\"text\":\"a\",\"y\":\"1.0\"}\n{\"text\":\"b\",\"y\":0}"}}) {
+            "{\"text\":\"a\",\"y\":\"1.0\"}\n{\"text\":\"b\",\"y\":0}", "0"}}) {
     SCOPED_TRACE(format);
     testing::internal::CaptureStderr();
     const TaskEntry& task = Make(format, train, dev);
     EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("one class, \"1\""));
-    EXPECT_THAT(task.labels, ElementsAre("0", "1"));
+    EXPECT_THAT(task.labels, ElementsAre(zero, "1"));
     EXPECT_THAT(Labels(task, task.train), ElementsAre(0, 1, 1, 0));
     EXPECT_THAT(Labels(task, task.dev), ElementsAre(1, 0));
   }
@@ -88,11 +88,16 @@ TEST_F(SpeltLabels, TruthValuesOfJsonAndOfTables) {
                                "{\"text\":\"a\",\"y\":true}\n{\"text\":\"b\",\"y\":\"true\"}\n{\"text\":\"c\",\"y\":\"True\"}\n"
                                "{\"text\":\"d\",\"y\":false}\n",
                                "{\"text\":\"a\",\"y\":\"FALSE\"}");
-  EXPECT_THAT(json.labels, ElementsAre("false", "True"));  // of equally long ones the first in the alphabet
+  EXPECT_THAT(json.labels, ElementsAre("false", "true"));
   EXPECT_THAT(Labels(json, json.train), ElementsAre(1, 1, 1, 0));
   EXPECT_THAT(Labels(json, json.dev), ElementsAre(0));
   EXPECT_THAT(ErrorOf([&] { Make("csv", "text,y\na,1\nb,0\nc,true\n", "text,y\na,1\n"); }),
               HasSubstr("train2.csv:4: column y holds truth values and numbers; got \"true\", and \"1\" at "));
+}
+
+TEST_F(SpeltLabels, OfEverySpellingAreInTheOrderOfTheirValues) {
+  EXPECT_THAT(Make("csv", "text,y\na, 10\nb,+2\nc,1.0\n", "text,y\na,1\n").labels, ElementsAre("1.0", "+2", " 10"));
+  EXPECT_THAT(Make("csv", "text,y\na,True\nb,true\nc,no\n", "text,y\na,no\n").labels, ElementsAre("no", "true"));
 }
 
 TEST_F(SpeltLabels, AreLeftAsTheyAreWhereEachHasOneSpelling) {
