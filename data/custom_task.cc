@@ -60,14 +60,17 @@ bool LabelBefore(const std::string& a, const std::string& b) {
   return a_number != b_number ? a_number : a < b;
 }
 
-// Of two spellings of a label, whether `a` names the class: the one without white space around it, the shorter one ("1", not "1.0"),
-// the one in lower case ("true", not "True").
+// Of two spellings of a label, whether `a` names the class: the one without white space around it, the
+// shorter one ("1", not "1.0"), the one in lower case ("true", not "True").
 bool IsPlainer(const std::string& a, const std::string& b) {
-  const auto rank = [](const std::string& text) { return std::tuple(Trimmed(text).size() != text.size(), text.size()); };
+  const auto rank = [](const std::string& text) {
+    return std::tuple(Trimmed(text).size() != text.size(), text.size());
+  };
   return rank(a) != rank(b) ? rank(a) < rank(b) : a > b;
 }
 
-// The labels of a training file, each with its first place; spellings of one label are one class, named by the plainest of them.
+// The labels of a training file, each with its first place; spellings of one label are one class, named by
+// the plainest of them.
 class LearntLabels {
  public:
   explicit LearntLabels(std::string column) : column_(std::move(column)) {}
@@ -88,7 +91,8 @@ class LearntLabels {
 
   std::vector<std::string> Sorted(const std::string& path) const {
     if (labels_.size() < 2)
-      throw BadRequest(path, "fewer than two different labels in column " + column_, std::to_string(labels_.size()));
+      throw BadRequest(path, "fewer than two different labels in column " + column_,
+                       std::to_string(labels_.size()));
     std::vector<std::string> labels;
     for (const auto& [key, label] : labels_) labels.push_back(label);
     std::sort(labels.begin(), labels.end(), LabelBefore);
@@ -100,8 +104,8 @@ class LearntLabels {
 
   void Join(const Spelling& other, std::string* label) {
     const std::string plainer = IsPlainer(other.first, *label) ? other.first : *label;
-    Warn(other.second + ": label " + Quoted(other.first) + " is that of " + spellings_.at(*label) + ", " + Quoted(*label) +
-         ", spelt in another way: one class, " + Quoted(plainer));
+    Warn(other.second + ": label " + Quoted(other.first) + " is that of " + spellings_.at(*label) + ", " +
+         Quoted(*label) + ", spelt in another way: one class, " + Quoted(plainer));
     *label = plainer;
   }
 
@@ -141,7 +145,8 @@ void CheckListed(const std::vector<std::string>& labels) {
     const auto [first, fresh] = known.emplace(SpellingKey(label), label);
     if (fresh) continue;
     if (first->second == label) throw BadRequest("custom.labels", "a label is listed twice", Joined(labels));
-    throw BadRequest("custom.labels", "a label is listed in two spellings", Quoted(first->second) + " and " + Quoted(label));
+    throw BadRequest("custom.labels", "a label is listed in two spellings",
+                     Quoted(first->second) + " and " + Quoted(label));
   }
 }
 

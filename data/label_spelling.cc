@@ -22,12 +22,13 @@ bool Take(std::string_view signs, std::string_view* text) {
   return found;
 }
 
-// "-12e3" of -12000.0, behind kNumber: sign, digits without zeros at either end, power of ten. Empty if `text` is no decimal number.
-// Not by way of a double, which has one value for many long numbers.
+// "-12e3" of -12000.0, behind kNumber: sign, digits without zeros at either end, power of ten. Empty if
+// `text` is no decimal number. Not by way of a double, which has one value for many long numbers.
 std::string NumberKey(std::string_view text) {
   const bool negative = text.starts_with('-');
   Take("+-", &text);
-  const std::string_view whole = TakeDigits(&text), fraction = Take(".", &text) ? TakeDigits(&text) : std::string_view();
+  const std::string_view whole = TakeDigits(&text),
+                         fraction = Take(".", &text) ? TakeDigits(&text) : std::string_view();
   if (whole.empty() && fraction.empty()) return "";
   int power = 0;
   if (Take("eE", &text)) {
@@ -44,7 +45,8 @@ std::string NumberKey(std::string_view text) {
   if (first == std::string::npos) return kNumber + std::string("0");
   const size_t last = digits.find_last_not_of('0');
   power += static_cast<int>(digits.size() - 1 - last);
-  return kNumber + std::string(negative ? "-" : "") + digits.substr(first, last - first + 1) + "e" + std::to_string(power);
+  return kNumber + std::string(negative ? "-" : "") + digits.substr(first, last - first + 1) + "e" +
+         std::to_string(power);
 }
 
 std::string LowerCase(std::string_view text) {
@@ -78,7 +80,8 @@ int FindLabel(const std::vector<std::string>& labels, std::string_view cell) {
   auto label = std::find(labels.begin(), labels.end(), cell);
   if (label == labels.end()) {
     const std::string key = SpellingKey(cell);
-    label = std::find_if(labels.begin(), labels.end(), [&](const std::string& each) { return SpellingKey(each) == key; });
+    label = std::find_if(labels.begin(), labels.end(),
+                         [&](const std::string& each) { return SpellingKey(each) == key; });
   }
   return label == labels.end() ? -1 : static_cast<int>(label - labels.begin());
 }

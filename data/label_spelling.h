@@ -1,5 +1,5 @@
-// Labels of tables that are spelt in more than one way: a program that reads a column of numbers and writes it again makes 1.0 of 1,
-// True of true, 1 of 01.
+// Labels of tables that are spelt in more than one way: a program that reads a column of numbers and writes
+// it again makes 1.0 of 1, True of true, 1 of 01.
 #pragma once
 #include <string>
 #include <string_view>
@@ -7,8 +7,8 @@
 
 namespace thimble::data {
 
-// Equal for spellings of one label: numbers of the same value ("1", "1.0", "01", "1e0"; exact, however many digits), true and false
-// in any case, anything with white space around it. Other words are themselves.
+// Equal for spellings of one label: numbers of the same value ("1", "1.0", "01", "1e0"; exact, however many
+// digits), true and false in any case, anything with white space around it. Other words are themselves.
 std::string SpellingKey(std::string_view label);
 
 // Without the white space around it.

@@ -40,8 +40,9 @@ std::vector<Metric> ScoreAnswerFile(const TaskEntry& task, const std::vector<Row
   }
   if (!missing.empty()) {
     // As the official scripts have it: that of 1.1 counts 0, that of 2.0 leaves the question out of its mean.
-    const std::string what = "no answer to " + std::to_string(missing.size()) + " of " + std::to_string(rows.size()) +
-                             " questions, the first of them " + Quoted(missing.front());
+    const std::string what = "no answer to " + std::to_string(missing.size()) + " of " +
+                             std::to_string(rows.size()) + " questions, the first of them " +
+                             Quoted(missing.front());
     if (scores.empty()) throw BadRequest(path, what, "", "answers to questions of this file, by their ids");
     Warn(path + ": " + what + "; they " +
          (task.unanswerable ? "are left out of the mean, as in SQuAD 2.0's official script"

@@ -200,7 +200,8 @@ at::Tensor Objective::Total(const std::vector<LossSum>& sums, double progress) c
 
 at::Tensor Objective::Total(const std::vector<LossSum>& sums, const std::vector<double>& shares,
                             double progress) const {
-  THIMBLE_CHECK(sums.size() == impl_->losses.size() && shares.size() == sums.size(), "sums of another objective");
+  THIMBLE_CHECK(sums.size() == impl_->losses.size() && shares.size() == sums.size(),
+                "sums of another objective");
   const auto weights = this->weights(progress);
   at::Tensor total;
   for (size_t i = 0; i < sums.size(); ++i) {

@@ -9,8 +9,8 @@
 namespace thimble::tools {
 namespace {
 
-// Begins every argument behind "--": CLI11 would take one that begins with a dash for an option where the command has all the texts
-// that it needs.
+// Begins every argument behind "--": CLI11 would take one that begins with a dash for an option where the
+// command has all the texts that it needs.
 constexpr char kText = '\x01';
 
 // Reversed, as CLI11 takes them; without the program's name.
@@ -47,7 +47,8 @@ Named InnermostOf(const CLI::App& app) {
   return named;
 }
 
-// What may stand behind the innermost command: its options and, as it hands on what it does not know, those above it.
+// What may stand behind the innermost command: its options and, as it hands on what it does not know, those
+// above it.
 std::vector<std::string> OptionsOf(const CLI::App* app) {
   std::vector<std::string> names;
   for (; app != nullptr; app = app->get_parent())
@@ -59,7 +60,8 @@ std::vector<std::string> OptionsOf(const CLI::App* app) {
 
 std::vector<std::string> CommandsOf(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   return names;
 }
 
@@ -75,13 +77,21 @@ bool IsOption(const std::string& argument) { return argument.size() > 1 && argum
 Error Mistake(const CLI::App& app, const CLI::ParseError& error) {
   const auto [innermost, name] = InnermostOf(app);
   const std::string place = innermost == &app ? "" : name;
+  const auto plain =
+      BadRequest(place, error.what(), "", "see thimble " + (place.empty() ? "" : place + " ") + "--help");
+  // What else is wrong, such as a value, was met before all arguments were read.
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  if (code != CLI::ExitCodes::ExtrasError && code != CLI::ExitCodes::RequiredError &&
+      code != CLI::ExitCodes::Success)
+    return plain;
   const auto commands = CommandsOf(*innermost);
   const bool commandless = !commands.empty() && innermost->get_subcommands().empty();
   const auto left = app.remaining(/*recurse=*/true);
   // Options behind an unknown command are its own.
   if (commandless && !left.empty() && !IsOption(left.front()))
-    return BadRequest(place, "unknown command '" + Unmarked(left.front()) + "'" + DidYouMean(left.front(), commands), "",
-                      Listed(commands));
+    return BadRequest(place,
+                      "unknown command '" + Unmarked(left.front()) + "'" + DidYouMean(left.front(), commands),
+                      "", Listed(commands));
   const auto unknown = std::find_if(left.begin(), left.end(), IsOption);
   if (unknown != left.end()) {
     const std::string option = unknown->substr(0, unknown->find('='));
@@ -90,16 +100,19 @@ Error Mistake(const CLI::App& app, const CLI::ParseError& error) {
     return BadRequest(place, "unknown option " + option + near, "", near.empty() ? Listed(options) : "");
   }
   if (commandless) return BadRequest(place, "a command is missing", "", Listed(commands));
-  if (!left.empty()) return BadRequest(place, "takes no further argument", "'" + Unmarked(left.front()) + "'");
-  return BadRequest(place, error.what(), "", "see thimble " + (place.empty() ? "" : place + " ") + "--help");
+  if (!left.empty())
+    return BadRequest(place, "takes no further argument", "'" + Unmarked(left.front()) + "'");
+  return plain;
 }
 
 }  // namespace
 
-CommandLine::CommandLine() : app_("Finds, distils and ships a small BERT for one task on one kind of machine.", "thimble") {
+CommandLine::CommandLine()
+    : app_("Finds, distils and ships a small BERT for one task on one kind of machine.", "thimble") {
   app_.set_version_flag("--version", std::string("thimble " THIMBLE_VERSION));
   app_.require_subcommand(1);
-  app_.add_option("--log-format", log_format_, "text, or json: one object a line")->check(CLI::IsMember({"text", "json"}));
+  app_.add_option("--log-format", log_format_, "text, or json: one object a line")
+      ->check(CLI::IsMember({"text", "json"}));
 }
 
 void CommandLine::AddName(const std::string& name, const std::string& summary) {

@@ -3,8 +3,9 @@
 //   thimble search my-study
 //   thimble --help
 //
-// This file knows the commands' names alone: help, version and a misspelt command are answered at once. What works lies in
-// libthimble_commands.so, beside the program or where it was installed; loading it brings LibTorch in.
+// This file knows the commands' names alone: help, version and a misspelt command are answered at once. What
+// works lies in libthimble_commands.so, beside the program or where it was installed; loading it brings
+// LibTorch in.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -20,7 +21,10 @@ constexpr char kLibrary[] = "libthimble_commands.so";
 // Global, as if the program had been linked with it: libraries that LibTorch loads later find its names.
 auto* LoadCommand() {
   void* library = ::dlopen(kLibrary, RTLD_LAZY | RTLD_GLOBAL);
-  if (library == nullptr) throw WorkFailed(kLibrary, std::string("cannot be loaded (it belongs beside the program or in ../lib): ") + ::dlerror());
+  if (library == nullptr)
+    throw WorkFailed(
+        kLibrary,
+        std::string("cannot be loaded (it belongs beside the program or in ../lib): ") + ::dlerror());
   void* symbol = ::dlsym(library, "thimble_command");
   THIMBLE_CHECK(symbol != nullptr, kLibrary);
   return reinterpret_cast<decltype(&thimble_command)>(symbol);
@@ -34,8 +38,8 @@ int Main(int argc, char** argv) {
 #include "tools/commands.inc"
 #undef COMMAND
     if (!line.Parse(argc, argv)) return;
-    // Waiting threads that spin take the core from those that work when cores are shared. The OpenMP runtime reads this when it is
-    // loaded.
+    // Waiting threads that spin take the core from those that work when cores are shared. The OpenMP runtime
+    // reads this when it is loaded.
     ::setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
     command = LoadCommand();
   });

@@ -12,12 +12,12 @@ namespace {
 void Run(int argc, char** argv) {
   CommandLine line;
   std::function<void()> action;
-#define COMMAND(name, summary)                            \
-  {                                                       \
+#define COMMAND(name, summary)                                 \
+  {                                                            \
     auto* command = line.app().add_subcommand(#name, summary); \
-    command->fallthrough();                               \
-    auto run = name##_command(*command);                  \
-    command->callback([&action, run] { action = run; });  \
+    command->fallthrough();                                    \
+    auto run = name##_command(*command);                       \
+    command->callback([&action, run] { action = run; });       \
   }
 #include "tools/commands.inc"
 #undef COMMAND

@@ -179,7 +179,8 @@ class Cohort {
   Part Take(int64_t batch);
   models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
   int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
-  // Of one batch of a group. `shares`: of what each loss counts in the group, what is in the batch. False if the member failed.
+  // Of one batch of a group. `shares`: of what each loss counts in the group, what is in the batch. False if
+  // the member failed.
   bool AddGradient(size_t i, const Part& part, const std::vector<double>& shares, bool count);
   std::vector<std::vector<double>> Shares(int64_t group);  // of each batch of a group
   void Update(size_t i);
@@ -421,7 +422,8 @@ Cohort::Part Cohort::Take(int64_t batch) {
   return part;
 }
 
-// So that the group gives the gradient of one large batch: every row, token or hidden word weighs the same, however many its batch has.
+// So that the group gives the gradient of one large batch: every row, token or hidden word weighs the same,
+// however many its batch has.
 std::vector<std::vector<double>> Cohort::Shares(int64_t group) {
   const auto& objectives = students_.front().objectives;  // all members have the recipe's
   if (group == 1) return {std::vector<double>(objectives.front().names().size(), 1)};

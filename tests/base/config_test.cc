@@ -104,7 +104,9 @@ TEST(Override, TextNeedsNoQuotes) {
 }
 
 TEST(Override, TextOfAnyBytesIsKept) {
-  const std::string text = "it's \"my\" back\\slash\nline\x7f\x01" "7 \xc3\xa9";
+  const std::string text =
+      "it's \"my\" back\\slash\nline\x7f\x01"
+      "7 \xc3\xa9";
   proto::Study study;
   Override("teacher.model=" + text, &study);
   EXPECT_EQ(study.teacher().model(), text);

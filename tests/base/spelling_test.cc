@@ -26,7 +26,9 @@ TEST(SpellingTest, WhatIsFarFromAllIsNearNone) {
   EXPECT_EQ(NearestName("show", {}), "");
 }
 
-TEST(SpellingTest, OfEquallyNearNamesTheFirst) { EXPECT_EQ(NearestName("rade", {"rate", "rare", "rude"}), "rate"); }
+TEST(SpellingTest, OfEquallyNearNamesTheFirst) {
+  EXPECT_EQ(NearestName("rade", {"rate", "rare", "rude"}), "rate");
+}
 
 TEST(SpellingTest, EndsAMessage) {
   EXPECT_EQ(DidYouMean("serach", kNames), "; did you mean search?");

@@ -32,13 +32,15 @@ class Mistakes(unittest.TestCase):
         self.refuse(["finetune", "m", "--lerning-rate=3"], "finetune: unknown option --lerning-rate; did you mean --learning-rate?")
         self.refuse(["search", "study", "--log-fromat", "json"], "search: unknown option --log-fromat; did you mean --log-format?")
         self.refuse(["data", "check", "--taks", "rte"], "data check: unknown option --taks; did you mean --task?")
+        self.refuse(["describe", "optimizer", "caem"], "describe optimizer: no such entry; got caem; accepted: adamw, came, ")
         self.refuse(["--verson"], "unknown option --verson; did you mean --version?")
         self.refuse(["evaluate", "m", "--purple"], "evaluate: unknown option --purple; accepted: --help, ")
 
     def test_what_is_missing_or_too_much(self):
         self.refuse(["search"], "search: study is required; accepted: see thimble search --help")
         self.refuse(["search", "a", "b"], "search: takes no further argument; got 'b'")
-        self.refuse(["finetune", "m", "--rows", "many"], "finetune: ")
+        self.refuse(["finetune", "m", "--rows", "many"], "finetune: --rows: Value many not in range ")
+        self.refuse(["--log-format", "xml", "search", "a"], "search: --log-format: xml not in {text,json}")
 
 
 class Help(unittest.TestCase):
@@ -49,6 +51,13 @@ class Help(unittest.TestCase):
             self.assertIn(f"Usage: thimble {name} ", run(name, "--help").stdout)
         self.assertIn("--learning-rate", run("finetune", "-h").stdout)
         self.assertIn("--task", run("data", "check", "--help").stdout)
+
+    def test_waiting_threads_sleep_unless_told(self):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+            done = subprocess.run([THIMBLE, "search", "--help"], capture_output=True, text=True, timeout=300,
+                                  env={**environment, **given, "OMP_DISPLAY_ENV": "true"})
+            self.assertIn(f"OMP_WAIT_POLICY = '{expected}'", done.stderr)
 
     def loaded(self, *arguments, **environment):
         """The libraries that the program asked for."""

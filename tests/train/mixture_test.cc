@@ -215,13 +215,14 @@ TEST(AccumulateTest, IsALargerBatch) {
   }
 }
 
-// Batches of 8, 8 and 4 rows, each padded to its own longest, give the gradient of one of 20: rows, tokens and pairs of tokens weigh
-// the same, whichever batch they are in.
+// Batches of 8, 8 and 4 rows, each padded to its own longest, give the gradient of one of 20: rows, tokens
+// and pairs of tokens weigh the same, whichever batch they are in.
 TEST(AccumulateTest, WeighsWhatABatchHoldsAndNotBatches) {
   const auto data = ToyData(20, 1);
   const auto teacher = ToyTeacher(4);
-  for (const char* losses : {kLabels, kDistillation, "loss { hidden_states {} } loss { attention_scores {} weight: 3 }",
-                             "loss { attention_distributions {} } loss { minilm_relations {} }"}) {
+  for (const char* losses :
+       {kLabels, kDistillation, "loss { hidden_states {} } loss { attention_scores {} weight: 3 }",
+        "loss { attention_distributions {} } loss { minilm_relations {} }"}) {
     for (const int bucket_width : {0, 8}) {
       SCOPED_TRACE(std::string(losses) + " " + std::to_string(bucket_width));
       const auto train = [&](int size, int accumulate) {

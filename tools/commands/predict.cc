@@ -36,8 +36,11 @@ std::vector<runtime::Input> ReadInputs(std::istream& file) {
     if (tab != std::string::npos) input.second = line.substr(tab + 1);
     inputs.push_back(std::move(input));
   }
-  const auto blank = [](const std::string& text) { return text.find_first_not_of(" \t") == std::string::npos; };
-  while (!inputs.empty() && blank(inputs.back().first) && blank(inputs.back().second.value_or(""))) inputs.pop_back();
+  const auto blank = [](const std::string& text) {
+    return text.find_first_not_of(" \t") == std::string::npos;
+  };
+  while (!inputs.empty() && blank(inputs.back().first) && blank(inputs.back().second.value_or("")))
+    inputs.pop_back();
   return inputs;
 }
 
