@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <tuple>
 
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "data/entailment.h"
+#include "data/label_spelling.h"
 #include "data/metrics.h"
 #include "data/table.h"
 #include "proto/task.pb.h"
@@ -41,7 +43,9 @@ FileFormat FormatOf(const proto::Custom& custom) {
 // Numbers by value, before words; so "2" comes before "10".
 bool LabelBefore(const std::string& a, const std::string& b) {
   double x = 0, y = 0;
-  const auto number = [](const std::string& text, double* value) {
+  const auto number = [](std::string_view text, double* value) {
+    text = Trimmed(text);
+    if (text.starts_with('+')) text.remove_prefix(1);
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
     return error == std::errc() && end == text.data() + text.size();
   };
@@ -50,27 +54,94 @@ bool LabelBefore(const std::string& a, const std::string& b) {
   return a_number != b_number ? a_number : a < b;
 }
 
+// Of two spellings of a label, whether `a` names the class: the one without white space around it, the
+// shorter one ("1", not "1.0"), the one in lower case ("true", not "True").
+bool IsPlainer(const std::string& a, const std::string& b) {
+  const auto rank = [](const std::string& text) {
+    return std::tuple(Trimmed(text).size() != text.size(), text.size());
+  };
+  return rank(a) != rank(b) ? rank(a) < rank(b) : a > b;
+}
+
+// The labels of a training file, each with its first place; spellings of one label are one class, named by
+// the plainest of them.
+class LearntLabels {
+ public:
+  explicit LearntLabels(std::string column) : column_(std::move(column)) {}
+
+  void Add(const std::string& where, std::string_view cell) {
+    constexpr size_t kMost = 10000;
+    const auto [known, fresh] = spellings_.emplace(cell, where);
+    if (!fresh) return;
+    const std::string key = SpellingKey(cell);
+    if (key.empty()) throw BadRequest(where, "empty label in column " + column_);
+    const auto [label, first] = labels_.emplace(key, known->first);
+    if (!first) Join(*known, &label->second);
+    CheckKind(key, *known);
+    if (labels_.size() > kMost)
+      throw BadRequest(where, "more than 10000 different labels in column " + column_, "",
+                       "classes; for numbers set kind: REGRESSION");
+  }
+
+  std::vector<std::string> Sorted(const std::string& path) const {
+    if (labels_.size() < 2)
+      throw BadRequest(path, "fewer than two different labels in column " + column_,
+                       std::to_string(labels_.size()));
+    std::vector<std::string> labels;
+    for (const auto& [key, label] : labels_) labels.push_back(label);
+    std::sort(labels.begin(), labels.end(), LabelBefore);
+    return labels;
+  }
+
+ private:
+  using Spelling = std::map<std::string, std::string>::value_type;  // and where it stands first
+
+  void Join(const Spelling& other, std::string* label) {
+    const std::string plainer = IsPlainer(other.first, *label) ? other.first : *label;
+    Warn(other.second + ": label " + Quoted(other.first) + " is that of " + spellings_.at(*label) + ", " +
+         Quoted(*label) + ", spelt in another way: one class, " + Quoted(plainer));
+    *label = plainer;
+  }
+
+  // true and 1 may mean one thing or two.
+  void CheckKind(const std::string& key, const Spelling& spelling) {
+    const Spelling*& kind = IsTruthKey(key) ? truth_ : number_;
+    if (IsTruthKey(key) || IsNumberKey(key)) kind = kind == nullptr ? &spelling : kind;
+    if (truth_ == nullptr || number_ == nullptr) return;
+    throw BadRequest(truth_->second, "column " + column_ + " holds truth values and numbers",
+                     Quoted(truth_->first) + ", and " + Quoted(number_->first) + " at " + number_->second,
+                     "labels of one kind, or labels: [...] in the task's file");
+  }
+
+  const std::string column_;
+  std::map<std::string, std::string> spellings_, labels_;  // first place by spelling; class by key
+  const Spelling *truth_ = nullptr, *number_ = nullptr;
+};
+
 std::vector<std::string> LearnLabels(const TaskEntry& entry, const std::string& path) {
-  constexpr size_t kMost = 10000;
-  std::set<std::string> found;
+  LearntLabels labels(entry.label_name);
   const TableOptions table{.format = entry.format, .header = entry.header, .columns = {entry.label_name}};
   ReadTable(
       path, table,
       [&](const std::string& where, std::vector<std::string_view>& cells) {
-        if (cells[0].empty()) throw BadRequest(where, "empty label in column " + entry.label_name);
-        found.emplace(cells[0]);
-        if (found.size() > kMost)
-          throw BadRequest(where, "more than 10000 different labels in column " + entry.label_name, "",
-                           "classes; for numbers set kind: REGRESSION");
+        labels.Add(where, cells[0]);
         return true;
       },
       [](const std::string& message) { throw Error(message); });
-  if (found.size() < 2)
-    throw BadRequest(path, "fewer than two different labels in column " + entry.label_name,
-                     std::to_string(found.size()));
-  std::vector<std::string> labels(found.begin(), found.end());
-  std::sort(labels.begin(), labels.end(), LabelBefore);
-  return labels;
+  return labels.Sorted(path);
+}
+
+// Two entries for one label would leave the second one without rows.
+void CheckListed(const std::vector<std::string>& labels) {
+  if (labels.size() == 1) throw BadRequest("custom.labels", "one label is no choice", labels[0]);
+  std::map<std::string, std::string> known;
+  for (const auto& label : labels) {
+    const auto [first, fresh] = known.emplace(SpellingKey(label), label);
+    if (fresh) continue;
+    if (first->second == label) throw BadRequest("custom.labels", "a label is listed twice", Joined(labels));
+    throw BadRequest("custom.labels", "a label is listed in two spellings",
+                     Quoted(first->second) + " and " + Quoted(label));
+  }
 }
 
 // Words for the same class, whatever the task.
@@ -142,10 +213,7 @@ void Fill(const proto::Custom& custom, TaskEntry* entry) {
     case proto::Custom::CLASSIFICATION:
       entry->kind = TaskKind::kClassification;
       entry->labels.assign(custom.labels().begin(), custom.labels().end());
-      if (entry->labels.size() == 1)
-        throw BadRequest("custom.labels", "one label is no choice", entry->labels[0]);
-      if (std::set<std::string>(entry->labels.begin(), entry->labels.end()).size() != entry->labels.size())
-        throw BadRequest("custom.labels", "a label is listed twice", Joined(entry->labels));
+      CheckListed(entry->labels);
       if (entry->metrics.empty()) entry->metrics = {"accuracy"};
       break;
     case proto::Custom::REGRESSION:

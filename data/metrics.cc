@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/spelling.h"
+#include "data/table.h"
 
 namespace thimble::data {
 namespace {
@@ -145,9 +147,9 @@ const std::map<std::string, ClassMetric> kClassMetrics = {
 const std::map<std::string, NumberMetric> kNumberMetrics = {{"pearson", Pearson}, {"spearman", Spearman}};
 
 template <typename Map>
-std::string Names(const Map& metrics) {
-  std::string names;
-  for (const auto& [name, unused] : metrics) names += (names.empty() ? "" : ", ") + name;
+std::vector<std::string> Names(const Map& metrics) {
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : metrics) names.push_back(name);
   return names;
 }
 
@@ -165,10 +167,10 @@ void CheckMetric(const std::string& where, const std::string& name, MetricKind k
                      : kind == MetricKind::kNumbers ? kNumberMetrics.count(name) != 0
                                                     : spans.count(name) != 0;
   if (known) return;
-  throw BadRequest(where, "unknown name", "\"" + name + "\"",
-                   kind == MetricKind::kClasses   ? Names(kClassMetrics)
-                   : kind == MetricKind::kNumbers ? Names(kNumberMetrics)
-                                                  : Names(spans));
+  const auto names = kind == MetricKind::kClasses   ? Names(kClassMetrics)
+                     : kind == MetricKind::kNumbers ? Names(kNumberMetrics)
+                                                    : Names(spans);
+  throw BadRequest(where, "unknown name", "\"" + name + "\"", Joined(names) + DidYouMean(name, names));
 }
 
 Metric ComputeMetric(const std::string& name, const std::vector<int>& predicted,

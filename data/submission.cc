@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
+#include "data/label_spelling.h"
 #include "data/spans.h"
 #include "data/table.h"
 
@@ -25,11 +27,26 @@ std::vector<Metric> ScoreAnswerFile(const TaskEntry& task, const std::vector<Row
   const auto json = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw BadRequest(path, "not a JSON object of answers by question id");
   std::vector<SpanScore> scores;
+  std::vector<std::string> missing;
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto found = json.find(IdOf(rows, i));
-    if (found != json.end() && !found->is_string())
-      throw BadRequest(path, "the answer to " + IdOf(rows, i) + " is not a string");
-    scores.push_back(ScoreRow(task, rows[i], found == json.end() ? "" : found->get<std::string>()));
+    if (found == json.end()) {
+      missing.push_back(IdOf(rows, i));
+      if (!task.unanswerable) scores.emplace_back();
+      continue;
+    }
+    if (!found->is_string()) throw BadRequest(path, "the answer to " + IdOf(rows, i) + " is not a string");
+    scores.push_back(ScoreRow(task, rows[i], found->get<std::string>()));
+  }
+  if (!missing.empty()) {
+    // As the official scripts have it: that of 1.1 counts 0, that of 2.0 leaves the question out of its mean.
+    const std::string what = "no answer to " + std::to_string(missing.size()) + " of " +
+                             std::to_string(rows.size()) + " questions, the first of them " +
+                             Quoted(missing.front());
+    if (scores.empty()) throw BadRequest(path, what, "", "answers to questions of this file, by their ids");
+    Warn(path + ": " + what + "; they " +
+         (task.unanswerable ? "are left out of the mean, as in SQuAD 2.0's official script"
+                            : "count 0, as in SQuAD 1.1's official script"));
   }
   return SpanMetrics(task.metrics, scores);
 }
@@ -88,10 +105,9 @@ std::vector<Metric> ScorePredictions(const TaskEntry& task, const std::vector<Ro
             throw BadRequest(where, "not a number", Quoted(cells[1]));
           numbers.push_back(value);
         } else {
-          const auto label = std::find(task.labels.begin(), task.labels.end(), cells[1]);
-          if (label == task.labels.end())
-            throw BadRequest(where, "unknown label", Quoted(cells[1]), Joined(task.labels));
-          classes.push_back(static_cast<int>(label - task.labels.begin()));
+          const int label = FindLabel(task.labels, cells[1]);
+          if (label < 0) throw BadRequest(where, "unknown label", Quoted(cells[1]), Joined(task.labels));
+          classes.push_back(label);
         }
         return true;
       },

@@ -23,6 +23,8 @@ std::string_view NextLine(std::string_view* text) {
 
 using Cells = std::vector<std::string_view>;
 
+bool IsBlank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+
 // One record at a time off the front of the file. What is wrong with a record is told in `problem`; the next
 // one can still be read.
 class Records {
@@ -32,6 +34,8 @@ class Records {
   }
 
   int line() const { return first_line_; }  // of the record's start
+
+  bool OnlyBlankLeft() const { return rest_.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
   bool Next(Cells* cells, std::string* problem) {
     problem->clear();
@@ -189,7 +193,7 @@ void ReadTable(const std::string& path, const TableOptions& options,
   if (options.format == FileFormat::kJsonLines) {
     std::vector<std::string> values;
     while (records.Next(&cells, &problem)) {
-      if (cells[0].find_first_not_of(" \t") == std::string_view::npos) continue;  // as the usual readers do
+      if (IsBlank(cells[0])) continue;  // as the usual readers do
       if (problem.empty()) problem = CutObject(cells[0], options, &values);
       if (!problem.empty()) {
         bad(where() + ": " + problem);
@@ -205,6 +209,9 @@ void ReadTable(const std::string& path, const TableOptions& options,
   std::vector<std::string> names;
   bool named = false;
   while (records.Next(&cells, &problem)) {
+    // As pandas has it. In an only column it is an empty text, unless nothing comes behind it.
+    const bool blank = cells.size() == 1 && IsBlank(cells[0]);
+    if (blank && (names.size() != 1 || records.OnlyBlankLeft())) continue;
     if (!named && (options.header || problem.empty())) {
       named = true;
       for (size_t i = 0; i < cells.size(); ++i)
@@ -217,8 +224,6 @@ void ReadTable(const std::string& path, const TableOptions& options,
       bad(where() + ": " + problem);
       continue;
     }
-    // As Python's csv.DictReader and pandas have it.
-    if (options.format == FileFormat::kCsv && cells.size() == 1 && cells[0].empty()) continue;
     if (!options.columns.empty()) {
       if (cells.size() != names.size()) {
         bad(BadRequest(where(), "wrong number of columns", std::to_string(cells.size()),

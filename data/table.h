@@ -1,5 +1,6 @@
 // Files of rows and columns: TAB-separated as GLUE's, CSV (RFC 4180), JSON lines. Text is UTF-8; a byte-order
-// mark at the start, CR before a line end and a missing last line end are accepted.
+// mark at the start, CR before a line end and a missing last line end are accepted. Blank lines are passed
+// over; in a table of one column, where such a line is an empty text, those at the end alone.
 #pragma once
 #include <functional>
 #include <string>

@@ -21,13 +21,8 @@ class App;
 
 namespace thimble::tools {
 
-// A command adds itself to the program: options in, a callback that runs it.
-struct CommandEntry {
-  std::string name, summary;
-  // Returns the action that runs once the options are parsed.
-  std::function<void()> (*add)(CLI::App& app);
-};
-#define COMMAND(name) CommandEntry name##_command();
+// A command adds its options to the program's subcommand and returns what runs once they are parsed.
+#define COMMAND(name, summary) std::function<void()> name##_command(CLI::App& app);
 #include "tools/commands.inc"
 #undef COMMAND
 

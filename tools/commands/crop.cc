@@ -67,6 +67,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry crop_command() { return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add}; }
+std::function<void()> crop_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

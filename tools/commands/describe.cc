@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/spelling.h"
 #include "data/table.h"
 #include "distill/objective.h"
 #include "models/arch/cost.h"
@@ -59,10 +60,11 @@ void DescribeTopic(const std::vector<std::string>& what) {
   }
   const auto* field = descriptor->FindFieldByName(what[1]);
   if (field == nullptr || field->message_type() == nullptr) {
-    std::string names;
+    std::vector<std::string> names;
     for (int i = 0; i < descriptor->field_count(); ++i)
-      if (descriptor->field(i)->message_type() != nullptr) names += (names.empty() ? "" : ", ") + descriptor->field(i)->name();
-    throw BadRequest("describe " + what[0], "no such entry", what[1], names);
+      if (descriptor->field(i)->message_type() != nullptr) names.push_back(descriptor->field(i)->name());
+    throw BadRequest("describe " + what[0], "no such entry", what[1],
+                     data::Joined(names) + DidYouMean(what[1], names));
   }
   DescribeMessage(*field->message_type());
   if (what[0] == "optimizer")
@@ -255,6 +257,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry describe_command() { return {"describe", "What a study will do, what a model is and costs, or what a component accepts", Add}; }
+std::function<void()> describe_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -246,8 +246,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry distill_command() {
-  return {"distill", "Teach a student of a given architecture from a teacher", Add};
-}
+std::function<void()> distill_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -145,8 +145,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry evaluate_command() {
-  return {"evaluate", "Official metrics of models on a task's dev set", Add};
-}
+std::function<void()> evaluate_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -241,6 +241,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits; a model as ONNX", Add}; }
+std::function<void()> export_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

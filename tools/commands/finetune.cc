@@ -97,9 +97,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry finetune_command() {
-  return {"finetune", "Train a model (with a new task head if it has none) on a task, or on several at once",
-          Add};
-}
+std::function<void()> finetune_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -7,6 +7,8 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/spelling.h"
+#include "base/text_literal.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
 #include "search/controller.h"
@@ -35,7 +37,8 @@ Effort EffortOf(const std::string& name) {
   if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
   if (name == "standard") return {.joint = 8, .operators = 4, .shape = 24, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
   if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
-  throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
+  throw BadRequest("--effort", "unknown", name,
+                   "quick, standard, thorough" + DidYouMean(name, {"quick", "standard", "thorough"}));
 }
 
 int64_t Uniform(int hidden, const models::Model& model, int stacks) {
@@ -60,6 +63,13 @@ int ChooseHidden(const models::Model& model, int64_t budget) {
   return hidden;
 }
 
+// What stands in a comment ends with its line.
+std::string OneLine(std::string text) {
+  for (char& c : text)
+    if (static_cast<uint8_t>(c) < 0x20) c = ' ';
+  return text;
+}
+
 void Run(const Request& request) {
   const auto effort = EffortOf(request.effort);
   const auto& task = FindTrainable(request.task, request.data);
@@ -77,15 +87,15 @@ void Run(const Request& request) {
   // Read now, so that a wrong directory is known now.
   const size_t rows =
       data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size();
-  const auto absolute = [](const std::string& path) { return fs::absolute(path).lexically_normal().string(); };
+  const auto absolute = [](const std::string& path) { return TextLiteral(fs::absolute(path).lexically_normal().string()); };
   const std::string corpus =
-      request.corpus.empty() ? "" : "  corpus { path: \"" + absolute(request.corpus) + "\" lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
+      request.corpus.empty() ? "" : "  corpus { path: " + absolute(request.corpus) + " lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
   const std::string text =
       "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
-      "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
+      "# A search for a small BERT for " + OneLine(task.name) + ". Run it: thimble search " + OneLine(request.directory) + "\n"
       "# Every field: thimble describe study\n\n"
-      "teacher { model: \"" + absolute(request.teacher) + "\"" + (request.assume_label_order ? " assume_label_order: true" : "") + " }\n"
-      "data { directory: \"" + absolute(request.data) + "\" task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
+      "teacher { model: " + absolute(request.teacher) + (request.assume_label_order ? " assume_label_order: true" : "") + " }\n"
+      "data { directory: " + absolute(request.data) + " task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
       std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
       "# The supernet starts from the teacher's own weights.\n"
       "warmup {\n  sliced { rows: " + std::to_string(effort.rows) + " validate_rows: 100 }\n" + corpus + "}\n\n"
@@ -171,6 +181,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry init_command() { return {"init", "Write a commented study file, ready to run", Add}; }
+std::function<void()> init_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

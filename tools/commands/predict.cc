@@ -26,7 +26,7 @@ struct Request : Options {
   bool json = false, latency = false;
 };
 
-// A line is a text, or two with a tab between them.
+// A line is a text, or two with a tab between them: every line has its answer, but for blank ones at the end.
 std::vector<runtime::Input> ReadInputs(std::istream& file) {
   std::vector<runtime::Input> inputs;
   for (std::string line; std::getline(file, line);) {
@@ -36,6 +36,11 @@ std::vector<runtime::Input> ReadInputs(std::istream& file) {
     if (tab != std::string::npos) input.second = line.substr(tab + 1);
     inputs.push_back(std::move(input));
   }
+  const auto blank = [](const std::string& text) {
+    return text.find_first_not_of(" \t") == std::string::npos;
+  };
+  while (!inputs.empty() && blank(inputs.back().first) && blank(inputs.back().second.value_or("")))
+    inputs.pop_back();
   return inputs;
 }
 
@@ -158,8 +163,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry predict_command() {
-  return {"predict", "Label (or number) of a sentence or a pair of sentences; answer to a question", Add};
-}
+std::function<void()> predict_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -135,6 +135,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry rank_command() { return {"rank", "Compare cheap scores of architectures with what training makes of them", Add}; }
+std::function<void()> rank_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

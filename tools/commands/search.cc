@@ -45,6 +45,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry search_command() { return {"search", "Run a study; the same command goes on after a stop", Add}; }
+std::function<void()> search_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -180,6 +180,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry slice_command() { return {"slice", "Shrink a BERT now: a student cut from it, without search or training", Add}; }
+std::function<void()> slice_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools
