@@ -12,7 +12,7 @@
 #include "bench/bench.h"
 #include "bench/bert_base.h"
 #include "models/arch/cost.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "train/cohort.h"
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/table.h"
+#include "data/readers/table.h"
 
 namespace thimble::data {
 namespace {

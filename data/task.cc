@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/spelling.h"
-#include "data/custom_task.h"
 #include "data/label_spelling.h"
-#include "data/squad.h"
-#include "data/table.h"
+#include "data/readers/custom_task.h"
+#include "data/readers/squad.h"
+#include "data/readers/table.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {

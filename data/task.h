@@ -48,7 +48,7 @@ struct TaskEntry {
   std::vector<std::string> labels;   // as spelt in the files, by class index
   // Of each label, other names that published models give it (data/label_order.h); empty: none.
   std::vector<std::vector<std::string>> spellings;
-  std::vector<std::string> metrics;  // names known to data/metrics.h; the first one ranks
+  std::vector<std::string> metrics;  // names known to data/metrics/metrics.h; the first one ranks
   int first_column = 0, second_column = -1, label_column = 0;           // label_column -1: the last
   int columns = 0;                                                      // of a labelled file
   std::string train = "train.tsv", dev = "dev.tsv", test = "test.tsv";  // empty: there is none

@@ -1,9 +1,9 @@
 // config.json and the index of many weight files.
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
-#include "models/hub_config.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/weight_index.h"
 #include "models/settings.h"
-#include "models/weight_index.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace thimble::models;

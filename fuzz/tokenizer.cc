@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "fuzz/fuzz.h"
 
 namespace {

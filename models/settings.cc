@@ -7,7 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "models/hub_config.h"
+#include "models/hub/hub_config.h"
 
 namespace thimble::models {
 namespace {

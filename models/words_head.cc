@@ -3,8 +3,8 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "models/hub_config.h"
-#include "models/weight_files.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/weight_files.h"
 
 namespace thimble::models {
 

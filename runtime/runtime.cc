@@ -11,9 +11,9 @@
 #include "data/label_order.h"
 #include "data/spans.h"
 #include "data/task.h"
+#include "models/hub/pretrained.h"
 #include "models/latency.h"
 #include "models/padding.h"
-#include "models/pretrained.h"
 
 namespace thimble::runtime {
 namespace {

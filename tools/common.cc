@@ -18,7 +18,7 @@
 #include "data/spans.h"
 #include "models/arch/cost.h"
 #include "models/latency.h"
-#include "models/onnx.h"
+#include "models/onnx/onnx.h"
 #include "optim/optimizer.h"
 #include "tools/row_length.h"
 #include "train/cohort.h"

@@ -4,7 +4,7 @@
 
 #include "data/dataset.h"
 #include "data/task.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "proto/recipe.pb.h"
 
 namespace thimble::tools {

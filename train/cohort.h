@@ -10,7 +10,7 @@
 
 #include "data/dataset.h"
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "models/model.h"
 #include "proto/deployment.pb.h"
 #include "proto/recipe.pb.h"

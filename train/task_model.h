@@ -3,7 +3,7 @@
 #include <string>
 
 #include "data/task.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 
 namespace thimble::train {
 

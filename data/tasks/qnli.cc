@@ -1,6 +1,6 @@
 // Question NLI (Wang et al., 2019), from SQuAD: does the sentence hold the answer to the question?
 #include "data/entailment.h"
-#include "data/indexed_pair.h"
+#include "data/readers/indexed_pair.h"
 
 namespace thimble::data {
 

@@ -1,7 +1,7 @@
 // Recognising Textual Entailment, the joined sets of RTE 1, 2, 3 and 5: does the first text entail the
 // second?
 #include "data/entailment.h"
-#include "data/indexed_pair.h"
+#include "data/readers/indexed_pair.h"
 
 namespace thimble::data {
 

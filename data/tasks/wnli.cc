@@ -1,7 +1,7 @@
 // Winograd NLI (Levesque et al., 2012): 1 where the second sentence, a pronoun resolved, follows from the
 // first.
 #include "data/entailment.h"
-#include "data/indexed_pair.h"
+#include "data/readers/indexed_pair.h"
 
 namespace thimble::data {
 

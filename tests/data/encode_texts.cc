@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 
 namespace {
 

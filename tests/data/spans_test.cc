@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <set>
 
-#include "data/squad_metrics.h"
-#include "data/submission.h"
+#include "data/metrics/squad_metrics.h"
+#include "data/metrics/submission.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

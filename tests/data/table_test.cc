@@ -1,8 +1,8 @@
-#include "data/table.h"
+#include "data/readers/table.h"
 
 #include <gmock/gmock.h>
 
-#include "data/submission.h"
+#include "data/metrics/submission.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <map>
 
-#include "data/metrics.h"
+#include "data/metrics/metrics.h"
 #include "proto/task.pb.h"
 #include "tests/data/scratch.h"
 

@@ -1,12 +1,12 @@
 // What the files of a directory say of its tokenizer. The ids are those of transformers 5.23.0;
 // drawn_tokenizers_test.py asks it about many more directories.
-#include "data/tokenizer_files.h"
+#include "data/text/tokenizer_files.h"
 
 #include <gmock/gmock.h>
 
 #include <set>
 
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

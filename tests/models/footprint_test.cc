@@ -9,8 +9,8 @@
 #include <mutex>
 
 #include "models/arch/cost.h"
-#include "models/onnx.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
+#include "models/onnx/onnx.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

@@ -1,4 +1,4 @@
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

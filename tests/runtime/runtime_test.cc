@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/spans.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tests/models/fixtures.h"
 #include "train/evaluate.h"
 

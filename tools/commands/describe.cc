@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/spelling.h"
-#include "data/table.h"
+#include "data/readers/table.h"
 #include "distill/objective.h"
 #include "models/arch/cost.h"
 #include "models/latency.h"

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/cache.h"
-#include "data/submission.h"
+#include "data/metrics/submission.h"
 #include "tools/common.h"
 
 namespace thimble::tools {

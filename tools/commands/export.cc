@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/arch/cost.h"
-#include "models/onnx.h"
+#include "models/onnx/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "tools/report.h"
 

@@ -11,8 +11,8 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "data/vocabulary.h"
-#include "data/wordpiece.h"
+#include "data/text/vocabulary.h"
+#include "data/text/wordpiece.h"
 #include "tools/common.h"
 
 namespace thimble::tools {
