@@ -16,7 +16,7 @@
 #include "base/parallel.h"
 #include "data/cache.h"
 #include "data/spans.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/latency.h"
 #include "models/onnx/onnx.h"
 #include "optim/optimizer.h"

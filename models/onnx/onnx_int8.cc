@@ -2,10 +2,8 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <iterator>
-
 #include "base/error.h"
+#include "models/torch/listener.h"
 
 namespace thimble::models {
 namespace {
@@ -16,16 +14,17 @@ constexpr double kSmoothing = 0.7;
 // Of the mean channel: one that the rows never use, behind a relu say, may be used later.
 constexpr double kSmallest = 0.1;
 
-// What enters wb1: the expression up to there.
-at::Tensor FirstInput(const Model& model, int layer, int stack, const at::Tensor& x) {
-  LayerShape part = model.shape.layers[layer];
-  const auto& nodes = part.expression.nodes();
-  const auto first = std::find_if(nodes.begin(), nodes.end(),
-                                  [](const auto& node) { return node.op == Operator::kLinear1; });
-  THIMBLE_CHECK(first != nodes.end(), part.expression.ToString());
-  part.expression = Expression::FromNodes({nodes.begin(), std::next(nodes.begin(), first->left + 1)});
-  return FeedForwardValue(model, layer, stack, part, x);
-}
+// The largest magnitude of each channel that each linear but the head read so far.
+class Magnitudes final : public Listener {
+ public:
+  void OnLinear(const std::string& name, const at::Tensor& input, const at::Tensor&) override {
+    if (name == "head") return;
+    const at::Tensor largest = input.abs().reshape({-1, input.size(-1)}).amax(0);
+    at::Tensor& kept = found[name];
+    kept = kept.defined() ? at::maximum(kept, largest) : largest;
+  }
+  std::map<std::string, at::Tensor> found;
+};
 
 }  // namespace
 
@@ -40,43 +39,12 @@ Int8Matrix ToInt8(const at::Tensor& matrix, int largest) {
 
 std::map<std::string, at::Tensor> InputMagnitudes(const Model& model, const std::vector<Batch>& batches) {
   const c10::InferenceMode inference;
-  std::map<std::string, at::Tensor> magnitudes;
-  const auto keep = [&](const std::string& linear, const at::Tensor& x) {
-    const at::Tensor largest = x.abs().reshape({-1, x.size(-1)}).amax(0);
-    at::Tensor& kept = magnitudes[linear];
-    kept = kept.defined() ? at::maximum(kept, largest) : largest;
-  };
+  Magnitudes magnitudes;
   for (const Batch& batch : batches) {
     THIMBLE_CHECK(batch.rows() == 1, "batches of one row");
-    if (model.shape.projected() > 0) keep("embedding.project", EmbeddingInput(model, batch));
-    at::Tensor x = Normalise(model, "embedding.norm", EmbeddingSum(model, batch));
-    for (int layer = 0; layer < static_cast<int>(model.shape.layers.size()); ++layer) {
-      const std::string scope = "layer." + std::to_string(layer), attention = scope + ".attention";
-      const LayerShape& shape = model.shape.layers[layer];
-      const std::string bottleneck = scope + ".bottleneck.";
-      const at::Tensor entered = x;
-      if (model.shape.bottleneck > 0) keep(bottleneck + "in", entered);
-      if (model.shape.share_query_key) keep(bottleneck + "qk", entered);
-      const LayerInput input = EnterLayer(model, layer, entered);
-      for (const char* name : {".query", ".key"}) keep(attention + name, input.query_key);
-      keep(attention + ".value", input.value);
-      const at::Tensor context = Attend(model, layer, input.query_key, batch, {}, &input.value).context;
-      keep(attention + ".out", context);
-      x = Normalise(model, attention + ".norm", input.residual + Linear(model, attention + ".out", context));
-      for (int stack = 0; stack < shape.stacks; ++stack) {
-        const std::string block = scope + ".ffn." + std::to_string(stack);
-        keep(block + ".up", FirstInput(model, layer, stack, x));
-        at::Tensor second;
-        const at::Tensor value = FeedForwardValue(model, layer, stack, shape, x, &second);
-        keep(block + ".down", second);
-        x = Normalise(model, block + ".norm", x + value);
-      }
-      if (model.shape.bottleneck > 0) keep(bottleneck + "out", x);
-      x = LeaveLayer(model, layer, entered, x);
-    }
-    if (model.weights.Has("pooler.weight")) keep("pooler", x.select(1, 0));
+    Forward(model, batch, {.listener = &magnitudes});
   }
-  return magnitudes;
+  return std::move(magnitudes.found);
 }
 
 at::Tensor SmoothingFactors(const at::Tensor& input_magnitudes, const std::vector<at::Tensor>& weights) {

@@ -51,7 +51,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
                                const c10::intrusive_ptr<Plan>& plan) {
     context->save_for_backward({inputs.begin(), inputs.end()});
     context->saved_data["plan"] = c10::IValue::make_capsule(plan);
-    return Flat(RunLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, plan->options));
+    return Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, plan->options));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -65,7 +65,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
       Random random = plan->random;
       ForwardOptions options = plan->options;
       options.dropout.random = &random;
-      outputs = Flat(RunLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options));
+      outputs = Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options));
     }
     variable_list reached, arrived, sought;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -89,7 +89,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
 
 LayerOutputs Recomputed(const Model& model, int index, const LayerShape& layer, const at::Tensor& input,
                         const Batch& batch, const ForwardOptions& options) {
-  if (!at::GradMode::is_enabled()) return RunLayer(model, index, layer, input, batch, options);
+  if (!at::GradMode::is_enabled()) return ComputeLayer(model, index, layer, input, batch, options);
   auto plan = c10::make_intrusive<Plan>();
   plan->model = &model;
   plan->index = index;

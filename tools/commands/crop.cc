@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/inherit.h"
 #include "tools/student.h"
 

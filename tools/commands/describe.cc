@@ -13,7 +13,7 @@
 #include "base/spelling.h"
 #include "data/readers/table.h"
 #include "distill/objective.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/latency.h"
 #include "optim/optimizer.h"
 #include "search/controller.h"
@@ -135,7 +135,7 @@ void DescribeLoading(const models::Pretrained& loaded) {
 
 std::string Megabytes(int64_t bytes) { return Decimal(static_cast<double>(bytes) * 1e-6, 1) + " MB"; }
 
-// What it is and, by formula (models/arch/cost.h), what it costs.
+// What it is and, by formula (models/encoder/cost.h), what it costs.
 void DescribeShape(const std::string& what, const models::Shape& shape, int classes, models::Head head, const Request& request) {
   std::printf("%s: %d layers, hidden %d, %d heads, %s embedding", what.c_str(), static_cast<int>(shape.layers.size()),
               shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");

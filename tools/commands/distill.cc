@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "data/corpus.h"
 #include "distill/objective.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/words_head.h"
 #include "tools/loss_table.h"
 #include "tools/student.h"

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/onnx/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"

@@ -10,7 +10,7 @@
 #include "base/spelling.h"
 #include "base/text_literal.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/controller.h"
 #include "search/space.h"
 #include "tools/common.h"

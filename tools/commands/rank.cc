@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/evaluators/ranking.h"
 #include "search/one_size.h"
 #include "tools/common.h"

@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "tools/common.h"
 #include "tools/row_length.h"
 #include "tools/sliced_report.h"

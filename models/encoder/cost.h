@@ -1,5 +1,5 @@
-// What an architecture costs, by formula: constraints hold before a model exists. Tests compare with counted
-// tensors.
+// What an architecture costs, before a model exists: sums over a trace of the walk (encoder/trace.h), so that
+// nothing is said of a kind here. Tests compare with tensors, files and memory.
 #pragma once
 #include <cstdint>
 
@@ -15,7 +15,7 @@ int64_t DeployedParameters(const Shape& shape, int classes, Head head = Head::kP
 // head.
 int64_t PaperParameters(const Shape& shape, int teacher_hidden);
 
-// The two sums' terms, for describe and for counting points of a space.
+// The sums' terms, for describe and for counting points of a space.
 int64_t EmbeddingParameters(const Shape& shape);   // tables, projection, LayerNorm
 int64_t AttentionParameters(const Shape& shape);   // one layer, its LayerNorm included
 int64_t BottleneckParameters(const Shape& shape);  // one layer's linears around its blocks, with their norms
@@ -37,16 +37,13 @@ struct FileBytes {
 };
 FileBytes WrittenBytes(const Shape& shape, int classes, Head head = Head::kPooled);
 
-// Bytes of float32 states, beside the weights. N = batch * length tokens, w = Shape::block_width.
-// What a training step with dropout keeps for its backward pass. N times: the projection's input, a norm's
-// input, output, mean and deviation (no mean and deviation without LayerNorm) for each norm, three
-// projections and attention's output (4 w), and in each block the values that a linear, an activation or a
-// product needs again; and for each layer two [heads, length, length] a row, attention's shares before and
-// after dropout. Losses on attention scores keep one more.
+// Bytes of float32 states, beside the weights. N = batch * length tokens.
+// What a training step with dropout keeps for its backward pass: for each of the N tokens what linears, norms
+// (with mean and deviation of a LayerNorm), activations and products need again, queries, keys and values;
+// and for each layer two [heads, length, length] a row, attention's shares before and after dropout. Losses
+// on attention scores keep one more.
 int64_t TrainingBytes(const Shape& shape, int batch, int length);
-// The most that is alive at once in a forward pass without gradients: while embeddings are added up, while
-// attention has its input, queries, keys, values and output, or while a block has its input, all values of
-// its expression, the layer's input, and attention's output before and after its linear.
+// The most states that are alive at once in a forward pass without gradients.
 int64_t InferenceBytes(const Shape& shape, int batch, int length);
 
 }  // namespace thimble::models

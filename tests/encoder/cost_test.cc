@@ -1,5 +1,5 @@
 // Published totals and the pieces they are made of: SYSTEMS A5, A6.
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 
 #include <gtest/gtest.h>
 
