@@ -3,7 +3,7 @@
 #include "models/arch/architecture.h"
 #include "models/hub/hub_config.h"
 #include "models/hub/weight_index.h"
-#include "models/settings.h"
+#include "models/hub/settings.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace thimble::models;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "models/model.h"
-#include "models/settings.h"
+#include "models/hub/settings.h"
 
 namespace thimble::models {
 

@@ -1,4 +1,4 @@
-#include "models/settings.h"
+#include "models/hub/settings.h"
 
 #include <cmath>
 #include <filesystem>
