@@ -8,7 +8,7 @@
 #include "base/config.h"
 #include "bench/bench.h"
 #include "models/latency.h"
-#include "models/onnx.h"
+#include "models/onnx/onnx.h"
 
 namespace thimble::bench {
 namespace {

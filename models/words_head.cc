@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "models/finite.h"
-#include "models/hub_config.h"
-#include "models/weight_files.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/weight_files.h"
 
 namespace thimble::models {
 

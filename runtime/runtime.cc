@@ -8,12 +8,13 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "data/label_order.h"
 #include "data/spans.h"
 #include "data/task.h"
 #include "models/finite.h"
+#include "models/hub/pretrained.h"
 #include "models/latency.h"
 #include "models/padding.h"
-#include "models/pretrained.h"
 
 namespace thimble::runtime {
 namespace {
@@ -73,13 +74,19 @@ struct Predictor::Impl {
       throw BadRequest("max_length", "out of range", std::to_string(options.max_length),
                        "0, or " + std::to_string(kShortest) + " to " + std::to_string(most));
     kind = KindOf(loaded);
-    const int standard = kind == Kind::kSpan ? 384 : 512;
-    length = options.max_length > 0 ? options.max_length : std::min(standard, most);
+    length = options.max_length > 0 ? options.max_length : models::ReadLength(loaded);
     if (kind == Kind::kSpan) {
       task = data::FindTask("squad2");
-      task.unanswerable = loaded.null_threshold.has_value();
-      task.null_threshold = loaded.null_threshold.value_or(0);
+      const auto& settings = loaded.settings;
+      task.unanswerable = settings.null_threshold.has_value();
+      task.null_threshold = settings.null_threshold.value_or(0);
+      if (settings.reading) task.spans = data::SpanOptionsOf(*settings.reading);
     } else {
+      const std::string contradiction =
+          data::Contradiction({.names = loaded.label_names, .ids = loaded.label_ids});
+      if (!contradiction.empty() && !options.assume_label_order)
+        throw BadRequest(directory + "/config.json", contradiction, "",
+                         "one order in both; assume_label_order takes id2label's");
       names = loaded.label_names;
       for (int i = static_cast<int>(names.size()); i < loaded.model.classes; ++i)
         names.push_back(std::to_string(i));

@@ -26,9 +26,11 @@ enum class Kind {
 struct Options {
   int threads = 0;  // LibTorch's, of the whole process; 0: as they are
   int batch = 32;   // rows that are computed together, at most; above 0
-  int max_length =
-      0;  // tokens of a row, [CLS] and [SEP] included; 0: 512, of a window of spans 384. Not more
-          // than the model has positions. Longer texts are cut, longer passages give windows.
+  // Tokens of a row, [CLS] and [SEP] included; 0: as many as the model was trained with; where its directory
+  // does not say, its tokenizer's model_max_length, at most 512, of a window of spans 384. Not more than the
+  // model has positions. Longer texts are cut, longer passages give windows.
+  int max_length = 0;
+  bool assume_label_order = false;  // names are id2label's, though label2id contradicts them
 };
 
 struct Input {

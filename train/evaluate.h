@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/metrics.h"
+#include "data/metrics/metrics.h"
 #include "data/spans.h"
 #include "data/task.h"
 #include "distill/objective.h"

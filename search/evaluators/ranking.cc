@@ -17,7 +17,7 @@
 #include "base/parallel.h"
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/evaluators/w_pca.h"
 #include "train/batch.h"
 #include "train/cohort.h"

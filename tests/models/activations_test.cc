@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "models/hugging_face.h"
+#include "models/hub/hugging_face.h"
 #include "models/model.h"
 
 namespace thimble::models {

@@ -1,6 +1,6 @@
 // Each field of config.json is read, has one value that is computed here, or is without effect. The fields of
 // transformers' configurations: tests/golden/config_fields.py.
-#include "models/hub_config.h"
+#include "models/hub/hub_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "models/config_fields.h"
+#include "models/hub/config_fields.h"
 
 namespace thimble::models {
 namespace {
@@ -57,6 +57,7 @@ std::string Reading(const json& json_config) {
                 {"skipped", config.SkippedPositions()},
                 {"segments", config.FileSegments()},
                 {"labels", config.Labels(2)},
+                {"ids", config.LabelIds()},
                 {"problem", static_cast<int>(config.Problem())},
                 {"class", config.ModelClass()},
                 {"pooler", config.ReadsPooler()},
@@ -77,7 +78,8 @@ class ConfigFieldsTest : public ::testing::TestWithParam<std::string> {
  protected:
   FieldUse UseOf(const std::string& name) const {
     const ConfigField* field = FindConfigField(FamilyOfModelType(GetParam()), name);
-    EXPECT_NE(field, nullptr) << name << " of " << GetParam() << " has no place in models/config_fields.cc";
+    EXPECT_NE(field, nullptr) << name << " of " << GetParam()
+                              << " has no place in models/hub/config_fields.cc";
     return field == nullptr ? FieldUse::kRead : field->use;
   }
   const json base_ = Small(GetParam());
@@ -121,6 +123,7 @@ const std::map<std::string, json> kOthers = {
     {"model_type", "electra"},
     {"architectures", {"BertForTokenClassification"}},
     {"id2label", {{"0", "no"}, {"1", "yes"}}},
+    {"label2id", {{"no", 0}, {"yes", 1}}},
     {"num_labels", 3},
     {"problem_type", "regression"},
     {"vocab_size", 60},
@@ -151,9 +154,10 @@ const std::map<std::string, json> kOthers = {
 
 TEST_P(ConfigFieldsTest, WhatIsReadMatters) {
   for (const auto& [name, value] : Golden().at(GetParam()).items()) {
-    if (UseOf(name) != FieldUse::kRead || name == "label2id") continue;  // id2label's other side
+    if (UseOf(name) != FieldUse::kRead) continue;
     ASSERT_TRUE(kOthers.contains(name)) << name;
     EXPECT_NE(ReadingWith(base_, name, kOthers.at(name)), reading_) << name;
+    if (name == "label2id") continue;  // of which junk is a label
     EXPECT_THAT(ReadingWith(base_, name, json{{"junk", 1}}),
                 AllOf(HasSubstr("refused"), HasSubstr("'" + name + "'")));
   }

@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/finite.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/hub_config.h"
-#include "models/state_dict_pickle.h"
-#include "models/torch_archive.h"
-#include "models/weight_index.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/state_dict_pickle.h"
+#include "models/hub/torch_archive.h"
+#include "models/hub/weight_index.h"
 
 namespace thimble::models {
 namespace {

@@ -1,4 +1,4 @@
-#include "models/weight_names.h"
+#include "models/hub/weight_names.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

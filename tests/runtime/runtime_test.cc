@@ -13,8 +13,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "data/spans.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 #include "train/evaluate.h"
 
@@ -43,7 +43,7 @@ std::string MakeDirectory(const std::string& name, int classes, models::Head hea
   models::Shake(&model, 5);
   std::vector<std::string> labels;
   for (int i = 0; i < classes; ++i) labels.push_back("label" + std::to_string(i));
-  models::SavePretrained(model, labels, directory, null_threshold);
+  models::SavePretrained(model, labels, directory, {.null_threshold = null_threshold});
   WriteFileAtomically(directory + "/vocab.txt", kWords);
   return directory;
 }
@@ -113,6 +113,30 @@ TEST(Runtime, CutsLongTexts) {
   EXPECT_THAT(predictions[4].windows[0].ids, SizeIs(7));
   for (size_t i = 0; i < expected.size(); ++i)
     EXPECT_NEAR(predictions[i].windows[0].logits[0], expected[i][0], 1e-5);
+}
+
+TEST(Runtime, ReadsAsTheModelWasTrained) {
+  const std::string directory = MakeDirectory("trained", 2);
+  const auto loaded = models::LoadPretrained(directory);
+  models::SavePretrained(loaded.model, loaded.label_names, directory, {.max_length = 7});
+  EXPECT_EQ(Predictor(directory).max_length(), 7);
+  EXPECT_EQ(Predictor(directory, {.max_length = 9}).max_length(), 9);
+  EXPECT_THAT(Predictor(directory).Predict(Inputs())[4].windows[0].ids, SizeIs(7));
+  WriteFileAtomically(MakeDirectory("cut_by_tokenizer", 2) + "/tokenizer_config.json",
+                      R"({"model_max_length": 8})");
+  EXPECT_EQ(Predictor(testing::TempDir() + "/runtime_cut_by_tokenizer").max_length(), 8);
+}
+
+TEST(Runtime, ReadsPassagesAsTheModelWasTrained) {
+  const std::string directory = MakeDirectory("passages", 2, models::Head::kTokens);
+  const std::vector<Input> inputs = {
+      {"where", "a heron stood in the water and waited for the fog and stood in the water"}};
+  EXPECT_THAT(Predictor(directory, {.max_length = 14}).Predict(inputs)[0].windows, SizeIs(3));
+  const auto loaded = models::LoadPretrained(directory);
+  proto::SpanReading reading;
+  reading.set_document_stride(1);
+  models::SavePretrained(loaded.model, loaded.label_names, directory, {.max_length = 14, .reading = reading});
+  EXPECT_THAT(Predictor(directory).Predict(inputs)[0].windows, SizeIs(7));
 }
 
 TEST(Runtime, GivesANumber) {
@@ -257,6 +281,16 @@ TEST(Runtime, Refuses) {
   EXPECT_THAT(Refusal([&] { one.Predict({{"where", "fog"}}); }), HasSubstr("one segment"));
   WriteFileAtomically(directory + "/vocab.txt", std::string(kWords) + "unknown\n");
   EXPECT_THAT(Refusal([&] { Predictor{directory}; }), HasSubstr("at most 18"));
+}
+
+TEST(Runtime, RefusesNamesThatContradictEachOther) {
+  const std::string directory = MakeDirectory("contradiction", 2), path = directory + "/config.json";
+  std::string text = ReadFile(path);
+  text.replace(text.find("\"label0\": 0"), 11, "\"label0\": 1");
+  WriteFileAtomically(path, text);
+  EXPECT_THAT(Refusal([&] { Predictor{directory}; }), HasSubstr("contradict each other"));
+  EXPECT_THAT(Predictor(directory, {.assume_label_order = true}).labels(),
+              testing::ElementsAre("label0", "label1"));
 }
 
 }  // namespace

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/config.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "proto/deployment.pb.h"
 #include "tests/data/scratch.h"
 #include "tests/models/fixtures.h"

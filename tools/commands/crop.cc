@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/inherit.h"
 #include "tools/student.h"
 
@@ -44,9 +44,9 @@ void Run(const Request& request) {
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",
-               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers + ", tokens: " + request.tokens +
-                      "); not trained.",
-               .null_threshold = loaded.null_threshold},
+               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers +
+                      ", tokens: " + request.tokens + "); not trained.",
+               .settings = loaded.settings},
               out.working());
   WriteTrainingWeights(student, out.working());
   out.Commit();
@@ -68,6 +68,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry crop_command() { return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add}; }
+std::function<void()> crop_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools
