@@ -12,6 +12,7 @@
 #include "bench/bench.h"
 #include "bench/bert_base.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "train/cohort.h"

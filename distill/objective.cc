@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {
@@ -47,6 +50,24 @@ std::string Names(bool (*wanted)(const LossEntry&)) {
   return text;
 }
 
+// The student's layers (from 0) of which a loss compares scores, or queries, keys and values.
+std::vector<int> Compared(const LossEntry& entry, const proto::Loss& spec, const models::Shape& student) {
+  const auto layers = static_cast<int>(student.layers.size());
+  std::vector<int> compared;
+  for (int i = 0; i < layers; ++i)
+    if (entry.compares_layer == nullptr || entry.compares_layer(spec, i, layers)) compared.push_back(i);
+  return compared;
+}
+
+void CheckProjections(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
+                      const models::Shape& student) {
+  for (const int i : Compared(entry, spec, student))
+    if (!models::SizeOf(student, student.layers[i].mixer).projections)
+      throw BadRequest(where, "loss " + entry.name + " compares queries, keys and values, and the student's layer " +
+                                  std::to_string(i) + " has none", models::TextOf(student.layers[i].mixer),
+                       "a mixer that has them, or another loss in place of " + entry.name);
+}
+
 // One check a requirement; each says what to change.
 void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
                const models::Shape& student, const models::Model* teacher, bool labelled) {
@@ -58,16 +79,33 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
     throw BadRequest(
         where, "loss " + entry.name + " needs labelled data", "text without labels",
         "labelled data, or losses that need none: " + Names([](const LossEntry& e) { return !e.labels; }));
-  if (entry.equal_heads && student.heads != teacher->shape.heads)
-    throw BadRequest(where, "loss " + entry.name + " compares head with head",
-                     std::to_string(student.heads) + " heads in the student, " +
-                         std::to_string(teacher->shape.heads) + " in the teacher",
-                     "a student with heads: " + std::to_string(teacher->shape.heads) +
-                         ", or another attention loss in place of " + entry.name + " (or none)");
   if (entry.logits && entry.teacher && teacher->classes == 0)
     throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
                      "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
+  if (entry.projections) CheckProjections(entry, spec, where, student);
   if (entry.check != nullptr) entry.check(spec, where + "." + entry.name, student, teacher->shape);
+}
+
+// That each layer which the loss compares has attention scores, as many heads as its teacher layer.
+void CheckScores(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
+                 const models::Shape& student, const models::Shape& teacher, const std::vector<int>& layer_map) {
+  const auto heads = [](const models::Shape& shape, int layer) {
+    return models::SizeOf(shape, shape.layers[layer].mixer).scores;
+  };
+  for (const int i : Compared(entry, spec, student)) {
+    const int ours = heads(student, i), theirs = heads(teacher, layer_map[i] - 1);
+    for (const auto& [whose, shape, layer, count] :
+         {std::tuple("student's", &student, i, ours), std::tuple("teacher's", &teacher, layer_map[i] - 1, theirs)})
+      if (count == 0)
+        throw BadRequest(where, "loss " + entry.name + " compares attention scores, and the " + whose + " layer " +
+                                    std::to_string(layer) + " has none", models::TextOf(shape->layers[layer].mixer),
+                         "a mixer that has them, or another loss in place of " + entry.name);
+    if (entry.equal_heads && ours != theirs)
+      throw BadRequest(where, "loss " + entry.name + " compares head with head",
+                       std::to_string(ours) + " heads in the student, " + std::to_string(theirs) + " in the teacher",
+                       "a student with heads: " + std::to_string(theirs) +
+                           ", or another attention loss in place of " + entry.name + " (or none)");
+  }
 }
 
 }  // namespace
@@ -135,6 +173,10 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
   if (impl_->teacher && (impl_->scores || impl_->hidden))
     impl_->layer_map = LayerMapOf(spec, static_cast<int>(student.layers.size()),
                                   static_cast<int>(teacher->shape.layers.size()));
+  for (int i = 0; i < spec.loss_size(); ++i)
+    if (impl_->entries[i]->scores)
+      CheckScores(*impl_->entries[i], spec.loss(i), "objective.loss[" + std::to_string(i) + "]", student,
+                  teacher->shape, impl_->layer_map);
   impl_->progressive = spec.progressive();
   if (spec.progressive() && impl_->layer_map.empty())
     throw BadRequest("objective.progressive", "no loss compares layer by layer", "",

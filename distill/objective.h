@@ -55,6 +55,8 @@ struct LossEntry {
   bool scores = false, hidden = false, projections = false, logits = false, labels = false, teacher = true;
   bool equal_heads = false;  // student and teacher must have as many attention heads
   std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
+  // Whether it compares scores, or queries, keys and values, of that student layer (from 0); nullptr: of all.
+  bool (*compares_layer)(const proto::Loss&, int layer, int layers) = nullptr;
   // Further demands on the two models; `where` begins the Error's text.
   void (*check)(const proto::Loss&, const std::string& where, const models::Shape& student,
                 const models::Shape& teacher) = nullptr;

@@ -3,6 +3,7 @@
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "proto/architecture.pb.h"
 #include "proto/recipe.pb.h"
 #include "proto/task.pb.h"

@@ -6,6 +6,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 
 namespace thimble::models {
 namespace {
@@ -36,15 +39,13 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
 
 // Of a larger weight the first entries; of columns in several parts the first of each.
 at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
-  if (weight.in_parts == 1) return First(larger, weight.sizes);
-  const int64_t parts = weight.in_parts;
+  const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
+  if (parts == 1) return First(larger, weight.sizes);
   const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
   return First(apart, {weight.sizes[0], parts, weight.sizes[1] / parts}).flatten(1);
 }
 
-std::string Kind(const Shape& shape) {
-  return shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
-}
+const std::string& Kind(const Shape& shape) { return EntryOf(shape.embedding).name; }
 
 class Heir {
  public:
@@ -144,13 +145,13 @@ class Heir {
         throw BadRequest(kWhere, "the first columns of a table are no embedding of another kind",
                          Kind(larger) + " to " + Kind(shape_),
                          "the same kind; from a plain one also the rule pca");
-      NotMore("the embedding's width", shape_.embedding_width(), larger.embedding_width());
+      NotMore("the embedding's width", shape_.embedding_width, larger.embedding_width);
       return;
     }
-    if (larger.projected() > 0 || shape_.projected() == 0)
+    if (larger.projected > 0 || shape_.projected == 0)
       throw BadRequest(kWhere, "the rule pca makes a narrow token table of a plain one",
                        Kind(larger) + " to " + Kind(shape_), "plain to trigram or factorised");
-    NotMore("the embedding's width", shape_.embedding_width(), std::min(larger.hidden, larger.vocabulary));
+    NotMore("the embedding's width", shape_.embedding_width, std::min(larger.hidden, larger.vocabulary));
   }
 
   void CheckLayers() const {
@@ -165,11 +166,22 @@ class Heir {
     }
     for (int i = 0; i < layers_; ++i) {
       for (const int ancestor : AncestorsOf(i)) {
+        CheckKinds(i, ancestor);
         const std::string layer = "layer[" + std::to_string(i) + "].ffn.";
         NotMore(layer + "stacks", shape_.layers[i].stacks, larger[ancestor].stacks);
         NotMore(layer + "ratio's width", shape_.layers[i].width, larger[ancestor].width);
       }
     }
+  }
+
+  void CheckKinds(int layer, int ancestor) const {
+    const LayerShape &ours = shape_.layers[layer], &theirs = larger_.shape.layers[ancestor];
+    const std::string where = "layer[" + std::to_string(layer) + "].";
+    Same(where + "mixer", EntryOf(ours.mixer).name, EntryOf(theirs.mixer).name);
+    Same(where + "ffn", EntryOf(ours.ffn).name, EntryOf(theirs.ffn).name);
+    const std::string output = "." + std::string(kOutput) + ".weight", name = MixerScope(ancestor, theirs.mixer) + output;
+    if (larger_.weights.Has(name))
+      NotMore(where + "mixer's context", SizeOf(shape_, ours.mixer).context, static_cast<int>(larger_.weights.at(name).size(1)));
   }
 
   // table = mean + components directions, as nearly as that many directions allow.
@@ -178,16 +190,16 @@ class Heir {
     mean_ = table.mean(0);
     const at::Tensor centred = table - mean_;
     const auto [variances, vectors] = at::linalg_eigh(centred.t().matmul(centred));
-    directions_ = vectors.flip(1).narrow(1, 0, shape_.embedding_width());
+    directions_ = vectors.flip(1).narrow(1, 0, shape_.embedding_width);
     components_ = centred.matmul(directions_);
   }
 
   // Into the current token's columns; its neighbours begin without a say.
   at::Tensor Projection() const {
     const at::Tensor own = directions_.narrow(0, 0, shape_.hidden);
-    if (shape_.trigram == 0) return own;
-    const at::Tensor none = at::zeros_like(own);
-    return at::cat({none, own, none}, 1);
+    std::vector<at::Tensor> parts(shape_.projected / shape_.embedding_width, at::zeros_like(own));
+    parts[EntryOf(shape_.embedding).own_part] = own;
+    return at::cat(parts, 1);
   }
 
   const Model& larger_;

@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "models/torch/torch_ops.h"
 
 namespace thimble::models {
@@ -121,10 +123,8 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
   const Batch batch = RandomBatch(batch_, length_, shape.vocabulary);
   constexpr int kFewTokens = 10;
   const std::string hidden = std::to_string(shape.hidden), width = std::to_string(shape.block_width());
-  const std::string kind = (shape.trigram > 0      ? "trigram "
-                            : shape.factorised > 0 ? "factorised "
-                                                   : "plain ") +
-                           std::to_string(shape.embedding_width()) + " to " + hidden;
+  const std::string kind =
+      EntryOf(shape.embedding).name + " " + std::to_string(shape.embedding_width) + " to " + hidden;
   add("embedding, " + kind, kind + " of " + std::to_string(shape.vocabulary),
       Part(architecture, 0, shape.vocabulary),
       [&](const Model& model) {
@@ -136,18 +136,20 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
   for (size_t i = 0; i < shape.layers.size(); ++i) {
     const LayerShape& layer = shape.layers[i];
     const proto::Architecture small = Part(architecture, static_cast<int>(i), kFewTokens);
-    const std::string heads = std::to_string(shape.heads) + " heads, " +
-                              (shape.bottleneck > 0 ? hidden + " to " : "") + width +
+    const std::string what = IsBerts(layer.mixer) ? std::to_string(shape.heads) + " heads"
+                                                  : std::to_string(shape.heads) + " heads, " + TextOf(layer.mixer);
+    const std::string heads = what + ", " + (shape.bottleneck > 0 ? hidden + " to " : "") + width +
                               (shape.share_query_key ? ", queries and keys share" : "");
-    add("attention, " + heads, heads, small, [&](const Model& model) {
+    add((IsBerts(layer.mixer) ? "attention, " : "mixer, ") + heads, heads, small, [&](const Model& model) {
       TorchOps ops(model, batch, options);
       LayerInput in = EnterLayer(model.shape, 0, TorchOps::Of(outer), ops);
       const Value residual = in.residual;
-      const Value context = Mix(model.shape, 0, std::move(in), ops.PaddingBias(kPaddingBias), ops);
-      CloseMixer(model.shape, 0, context, residual, ops);
+      const proto::Mixer& mixer = model.shape.layers[0].mixer;
+      const Value context = Mix(model.shape, 0, mixer, std::move(in), ops.PaddingBias(kPaddingBias), ops);
+      CloseMixer(model.shape, 0, mixer, context, residual, ops);
     });
     const std::string block =
-        width + " to " + std::to_string(layer.width) + ", " + layer.expression.ToString();
+        width + " to " + std::to_string(layer.width) + ", " + TextOf(layer);
     for (int stack = 0; stack < layer.stacks; ++stack)
       add("block, " + block, block, small, [&](const Model& model) {
         TorchOps ops(model, batch, options);

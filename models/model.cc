@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/resolve.h"
 
 namespace thimble::models {
 namespace {
@@ -14,18 +15,28 @@ constexpr double kInitialDeviation = 0.02;
 
 void CheckFits(const Shape& candidate, const Shape& supernet) {
   THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
-                    candidate.pooler == supernet.pooler && candidate.trigram == supernet.trigram &&
-                    candidate.factorised == supernet.factorised &&
+                    candidate.pooler == supernet.pooler &&
+                    candidate.embedding.kind_case() == supernet.embedding.kind_case() &&
+                    candidate.embedding_width == supernet.embedding_width &&
                     candidate.bottleneck == supernet.bottleneck &&
                     candidate.share_query_key == supernet.share_query_key &&
                     candidate.no_norm == supernet.no_norm && candidate.vocabulary == supernet.vocabulary &&
                     candidate.positions == supernet.positions && candidate.segments == supernet.segments,
-                "candidate and supernet differ outside the feed-forward blocks");
+                "candidate and supernet differ outside of the layers");
   THIMBLE_CHECK(candidate.layers.size() == supernet.layers.size(), "candidate and supernet differ in depth");
-  for (size_t i = 0; i < candidate.layers.size(); ++i) {
-    THIMBLE_CHECK(candidate.layers[i].stacks <= supernet.layers[i].stacks &&
-                      candidate.layers[i].width <= supernet.layers[i].width,
-                  "layer " + std::to_string(i) + " of the candidate is larger than the supernet's");
+}
+
+// Of a supernet the weights of mixers beside the first.
+void AddBeside(const Shape& shape, std::vector<WeightShape>* all) {
+  for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
+    for (const proto::Mixer& mixer : shape.layers[i].beside) {
+      Trace trace(Trace::Names::kKept);
+      const Value x = trace.State(shape.block_width());
+      const Value bias = trace.PaddingBias(kPaddingBias);
+      const Value context = Mix(shape, i, mixer, {x, trace.State(shape.value_input()), x}, bias, trace);
+      CloseMixer(shape, i, mixer, context, x, trace);
+      all->insert(all->end(), trace.weights().begin(), trace.weights().end());
+    }
   }
 }
 
@@ -40,13 +51,14 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
   std::vector<WeightShape> head_of_words;
   if (head == Head::kWords && classes > 0) {
     const Ops::Scope scope(trace, "head");
-    trace.Norm("norm", trace.Linear("transform", last, shape.embedding_width(), 1));
+    trace.Norm("norm", trace.Linear("transform", last, shape.embedding_width, {}));
     head_of_words.push_back({"head.bias", {shape.vocabulary}});
   } else if (classes > 0) {
     // A head that reads a pooler is as wide, be there one or not.
-    trace.Linear("head", pooler || head == Head::kTokens ? read : trace.State(shape.pooler), classes, 1);
+    trace.Linear("head", pooler || head == Head::kTokens ? read : trace.State(shape.pooler), classes, {});
   }
   std::vector<WeightShape> all = trace.weights();
+  AddBeside(shape, &all);
   all.insert(all.end(), head_of_words.begin(), head_of_words.end());
   if (teacher_hidden > 0) {
     all.push_back({"fit_dense.weight", {teacher_hidden, shape.hidden}});
@@ -63,6 +75,8 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
 }
 
 at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
+  if (weight.form.starts_as_one)
+    return weight.name.ends_with(".bias") ? at::ones(weight.sizes, at::kFloat) : at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
@@ -90,8 +104,10 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
   const bool pooler = supernet.weights.Has("pooler.weight");
   for (const WeightShape& weight :
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
+    THIMBLE_CHECK(supernet.weights.Has(weight.name), weight.name + " of the candidate is not the supernet's");
     at::Tensor part = supernet.weights.at(weight.name).detach();
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
+      THIMBLE_CHECK(weight.sizes[d] <= part.size(d), weight.name + " of the candidate is larger than the supernet's");
       if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);
     }
     model.weights.Add(weight.name, part.clone(at::MemoryFormat::Contiguous));

@@ -7,13 +7,11 @@
 //   embedding.norm.{weight,bias} [h]
 //   embedding.project.{weight [h, 3E], bias [h]}     trigram; columns: next, current, previous token
 //   embedding.project.{weight [h, E], bias [h]}      factorised
-//   layer.N.attention.{query,key,value,out}.{weight [w, w], bias [w]}
-//                                                    w = h, with a bottleneck its width; values read h
-//                                                    channels where queries and keys have a linear of their
-//                                                    own
-//   layer.N.attention.norm.{weight,bias} [w]
-//   layer.N.ffn.S.up.{weight [m, w], bias [m]}       S from 0: stacked blocks
-//   layer.N.ffn.S.down.{weight [w, m], bias [w]}
+//   layer.N.MIXER.*                                  MIXER: the kind's scope, "attention" of self-attention
+//                                                    (mixers/); w = h, with a bottleneck its width
+//   layer.N.MIXER.out.{weight [w, c], bias [w]}      c: the context's width
+//   layer.N.MIXER.norm.{weight,bias} [w]
+//   layer.N.ffn.S.*                                  S from 0: stacked blocks (feed_forwards/)
 //   layer.N.ffn.S.norm.{weight,bias} [w]
 //   layer.N.bottleneck.in.{weight [w, h], bias [w]}  what attention and blocks are added to
 //   layer.N.bottleneck.qk.{weight [w, h], bias [w]}  with share_query_key: what queries and keys read
@@ -119,14 +117,15 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
 // What enters embedding.project, [B, T, 3E] or [B, T, E]; of a plain embedding the token vectors, [B, T, h].
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
 at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
-struct Attention {
-  at::Tensor scores;        // [B, H, T, T]; undefined unless asked for
-  Projections projections;  // undefined unless asked for
-  at::Tensor context;       // [B, T, w]: heads concatenated, before the output linear
+struct Mixed {
+  at::Tensor scores;        // [B, H, T, T]; undefined unless asked for, or of a mixer that has none
+  Projections projections;  // likewise
+  at::Tensor context;       // [B, T, c], before the output linear; undefined of a mixer that makes none
 };
-// `value_input`: what values are computed from, if not from x.
-Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
-                 const ForwardOptions& options, const at::Tensor* value_input = nullptr);
+// What a layer's mixer, or one beside it, makes of x [B, T, w]. `value_input`: what values are computed from, if
+// not from x.
+Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x, const Batch& batch,
+                   const ForwardOptions& options, const at::Tensor* value_input = nullptr);
 // f(x) of one stacked block, [B, T, w], before residual and norm.
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
                             const at::Tensor& x, Listener* listener = nullptr);

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "search/strategy.h"
 
 namespace thimble::search {

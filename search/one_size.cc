@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
+#include "models/encoder/resolve.h"
 #include "proto/space.pb.h"
 
 namespace thimble::search {

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "search/space_plan.h"
 
 namespace thimble::search {
@@ -44,6 +46,19 @@ std::vector<proto::LayerSpace> LayersOf(const proto::Space& space) {
       for (const int layer : at) layers.at(layer) = block;
     }
   return layers;
+}
+
+void ValidateMixers(const proto::LayerSpace& block, const proto::Space& space, const std::string& where) {
+  models::Shape shape;
+  shape.hidden = space.hidden();
+  shape.heads = space.heads();
+  std::set<std::string> seen;
+  for (int i = 0; i < block.mixer_size(); ++i) {
+    const std::string here = where + "[" + std::to_string(i) + "]", text = models::TextOf(block.mixer(i));
+    if (!seen.insert(text).second) throw BadRequest(here, "a value stands twice", text, "each value once");
+    const auto& entry = models::EntryOf(block.mixer(i));
+    if (entry.check != nullptr) entry.check(block.mixer(i), shape, here + "." + entry.name);
+  }
 }
 
 int FfnHidden(const proto::Space& space) {
@@ -85,6 +100,25 @@ void ValidateFfn(const proto::FeedForwardSpace& given, const proto::Space& space
   }
 }
 
+// Of each kind of mixer the one with the widest context, the first of that width. The first kind comes first.
+std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const proto::Space& space) {
+  models::Shape shape;
+  shape.hidden = space.hidden();
+  shape.heads = space.heads();
+  std::vector<proto::Mixer> largest;
+  for (const proto::Mixer& mixer : options.mixer()) {
+    const auto same = std::find_if(largest.begin(), largest.end(), [&](const proto::Mixer& known) {
+      return known.kind_case() == mixer.kind_case();
+    });
+    if (same == largest.end()) {
+      largest.push_back(mixer);
+    } else if (models::SizeOf(shape, mixer).context > models::SizeOf(shape, *same).context) {
+      *same = mixer;
+    }
+  }
+  return largest;
+}
+
 proto::Architecture Build(const proto::Space& space, const SpaceContext& context, bool largest) {
   proto::Architecture architecture;
   architecture.set_vocabulary(space.vocabulary());
@@ -100,7 +134,12 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
   *architecture.mutable_embedding() = space.embedding();
   for (const proto::LayerSpace& options : LayersOf(space)) {
     auto* layer = architecture.add_layer();
-    *layer->mutable_mixer() = options.mixer();
+    *layer->mutable_mixer() = options.mixer(0);
+    if (largest) {
+      const auto mixers = LargestMixers(options, space);
+      *layer->mutable_mixer() = mixers[0];
+      layer->mutable_beside()->Assign(mixers.begin() + 1, mixers.end());
+    }
     const auto& ffn = options.ffn();
     const auto width = [&](const std::string& ratio) { return models::RatioWidth(ratio, FfnHidden(space)); };
     const auto narrower = [&](const auto& a, const auto& b) { return width(a) < width(b); };
@@ -118,10 +157,14 @@ int64_t CountAs(proto::Counting counting, const models::Shape& shape, const Spac
                                   : models::DeployedParameters(shape, context.classes, context.head);
 }
 
-int64_t FeedForwardSum(const models::Shape& shape) {
+// What a stage's options change of the parameters: mixer and blocks of a layer.
+int64_t LayerParameters(const models::Shape& shape, const models::LayerShape& layer) {
+  return models::MixerParameters(shape, layer.mixer) + models::FeedForwardParameters(shape, layer);
+}
+
+int64_t LayersSum(const models::Shape& shape) {
   int64_t sum = 0;
-  for (const auto& layer : shape.layers)
-    sum += models::FeedForwardParameters(shape.hidden, layer.width, layer.stacks);
+  for (const auto& layer : shape.layers) sum += LayerParameters(shape, layer);
   return sum;
 }
 
@@ -131,9 +174,9 @@ proto::Counting FirstCounting(const proto::Study& study) {
   return proto::DEPLOYED;
 }
 
-// All parameter constraints as one interval for the sum of the feed-forward blocks' parameters, the only part
-// that stacks and ratio change.
-std::pair<int64_t, int64_t> FeedForwardInterval(const proto::Study& study, const models::Shape& shape,
+// All parameter constraints as one interval for the sum of the layers' parameters, the only part that a stage's
+// options change.
+std::pair<int64_t, int64_t> LayersInterval(const proto::Study& study, const models::Shape& shape,
                                                 const SpaceContext& context) {
   int64_t low = 0, high = kUnbounded;
   for (int i = 0; i < study.constraint_size(); ++i) {
@@ -147,7 +190,7 @@ std::pair<int64_t, int64_t> FeedForwardInterval(const proto::Study& study, const
       throw BadRequest(where + ".counting",
                        "PAPER counts a projection to the teacher's width, which is not known", "",
                        "a teacher that is there, or teacher { hidden: WIDTH }");
-    const int64_t fixed = CountAs(limits.counting(), shape, context) - FeedForwardSum(shape);
+    const int64_t fixed = CountAs(limits.counting(), shape, context) - LayersSum(shape);
     low = std::max<int64_t>(low, limits.min() - fixed);
     high = std::min<int64_t>(high, limits.max() - fixed);
   }
@@ -156,12 +199,18 @@ std::pair<int64_t, int64_t> FeedForwardInterval(const proto::Study& study, const
 
 std::vector<std::vector<int64_t>> Costs(const std::vector<LayerPlan>& layers, const models::Shape& shape) {
   std::vector<std::vector<int64_t>> costs;
-  for (const LayerPlan& layer : layers) {
+  for (size_t i = 0; i < layers.size(); ++i) {
     auto& options = costs.emplace_back();
-    for (const int stacks : layer.stacks)
-      for (const std::string& ratio : layer.ratio)
-        options.push_back(
-            models::FeedForwardParameters(shape.hidden, models::RatioWidth(ratio, shape.ffn_hidden), stacks));
+    models::LayerShape layer = shape.layers[i];
+    for (const proto::Mixer& mixer : layers[i].mixers) {
+      const int64_t of_mixer = models::MixerParameters(shape, mixer);
+      for (const int stacks : layers[i].stacks)
+        for (const std::string& ratio : layers[i].ratio) {
+          layer.stacks = stacks;
+          layer.width = models::RatioWidth(ratio, shape.ffn_hidden);
+          options.push_back(of_mixer + models::FeedForwardParameters(shape, layer));
+        }
+    }
   }
   return costs;
 }
@@ -213,6 +262,7 @@ void ValidateSpace(const proto::Space& space, const std::string& where) {
       if (!named.insert(at).second)
         throw BadRequest(here + ".at", "a layer is named twice", std::to_string(at), "each layer once");
     }
+    ValidateMixers(block, space, here + ".mixer");
     ValidateFfn(block.ffn(), space, here + ".ffn");
   }
   if (common < 0 && static_cast<int>(named.size()) < space.layers()) {
@@ -225,6 +275,11 @@ void ValidateSpace(const proto::Space& space, const std::string& where) {
 
 proto::FeedForwardSpace LayerFeedForward(const proto::Space& space, int layer) {
   return LayersOf(space).at(layer).ffn();
+}
+
+std::vector<proto::Mixer> LayerMixers(const proto::Space& space, int layer) {
+  const proto::LayerSpace options = LayersOf(space).at(layer);
+  return {options.mixer().begin(), options.mixer().end()};
 }
 
 proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context) {
@@ -252,7 +307,8 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
   for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
     const auto& ffn = layers[i].ffn();
     const auto& fixed = base.layer(i).ffn();
-    LayerPlan layer{{fixed.stacks()}, {fixed.ratio()}, shape.layers[i].expression};
+    LayerPlan layer{{base.layer(i).mixer()}, {fixed.stacks()}, {fixed.ratio()}, shape.layers[i].expression};
+    if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
     if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
     if (varies(proto::Stage::RATIO)) layer.ratio.assign(ffn.ratio().begin(), ffn.ratio().end());
     if (varies(proto::Stage::EXPRESSION)) {
@@ -265,10 +321,11 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
     }
     if (layer.stacks.size() > 1) plan->fields.push_back({i, proto::Stage::STACKS});
     if (layer.ratio.size() > 1) plan->fields.push_back({i, proto::Stage::RATIO});
+    if (layer.mixers.size() > 1) plan->fields.push_back({i, proto::Stage::MIXER});
     plan->layers.push_back(std::move(layer));
   }
 
-  const auto [low, high] = FeedForwardInterval(study, shape, context);
+  const auto [low, high] = LayersInterval(study, shape, context);
   plan->points.emplace(Costs(plan->layers, shape), low, high);
   if (plan->points->feasible() > 0) return;
   std::string wanted;
@@ -277,7 +334,7 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
     wanted += (wanted.empty() ? "" : " and ") + std::to_string(limits.min()) + " to " +
               std::to_string(limits.max()) + " (" + proto::Counting_Name(limits.counting()) + ")";
   }
-  const int64_t fixed = Count(base) - FeedForwardSum(shape);
+  const int64_t fixed = Count(base) - LayersSum(shape);
   throw BadRequest("constraint", "no candidate of " + label + " has so many parameters", wanted,
                    "what the space offers here: " + std::to_string(fixed + plan->points->smallest()) +
                        " to " + std::to_string(fixed + plan->points->largest()) + " (" +
@@ -310,11 +367,12 @@ Feasibility StageSpace::CountFeasible() const {
   const models::Shape shape = models::Resolve(plan_->base);
   std::vector<LayerPlan> layers;
   for (const auto& layer : LayersOf(plan_->study.space()))
-    layers.push_back({{layer.ffn().stacks().begin(), layer.ffn().stacks().end()},
+    layers.push_back({{layer.mixer().begin(), layer.mixer().end()},
+                      {layer.ffn().stacks().begin(), layer.ffn().stacks().end()},
                       {layer.ffn().ratio().begin(), layer.ffn().ratio().end()}});
-  const auto [low, high] = FeedForwardInterval(plan_->study, shape, plan_->context);
+  const auto [low, high] = LayersInterval(plan_->study, shape, plan_->context);
   const FeasiblePoints points(Costs(layers, shape), low, high);
-  const int64_t fixed = Count(plan_->base) - FeedForwardSum(shape);
+  const int64_t fixed = Count(plan_->base) - LayersSum(shape);
   return {points.points(), points.feasible(), fixed + points.smallest(), fixed + points.largest()};
 }
 

@@ -30,14 +30,16 @@ void ValidateSpace(const proto::Space& space, const std::string& where);
 // defaults from the schema. Requires a valid space.
 proto::FeedForwardSpace LayerFeedForward(const proto::Space& space, int layer);
 
-// The space's largest architecture: most stacks, largest ratio, seed expressions. The supernet is built from
-// it.
+std::vector<proto::Mixer> LayerMixers(const proto::Space& space, int layer);
+
+// The space's largest architecture: most stacks, largest ratio, seed expressions; of each kind of mixer the largest,
+// those that are not a layer's first beside it. The supernet is built from it.
 proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context);
 // First value of every choice, seed expressions: what a stage fixes when it has no `from`.
 proto::Architecture SeedArchitecture(const proto::Space& space, const SpaceContext& context);
 
 struct Feasibility {
-  double points = 0;    // stacks x ratio combinations over all layers (expressions fixed)
+  double points = 0;    // mixer x stacks x ratio combinations over all layers (expressions fixed)
   double feasible = 0;  // of them, within the parameter constraints; exact to 2^53, by dynamic programming
   // Parameters under the first constraint's counting (DEPLOYED without a constraint).
   int64_t smallest = 0, largest = 0;
@@ -57,7 +59,7 @@ class StageSpace {
   int64_t Count(
       const proto::Architecture& architecture) const;  // under the first parameter constraint's counting
 
-  // A feasible point, varied fields drawn anew: stacks and ratios uniformly from the feasible combinations;
+  // A feasible point, varied fields drawn anew: mixers, stacks and ratios uniformly from the feasible combinations;
   // each expression by one to three mutations of the base's or as a random valid tree, half and half. There
   // always is one: the constructor has seen to it.
   std::optional<proto::Architecture> Sample(Random* random) const;
@@ -73,7 +75,7 @@ class StageSpace {
   double Points() const;
   proto::Architecture Point(double index) const;  // index < Points()
 
-  Feasibility CountFeasible() const;  // of stacks and ratio, whether or not the stage varies them
+  Feasibility CountFeasible() const;  // of mixers, stacks and ratios, whether or not the stage varies them
 
  private:
   struct Plan;

@@ -12,7 +12,8 @@ namespace thimble::search {
 
 // One layer as a stage sees it.
 struct LayerPlan {
-  std::vector<int> stacks;         // the values it may take, one if the stage does not vary it
+  std::vector<proto::Mixer> mixers;  // the values it may take, one if the stage does not vary it
+  std::vector<int> stacks;           // likewise
   std::vector<std::string> ratio;  // likewise
   models::Expression base;         // the expression of the stage's base
   std::optional<models::ExpressionSampler> expressions;  // if the stage varies expressions
@@ -31,10 +32,10 @@ struct StageSpace::Plan {
   std::vector<LayerPlan> layers;
   std::vector<Field> fields;  // that have more than one value in this stage
   std::optional<FeasiblePoints>
-      points;  // over (stacks, ratio) of all layers, a layer's options with ratio running fastest
+      points;  // over (mixer, stacks, ratio) of all layers, a layer's options with ratio running fastest
 
   proto::Architecture WithOptions(
-      const std::vector<int>& options) const;  // base with these stacks and ratios
+      const std::vector<int>& options) const;  // base with these mixers, stacks and ratios
 };
 
 }  // namespace thimble::search

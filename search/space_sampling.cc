@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
+#include "models/encoder/kinds.h"
 #include "search/space.h"
 #include "search/space_plan.h"
 
@@ -21,15 +22,24 @@ T Another(const std::vector<T>& values, const T& current, Random* random) {
   return others[random->Below(others.size())];
 }
 
+proto::Mixer AnotherMixer(const std::vector<proto::Mixer>& mixers, const proto::Mixer& current, Random* random) {
+  std::vector<std::string> texts;
+  for (const auto& mixer : mixers) texts.push_back(models::TextOf(mixer));
+  const std::string other = Another(texts, models::TextOf(current), random);
+  return mixers[std::find(texts.begin(), texts.end(), other) - texts.begin()];
+}
+
 }  // namespace
 
 proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& options) const {
   proto::Architecture result = base;
   for (size_t i = 0; i < options.size(); ++i) {
-    const auto& [stacks, ratio, expression, sampler] = layers[i];
-    auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
-    ffn->set_stacks(stacks[options[i] / ratio.size()]);
-    ffn->set_ratio(ratio[options[i] % ratio.size()]);
+    const auto& [mixers, stacks, ratio, expression, sampler] = layers[i];
+    auto* layer = result.mutable_layer(static_cast<int>(i));
+    const size_t stack = options[i] / ratio.size();
+    *layer->mutable_mixer() = mixers[stack / stacks.size()];
+    layer->mutable_ffn()->set_stacks(stacks[stack % stacks.size()]);
+    layer->mutable_ffn()->set_ratio(ratio[options[i] % ratio.size()]);
   }
   return result;
 }
@@ -59,6 +69,9 @@ std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture&
         ffn->set_stacks(Another(layer.stacks, ffn->stacks(), random));
       } else if (what == proto::Stage::RATIO) {
         ffn->set_ratio(Another(layer.ratio, ffn->ratio(), random));
+      } else if (what == proto::Stage::MIXER) {
+        auto* mixer = result.mutable_layer(at)->mutable_mixer();
+        *mixer = AnotherMixer(layer.mixers, *mixer, random);
       } else if (const auto next =
                      layer.expressions->Mutate(models::Expression::Parse(ffn->expression()), random)) {
         ffn->set_expression(next->ToString());

@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "models/encoder/kinds.h"
 #include "search/sqlite.h"
 #include "search/store_schema.h"
 
@@ -84,6 +85,11 @@ std::vector<Parameter> Parameters(const proto::Architecture& architecture, const
       parameters.push_back(Categorical(prefix + "stacks", choices.stacks(), ffn.stacks()));
     if (Varies(stage, proto::Stage::RATIO))
       parameters.push_back(Categorical(prefix + "ratio", choices.ratio(), ffn.ratio()));
+    if (Varies(stage, proto::Stage::MIXER)) {
+      std::vector<std::string> mixers;
+      for (const auto& mixer : LayerMixers(space, i)) mixers.push_back(models::TextOf(mixer));
+      parameters.push_back(Categorical(prefix + "mixer", mixers, models::TextOf(architecture.layer(i).mixer())));
+    }
   }
   return parameters;
 }

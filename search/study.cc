@@ -47,14 +47,17 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
     if (what == proto::Stage::EXPRESSION) return true;
     for (int i = 0; i < space.layers(); ++i) {
       const auto choices = LayerFeedForward(space, i);
-      if ((what == proto::Stage::STACKS ? choices.stacks_size() : choices.ratio_size()) > 1) return true;
+      const size_t values = what == proto::Stage::STACKS  ? choices.stacks_size()
+                            : what == proto::Stage::RATIO ? choices.ratio_size()
+                                                          : LayerMixers(space, i).size();
+      if (values > 1) return true;
     }
   }
   return false;
 }
 
 void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::string& at) {
-  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "", "EXPRESSION, STACKS, RATIO");
+  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "", "EXPRESSION, STACKS, RATIO, MIXER");
   for (int i = 0; i < stage.vary_size(); ++i)
     if (std::find(stage.vary().begin(), stage.vary().begin() + i, stage.vary(i)) != stage.vary().begin() + i)
       throw BadRequest(at + "[" + std::to_string(i) + "]", "named twice",

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "search/evaluators/workbench.h"
 #include "search/pareto.h"
 
@@ -34,10 +36,23 @@ std::string StateName(TrialState state) {
 }
 
 // Layers in short: stacks, ratio, expression.
+// Parameters of a layer's blocks in another size.
+int64_t OfBlocks(const models::Shape& shape, int width, int stacks) {
+  models::LayerShape layer = shape.layers[0];
+  layer.width = width;
+  layer.stacks = stacks;
+  return models::FeedForwardParameters(shape, layer);
+}
+
+// "linear_attention; ", nothing of BERT's own.
+std::string BesidesBerts(const proto::Mixer& mixer) {
+  return models::IsBerts(mixer) ? "" : models::TextOf(mixer) + "; ";
+}
+
 std::string Layers(const proto::Architecture& architecture) {
   std::string text;
   for (const auto& layer : architecture.layer())
-    text += (text.empty() ? "" : "  ") + std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio();
+    text += (text.empty() ? "" : "  ") + BesidesBerts(layer.mixer()) + std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio();
   return text;
 }
 
@@ -145,8 +160,7 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
   for (const int stacks : ffn.stacks())
     for (const auto& ratio : ffn.ratio())
       rows.push_back({"ffn, " + std::to_string(stacks) + " x " + ratio,
-                      Millions(models::FeedForwardParameters(
-                          largest.hidden, models::RatioWidth(ratio, largest.ffn_hidden), stacks))});
+                      Millions(OfBlocks(largest, models::RatioWidth(ratio, largest.ffn_hidden), stacks))});
   return rows;
 }
 
@@ -193,7 +207,8 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
   const auto& last = results.back();
   text += "layers of the found student:\n";
   for (const auto& layer : last.trials[last.best].trial.architecture.layer())
-    text += "  " + std::to_string(layer.ffn().stacks()) + " x " + layer.ffn().ratio() + "  " + layer.ffn().expression() + "\n";
+    text += "  " + BesidesBerts(layer.mixer()) + std::to_string(layer.ffn().stacks()) + " x " + layer.ffn().ratio() + "  " +
+            layer.ffn().expression() + "\n";
   std::vector<int> index;
   const auto points = Points(last, &index);
   text += "Pareto front of stage " + last.name + " (parameters, score):";
@@ -224,7 +239,7 @@ std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& re
               (complete ? Decimal(trial.trial.value, 4) : "") + "</td><td>" +
               (complete ? Decimal(trial.trial.standard_error, 4) : "") + "</td><td class=\"l\"><code>";
       for (const auto& layer : trial.trial.architecture.layer())
-        html += std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio() + " " + Escaped(layer.ffn().expression()) + "<br>";
+        html += Escaped(BesidesBerts(layer.mixer())) + std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio() + " " + Escaped(layer.ffn().expression()) + "<br>";
       html += "</code></td></tr>";
     }
     html += "</table>";

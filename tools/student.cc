@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/corpus.h"
 #include "distill/start/sliced.h"
+#include "models/encoder/resolve.h"
 #include "models/hub/safetensors.h"
 #include "search/space.h"
 

@@ -15,6 +15,7 @@
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "models/encoder/resolve.h"
 #include "train/batch.h"
 #include "train/precision.h"
 
@@ -50,6 +51,14 @@ void Sync(const std::string& path) {
   const bool synced = fd >= 0 && ::fsync(fd) == 0;
   if (fd >= 0) ::close(fd);
   if (!synced) throw WorkFailed(path, std::string("cannot write: ") + std::strerror(errno));
+}
+
+// Whether all layers have as many heads, of one width: a file's rows are laid out for that.
+bool AlikeLayers(const models::Shape& shape) {
+  return std::all_of(shape.layers.begin(), shape.layers.end(), [&](const models::LayerShape& layer) {
+    const models::MixerSize size = models::SizeOf(shape, layer.mixer);
+    return size.scores == shape.heads && size.context == shape.block_width();
+  });
 }
 
 }  // namespace
@@ -92,6 +101,7 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
                                                  int passes, const std::string& directory, int64_t* room) {
   const distill::Objective objective(recipe.objective(), student, &teacher, data.classes > 0);
   if (!objective.needs_teacher() || passes < 2 || PaddedLength(recipe) > 0) return nullptr;
+  if ((objective.needs_scores() || objective.needs_projections()) && !AlikeLayers(teacher.shape)) return nullptr;
   std::unique_ptr<TeacherCache> cache(new TeacherCache(teacher, objective, data));
   const int64_t bytes = 2 * cache->starts_.back();
   if (bytes > (room != nullptr ? *room : Room(recipe))) return nullptr;

@@ -30,7 +30,7 @@ class AttentionDistributions final : public Loss {
     }
     if (!loss.sum.defined())  // the one layer that counts is not the last
       loss = {at::zeros({}),
-              input.batch.mask.sum().item<double>() * static_cast<double>(student[0].size(1))};
+              input.batch.mask.sum().item<double>() * static_cast<double>(student.back().size(1))};
     return loss;
   }
 
@@ -53,6 +53,10 @@ LossEntry attention_distributions() {
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<AttentionDistributions>(spec.attention_distributions());
           },
+          .compares_layer =
+              [](const proto::Loss& spec, int layer, int layers) {
+                return !spec.attention_distributions().last_layer() || layer == layers - 1;
+              },
           .check = Check};
 }
 

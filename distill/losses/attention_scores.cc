@@ -21,15 +21,22 @@ class AttentionScores final : public Loss {
     const auto& teacher = input.teacher_outputs->scores;
     const int64_t heads = student[0].size(1), length = student[0].size(3);
     const at::Tensor mask = input.batch.mask.to(at::kFloat).contiguous();
-    const auto rows = Queries(mask, heads, length);
+    auto rows = Queries(mask, heads, length);
+    int64_t heads_of_rows = heads;
     LossSum loss = {{}, Pairs(mask) * static_cast<double>(heads)};
     for (size_t i = 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].sizes() == student[i].sizes(),
                     "attention scores of student and teacher have different shapes");
-      const at::Tensor sum =
+      if (student[i].size(1) != heads_of_rows) {
+        heads_of_rows = student[i].size(1);
+        rows = Queries(mask, heads_of_rows, length);
+      }
+      at::Tensor sum =
           SquaredError(student[i].reshape({-1, length}), teacher[layer].reshape({-1, length}), rows);
+      // A layer with fewer heads weighs as much as the first.
+      if (heads_of_rows != heads) sum = sum * (static_cast<double>(heads) / static_cast<double>(heads_of_rows));
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
     return loss;

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "distill/distributions.h"
 #include "distill/objective.h"
 #include "proto/objective.pb.h"
@@ -65,15 +67,21 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
            const models::Shape& teacher) {
   const auto& spec = loss.minilm_relations();
   const int heads = spec.heads() > 0 ? spec.heads() : student.heads;
-  const int ours = student.block_width(), theirs = teacher.block_width();
+  const int from = spec.teacher_layer() > 0 ? spec.teacher_layer() : static_cast<int>(teacher.layers.size());
+  if (from > static_cast<int>(teacher.layers.size()))
+    throw BadRequest(where + ".teacher_layer", "the teacher has no such layer",
+                     std::to_string(spec.teacher_layer()),
+                     "1 to " + std::to_string(teacher.layers.size()) + ", or 0 for the last");
+  const models::MixerSize of_student = models::SizeOf(student, student.layers.back().mixer),
+                          of_teacher = models::SizeOf(teacher, teacher.layers[from - 1].mixer);
+  if (!of_teacher.projections)
+    throw BadRequest(where, "the teacher's layer " + std::to_string(from) + " has no queries, keys and values",
+                     models::TextOf(teacher.layers[from - 1].mixer), "another teacher_layer");
+  const int ours = of_student.context, theirs = of_teacher.context;
   if (ours % heads != 0 || theirs % heads != 0)
     throw BadRequest(
         where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
         "a divisor of " + std::to_string(ours) + " and " + std::to_string(theirs));
-  if (spec.teacher_layer() > static_cast<int>(teacher.layers.size()))
-    throw BadRequest(where + ".teacher_layer", "the teacher has no such layer",
-                     std::to_string(spec.teacher_layer()),
-                     "1 to " + std::to_string(teacher.layers.size()) + ", or 0 for the last");
 }
 
 }  // namespace
@@ -83,6 +91,7 @@ LossEntry minilm_relations() {
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<MiniLmRelations>(spec.minilm_relations());
           },
+          .compares_layer = [](const proto::Loss&, int layer, int layers) { return layer == layers - 1; },
           .check = Check};
 }
 

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "distill/start/output_path.h"
 #include "distill/start/parts.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
 #include "models/torch/listener.h"
 
 namespace thimble::distill {
@@ -69,8 +71,10 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
   at::Tensor x = pass_norm("embedding.norm", PackedEmbeddingSum(teacher, rows));
   for (size_t l = 0; l < teacher.shape.layers.size(); ++l) {
     std::string layer = "layer." + std::to_string(l);
-    at::Tensor context = PackedContext(teacher, l, rows, x);
-    x = pass_norm(layer + ".attention.norm", x + models::Linear(teacher, layer + ".attention.out", context));
+    const proto::Mixer& mixer = teacher.shape.layers[l].mixer;
+    const std::string scope = models::MixerScope(static_cast<int>(l), mixer) + ".";
+    at::Tensor context = PackedContext(teacher, l, mixer, rows, x);
+    x = pass_norm(scope + "norm", x + models::Linear(teacher, scope + models::kOutput, context));
     DownInput inner;
     at::Tensor value =
         models::FeedForwardValue(teacher, l, 0, teacher.shape.layers[l], x.unsqueeze(0), &inner).squeeze(0);

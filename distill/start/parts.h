@@ -29,8 +29,9 @@ Split SplitRows(const std::vector<models::Batch>& batches, int64_t tokens);
 
 at::Tensor PackedEmbeddingInput(const models::Model& model, const Rows& rows);  // [N, 3E] or [N, h]
 at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows);    // [N, h]
-at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows,
-                         const at::Tensor& x);  // [N, h]
+// [N, c]; undefined of a mixer that makes no context.
+at::Tensor PackedContext(const models::Model& model, int layer, const proto::Mixer& mixer, const Rows& rows,
+                         const at::Tensor& x);
 
 // --- basis.cc ---
 
@@ -82,6 +83,31 @@ struct Target {
 };
 std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums,
                                 const Basis& basis);
+
+// --- reader.cc ---
+
+// The best affine guess of a teacher state from its first K coordinates b = B h: h ~ slope b + offset. With K
+// = D it is exact.
+struct Reader {
+  at::Tensor slope;       // [D, K]
+  at::Tensor offset;      // [D]
+  at::Tensor mean;        // [K], of b
+  at::Tensor spread;      // [K, K]: lower Cholesky factor of the covariance of b
+  at::Tensor spread_one;  // [K + 1, K + 1]: of the second moments of [b 1]
+};
+
+Reader MakeReader(const Moments& state, const at::Tensor& directions);
+
+// Factors whose product left^T right [n, p] is the nearest of rank `rank` to a^T b, nearness weighted by the
+// Cholesky factors of the second moments of what stands on either side (undefined: unweighted).
+struct Factors {
+  at::Tensor left, right;  // [rank, n], [rank, p]; rows beyond the rank of a^T b are zero
+};
+Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spread_a,
+                 const at::Tensor& spread_b, int64_t rank);
+
+// N(0, deviation), a function of stream and name. [rows, columns] float64.
+at::Tensor Noise(const Random& random, const std::string& name, int64_t rows, int64_t columns, double deviation);
 
 // --- cut.cc ---
 

@@ -9,6 +9,8 @@
 #include "distill/start/cross_validation.h"
 #include "distill/start/output_path.h"
 #include "distill/start/parts.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
 
 namespace thimble::distill {
 namespace {
@@ -95,7 +97,7 @@ class Walker {
 
  private:
   void EmbeddingBlock();
-  void AttentionBlock(int layer);
+  void MixerBlock(int layer, const proto::Mixer& mixer);
   void FeedForwardBlock(int layer, int stack);
   void Fit(const Block& block, const View& fit, const View& held_out);
   // What the block's linear might become, by goal.
@@ -246,7 +248,7 @@ at::Tensor Walker::Inner(int layer, int stack, const at::Tensor& x, at::Tensor* 
 void Walker::EmbeddingBlock() {
   auto view = [&](const Rows& rows, const std::vector<Target>& targets) {
     View view{PackedEmbeddingSum(student_, rows), {}, {}, &targets[0]};
-    if (student_.shape.projected() > 0) {
+    if (student_.shape.projected > 0) {
       at::Tensor input = PackedEmbeddingInput(student_, rows);
       view.residual = view.residual - models::Linear(student_, "embedding.project", input);
       view.input = Centred(input);
@@ -257,16 +259,17 @@ void Walker::EmbeddingBlock() {
       view(input_.record.held_out, input_.held_out));
 }
 
-void Walker::AttentionBlock(int layer) {
-  std::string name = "layer." + std::to_string(layer) + ".attention";
+void Walker::MixerBlock(int layer, const proto::Mixer& mixer) {
+  const std::string name = models::MixerScope(layer, mixer);
   auto view = [&](const Rows& rows, const at::Tensor& x, const std::vector<Target>& targets) {
-    return View{x, Centred(PackedContext(student_, layer, rows, x)), {}, &Goal(targets, layer, true)};
+    const at::Tensor context = PackedContext(student_, layer, mixer, rows, x);
+    return View{x, context.defined() ? Centred(context) : Centred(), {}, &Goal(targets, layer, true)};
   };
   View fit, held_out;
   if (input_.what != Refit::kNothing) fit = view(input_.record.fit, fit_, input_.fit);
   if (input_.what != Refit::kNormsOnly) held_out = view(input_.record.held_out, held_out_, input_.held_out);
   const bool repeats = Repeats(input_.layer_map, layer);
-  Fit({name, name + ".out", name + ".norm", repeats, repeats}, fit, held_out);
+  Fit({name, name + "." + models::kOutput, name + ".norm", repeats, repeats}, fit, held_out);
 }
 
 void Walker::FeedForwardBlock(int layer, int stack) {
@@ -286,7 +289,14 @@ void Walker::FeedForwardBlock(int layer, int stack) {
 std::vector<BlockFit> Walker::Walk() {
   EmbeddingBlock();
   for (size_t layer = 0; layer < student_.shape.layers.size(); ++layer) {
-    AttentionBlock(layer);
+    const models::LayerShape& shape = student_.shape.layers[layer];
+    const at::Tensor fit = fit_, held_out = held_out_;
+    for (const proto::Mixer& mixer : shape.beside) {  // each reads what the first reads, and nobody reads it
+      MixerBlock(layer, mixer);
+      fit_ = fit;
+      held_out_ = held_out;
+    }
+    MixerBlock(layer, shape.mixer);
     for (int stack = 0; stack < student_.shape.layers[layer].stacks; ++stack) FeedForwardBlock(layer, stack);
   }
   return report_;

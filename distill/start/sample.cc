@@ -111,7 +111,8 @@ at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows) {
   return at::cat(parts);
 }
 
-at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows, const at::Tensor& x) {
+at::Tensor PackedContext(const models::Model& model, int layer, const proto::Mixer& mixer, const Rows& rows,
+                         const at::Tensor& x) {
   std::vector<at::Tensor> parts;
   int64_t first = 0;
   for (size_t b = 0; b < rows.batches.size(); ++b) {
@@ -120,9 +121,10 @@ at::Tensor PackedContext(const models::Model& model, int layer, const Rows& rows
     at::Tensor padded = at::zeros({batch.rows() * batch.ids.size(1), x.size(1)}, x.options());
     padded.index_copy_(0, places, x.slice(0, first, first + places.size(0)));
     first += places.size(0);
-    at::Tensor context =
-        models::Attend(model, layer, padded.view({batch.rows(), batch.ids.size(1), x.size(1)}), batch, {})
-            .context;
+    at::Tensor context = models::ComputeMixer(model, layer, mixer,
+                                              padded.view({batch.rows(), batch.ids.size(1), x.size(1)}), batch, {})
+                             .context;
+    if (!context.defined()) return {};
     parts.push_back(PackTokens(context, places));
   }
   return at::cat(parts);

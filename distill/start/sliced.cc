@@ -12,7 +12,11 @@
 #include "base/log.h"
 #include "distill/objective.h"
 #include "distill/start/cross_validation.h"
+#include "distill/start/mixer_cut.h"
 #include "distill/start/parts.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "proto/study.pb.h"
 
 namespace thimble::distill {
@@ -41,20 +45,21 @@ void CheckNorms(const models::Shape& shape, const std::string& whose) {
 
 void CheckTeacher(const models::Shape& teacher) {
   CheckNorms(teacher, "teacher");
-  if (teacher.projected() > 0) {
-    throw BadRequest(
-        kWhere,
-        std::string("the teacher has a ") + (teacher.trigram > 0 ? "trigram" : "factorised") + " embedding",
-        "", "a teacher with a plain embedding, as BERT's");
+  if (!models::EntryOf(teacher.embedding).bert) {
+    throw BadRequest(kWhere, "the teacher has a " + models::EntryOf(teacher.embedding).name + " embedding", "",
+                     "a teacher with a plain embedding, as BERT's");
   }
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
+    if (!models::EntryOf(layer.mixer).bert)
+      throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher has another mixer than BERT's",
+                       models::TextOf(layer.mixer), "self-attention");
     const std::vector<models::Node>& nodes = layer.expression.nodes();
     bool plain = layer.stacks == 1 && nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
                  models::IsUnary(nodes[2].op) && nodes[3].op == models::Operator::kLinear2;
     if (plain) continue;
     throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher is no plain feed-forward block",
-                     std::to_string(layer.stacks) + " stacks of " + layer.expression.ToString(),
+                     std::to_string(layer.stacks) + " stacks of " + models::TextOf(layer),
                      "one block linear(f(linear(x,wb1)),wb2) with an activation f");
   }
 }
@@ -72,12 +77,12 @@ void CheckStudent(const models::Shape& student, const models::Model& teacher) {
 }
 
 // Rows that the teacher gives the student head with the fewest.
-int HeadRows(const models::Shape& student, const models::Shape& teacher) {
-  if (student.heads % teacher.heads == 0) return teacher.head_width() / (student.heads / teacher.heads);
-  size_t fewest = teacher.heads;
-  for (const auto& shares : ShareHeads(teacher.heads, student.heads))
+int64_t HeadRows(const Heads& student, const Heads& teacher) {
+  if (student.count % teacher.count == 0) return teacher.width / (student.count / teacher.count);
+  auto fewest = static_cast<size_t>(teacher.count);
+  for (const auto& shares : ShareHeads(teacher.count, student.count))
     fewest = std::min(fewest, shares.size());
-  return static_cast<int>(fewest) * teacher.head_width();
+  return static_cast<int64_t>(fewest) * teacher.width;
 }
 
 // Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher
@@ -87,14 +92,21 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
   std::vector<std::string> names;
   if (student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
-  if (student.projected() > 0 && student.embedding_width() > std::min(student.hidden, teacher.hidden))
+  if (student.projected > 0 && student.embedding_width > std::min(student.hidden, teacher.hidden))
     names.push_back("embedding.token");
   int taken = 0;
   for (size_t l = 0; l < student.layers.size(); ++l) {
     std::string layer = "layer." + std::to_string(l);
-    if (student.head_width() > HeadRows(student, teacher)) {
-      names.push_back(layer + ".attention.key.weight");
-      names.push_back(layer + ".attention.value.weight");
+    const proto::Mixer& mixer = student.layers[l].mixer;
+    const std::string scope = models::MixerScope(static_cast<int>(l), mixer);
+    if (const MixerCut* cut = CutOf(mixer)) {
+      const Heads heads = cut->heads(mixer, student);
+      if (heads.width > HeadRows(heads, HeadsOf(teacher, layer_map[l] - 1))) {
+        names.push_back(scope + ".key.weight");
+        names.push_back(scope + ".value.weight");
+      }
+    } else if (models::SizeOf(student, mixer).context > 0) {
+      names.push_back(scope);
     }
     int neurons = teacher.layers[layer_map[l] - 1].width;
     taken = Repeats(layer_map, l) ? taken + supernet.layers[l - 1].stacks : 0;

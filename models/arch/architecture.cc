@@ -44,51 +44,6 @@ int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& wher
   return width;
 }
 
-Shape Resolve(const proto::Architecture& architecture, const std::string& where) {
-  Shape shape;
-  shape.vocabulary = architecture.vocabulary();
-  shape.positions = architecture.positions();
-  shape.segments = architecture.segments();
-  shape.hidden = architecture.hidden();
-  shape.heads = architecture.heads();
-  shape.ffn_hidden = architecture.ffn_hidden() > 0 ? architecture.ffn_hidden() : shape.hidden;
-  shape.pooler = architecture.pooler() > 0 ? architecture.pooler() : shape.hidden;
-  shape.layer_norm_epsilon = architecture.layer_norm_epsilon();
-  if (architecture.embedding().has_trigram()) shape.trigram = architecture.embedding().trigram().width();
-  if (architecture.embedding().has_factorised())
-    shape.factorised = architecture.embedding().factorised().width();
-  shape.no_norm = architecture.norm() == proto::NO_NORM;
-  if (architecture.has_bottleneck()) {
-    shape.bottleneck = architecture.bottleneck().width();
-    shape.share_query_key = architecture.bottleneck().share_query_key();
-    if (shape.bottleneck <= 0)
-      throw BadRequest(where + ".bottleneck.width", "too narrow", std::to_string(shape.bottleneck),
-                       "1 or more");
-  }
-  const std::string width = shape.bottleneck > 0 ? "bottleneck" : "hidden";
-  if (shape.heads <= 0 || shape.hidden <= 0 || shape.block_width() % shape.heads != 0)
-    throw BadRequest(
-        where + ".heads", "the heads must divide the " + width + " width",
-        std::to_string(shape.heads) + " heads, " + width + " " + std::to_string(shape.block_width()));
-  if (architecture.layer_size() == 0)
-    throw BadRequest(where + ".layer", "there is no layer", "", "at least one");
-  for (int i = 0; i < architecture.layer_size(); ++i) {
-    const auto& ffn = architecture.layer(i).ffn();
-    const std::string here = where + ".layer[" + std::to_string(i) + "].ffn";
-    if (ffn.stacks() < 1)
-      throw BadRequest(here + ".stacks", "too few", std::to_string(ffn.stacks()), "1 or more");
-    LayerShape layer{Expression::Parse(ffn.expression(), here + ".expression"), ffn.stacks(),
-                     RatioWidth(ffn.ratio(), shape.ffn_hidden, here + ".ratio")};
-    const std::string problem = layer.expression.WhyWidthsFail(shape.block_width(), layer.width);
-    if (!problem.empty())
-      throw BadRequest(here + ".expression", problem, ffn.expression(),
-                       "an expression that fits " + width + " " + std::to_string(shape.block_width()) +
-                           " and inner width " + std::to_string(layer.width));
-    shape.layers.push_back(std::move(layer));
-  }
-  return shape;
-}
-
 std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   proto::Architecture copy = architecture;
   const int hidden = copy.hidden();
@@ -98,7 +53,7 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   const int ffn_hidden = copy.ffn_hidden() > 0 ? copy.ffn_hidden() : hidden;
   for (auto& layer : *copy.mutable_layer()) {
     auto* ffn = layer.mutable_ffn();
-    ffn->set_expression(Expression::Parse(ffn->expression()).Canonical());
+    if (ffn->has_expression()) ffn->set_expression(Expression::Parse(ffn->expression()).Canonical());
     // Ratios that round down to one width are one ratio: the largest of them.
     const int width = RatioWidth(ffn->ratio(), ffn_hidden);
     ffn->set_ratio(RatioText(ffn_hidden / (width + 1) + 1));

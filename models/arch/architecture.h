@@ -1,28 +1,29 @@
-// An Architecture (proto/architecture.proto) checked and resolved to numbers, and its identity.
+// An Architecture (proto/architecture.proto) in numbers (encoder/resolve.h makes them), and its identity.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "models/arch/expression.h"
-
-namespace thimble::proto {
-class Architecture;
-}
+#include "proto/architecture.pb.h"
 
 namespace thimble::models {
 
 struct LayerShape {
-  Expression expression;
+  proto::Mixer mixer;
+  std::vector<proto::Mixer> beside;  // of a supernet
+  proto::FeedForward ffn;
   int stacks = 1;
-  int width = 0;  // inner width m = floor(ratio * ffn_hidden)
+  int width = 0;          // inner width m = floor(ratio * ffn_hidden)
+  Expression expression;  // of blocks that are one, parsed
 };
 
 struct Shape {
   int vocabulary = 0, positions = 0, segments = 0;
   int hidden = 0, heads = 0, ffn_hidden = 0, pooler = 0;
   double layer_norm_epsilon = 0;
-  int trigram = 0;               // width of the trigram embedding's token table; 0: another embedding
-  int factorised = 0;            // likewise of the factorised one; both 0: plain embedding
+  proto::Embedding embedding;
+  int embedding_width = 0;       // columns of its token table; 0: it has none
+  int projected = 0;             // inputs of the linear from there to the hidden width; 0: there is none
   int bottleneck = 0;            // width at which the layers work between two linears; 0: at the hidden width
   bool share_query_key = false;  // of a bottleneck: queries and keys read a linear of their own
   bool no_norm = false;          // scale and shift where others have LayerNorm
@@ -32,15 +33,7 @@ struct Shape {
   int block_width() const { return bottleneck > 0 ? bottleneck : hidden; }
   // Of what values are computed from.
   int value_input() const { return share_query_key ? hidden : block_width(); }
-  int head_width() const { return block_width() / heads; }
-  // Inputs of the linear from a narrow token table to the hidden width; 0: there is none.
-  int projected() const { return trigram > 0 ? 3 * trigram : factorised; }
-  int embedding_width() const { return trigram > 0 ? trigram : factorised > 0 ? factorised : hidden; }
 };
-
-// Error (with `where`) if heads do not divide the width at which layers work, a ratio is not "1" or "1/N", an
-// expression is invalid or its widths do not fit, or there is no layer.
-Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
 
 // What a student takes over from its teacher: tables, heads, pooler, epsilon. Width, embedding and layers are
 // the caller's.

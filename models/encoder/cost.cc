@@ -10,12 +10,6 @@ constexpr int64_t kFloat = sizeof(float);
 
 Trace Counter(const Shape& shape) { return Trace(Trace::Names::kLeftOut, shape.no_norm ? 0 : 2); }
 
-// A layer of blocks whose parameters do not depend on what they compute.
-LayerShape Blocks(int width, int stacks) {
-  static const Expression kAny = Expression::Parse("linear(gelu(linear(x,wb1)),wb2)");
-  return {kAny, stacks, width};
-}
-
 }  // namespace
 
 int64_t DeployedParameters(const Shape& shape, int classes, Head head) {
@@ -27,7 +21,7 @@ int64_t DeployedParameters(const Shape& shape, int classes, Head head) {
 
 int64_t PaperParameters(const Shape& shape, int teacher_hidden) {
   Trace trace = Counter(shape);
-  trace.Linear("fit_dense", Encode(shape, trace), teacher_hidden, 1);
+  trace.Linear("fit_dense", Encode(shape, trace), teacher_hidden, {});
   return trace.cost().parameters;
 }
 
@@ -37,12 +31,12 @@ int64_t EmbeddingParameters(const Shape& shape) {
   return trace.cost().parameters;
 }
 
-int64_t AttentionParameters(const Shape& shape) {
+int64_t MixerParameters(const Shape& shape, const proto::Mixer& mixer) {
   Trace trace = Counter(shape);
   const Value x = trace.State(shape.block_width());
   const Value context =
-      Mix(shape, 0, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
-  CloseMixer(shape, 0, context, x, trace);
+      Mix(shape, 0, mixer, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
+  CloseMixer(shape, 0, mixer, context, x, trace);
   return trace.cost().parameters;
 }
 
@@ -54,13 +48,10 @@ int64_t BottleneckParameters(const Shape& shape) {
   return trace.cost().parameters;
 }
 
-int64_t FeedForwardParameters(int outer, int width, int stacks) {
-  Shape shape;
-  shape.hidden = outer;
+int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer) {
   Trace trace = Counter(shape);
-  const Value x = trace.State(outer);
-  const LayerShape layer = Blocks(width, stacks);
-  for (int stack = 0; stack < stacks; ++stack)
+  const Value x = trace.State(shape.block_width());
+  for (int stack = 0; stack < layer.stacks; ++stack)
     CloseBlock(0, stack, FeedForward(shape, 0, stack, layer, x, trace), x, trace);
   return trace.cost().parameters;
 }
@@ -80,12 +71,12 @@ FileBytes WrittenBytes(const Shape& shape, int classes, Head head) {
   // The head's matrix keeps its four bytes a number.
   const Value read = classes > 0 && head == Head::kPooled ? Pool(shape, last, trace) : last;
   const Trace::Cost in_eight_bits = trace.cost();
-  if (classes > 0) trace.Linear("head", read, classes, 1);
+  if (classes > 0) trace.Linear("head", read, classes, {});
   const Trace::Cost& all = trace.cost();
   FileBytes bytes;
   bytes.safetensors = kFloat * all.parameters + kHeader * all.tensors;
   bytes.onnx = kFloat * all.parameters + kInitializer * all.tensors + kNode * all.nodes;
-  const int64_t table = static_cast<int64_t>(shape.vocabulary) * shape.embedding_width();
+  const int64_t table = static_cast<int64_t>(shape.vocabulary) * shape.embedding_width;
   bytes.onnx_int8 = bytes.onnx - (kFloat - 1) * (table + in_eight_bits.matrices) +
                     kFloat * (shape.vocabulary + in_eight_bits.outputs + in_eight_bits.inputs) +
                     (kInt8Nodes * kNode + 2 * kInitializer) * in_eight_bits.linears;

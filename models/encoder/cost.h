@@ -17,10 +17,9 @@ int64_t PaperParameters(const Shape& shape, int teacher_hidden);
 
 // The sums' terms, for describe and for counting points of a space.
 int64_t EmbeddingParameters(const Shape& shape);   // tables, projection, LayerNorm
-int64_t AttentionParameters(const Shape& shape);   // one layer, its LayerNorm included
+int64_t MixerParameters(const Shape& shape, const proto::Mixer& mixer);  // one layer, its output linear and norm included
 int64_t BottleneckParameters(const Shape& shape);  // one layer's linears around its blocks, with their norms
-// Blocks that read and return `outer` channels (Shape::block_width).
-int64_t FeedForwardParameters(int outer, int width, int stacks);
+int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer);  // all blocks of the layer, with their norms
 
 // Multiply-adds of one sequence of `length` tokens: linears, QK, PV and the embedding's projection; no
 // pooler, no head. FLOPs as published = 2 x this.

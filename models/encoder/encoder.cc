@@ -26,8 +26,7 @@ Value Narrow(std::string_view part, const Value& x, int width, Ops& ops) {
 
 Value TokenEmbedding(const Shape& shape, Ops& ops) {
   const Ops::Scope scope(ops, "embedding");
-  if (shape.trigram > 0) return TrigramEmbedding(shape, ops);
-  return shape.factorised > 0 ? FactorisedEmbedding(shape, ops) : PlainEmbedding(shape, ops);
+  return EntryOf(shape.embedding).embed(shape, ops);
 }
 
 Value EmbeddingSum(const Shape& shape, Ops& ops) {
@@ -52,20 +51,28 @@ LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Ops& ops) {
   return {Narrow("qk", x, shape.bottleneck, ops), x, residual};
 }
 
-Value Mix(const Shape& shape, int index, LayerInput in, const Value& bias, Ops& ops) {
-  const Ops::Scope layer(ops, LayerScope(index)), attention(ops, "attention");
-  in.residual = {};
-  return SelfAttention({.query_key = std::move(in.query_key),
-                        .value = std::move(in.value),
-                        .bias = bias,
-                        .width = shape.block_width(),
-                        .heads = shape.heads},
-                       ops);
+std::string MixerScope(int index, const proto::Mixer& mixer) {
+  const MixerEntry& entry = EntryOf(mixer);
+  return LayerScope(index) + "." + (entry.scope != nullptr ? entry.scope : entry.name);
 }
 
-Value CloseMixer(const Shape& shape, int index, Value context, Value residual, Ops& ops) {
-  const Ops::Scope layer(ops, LayerScope(index)), attention(ops, "attention");
-  Value mixed = ops.Linear("out", context, shape.block_width());
+Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Ops& ops) {
+  const Ops::Scope scope(ops, MixerScope(index, mixer));
+  in.residual = {};
+  return EntryOf(mixer).mix(mixer,
+                            {.query_key = std::move(in.query_key),
+                             .value = std::move(in.value),
+                             .bias = bias,
+                             .width = shape.block_width(),
+                             .heads = shape.heads},
+                            ops);
+}
+
+Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value context, Value residual,
+                 Ops& ops) {
+  const Ops::Scope scope(ops, MixerScope(index, mixer));
+  if (!context) return ops.Norm("norm", residual);
+  Value mixed = ops.Linear(kOutput, context, shape.block_width());
   context = {};
   return Close(std::move(residual), std::move(mixed), ops);
 }
@@ -73,7 +80,7 @@ Value CloseMixer(const Shape& shape, int index, Value context, Value residual, O
 Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
                   Ops& ops) {
   const Ops::Scope block(ops, BlockScope(index, stack));
-  return ExpressionBlock(layer, shape.block_width(), x, ops);
+  return EntryOf(layer.ffn).run(layer, shape.block_width(), x, ops);
 }
 
 Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops) {
@@ -95,8 +102,8 @@ Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value ent
   LayerInput in = EnterLayer(shape, index, entered, ops);
   if (shape.bottleneck == 0) entered = {};
   Value residual = in.residual;
-  Value context = Mix(shape, index, std::move(in), bias, ops);
-  Value x = CloseMixer(shape, index, std::move(context), std::move(residual), ops);
+  Value context = Mix(shape, index, layer.mixer, std::move(in), bias, ops);
+  Value x = CloseMixer(shape, index, layer.mixer, std::move(context), std::move(residual), ops);
   for (int stack = 0; stack < layer.stacks; ++stack) {
     Value value = FeedForward(shape, index, stack, layer, x, ops);
     x = CloseBlock(index, stack, std::move(value), std::move(x), ops);

@@ -21,10 +21,13 @@ struct LayerInput {
   Value query_key, value, residual;  // all x, unless there is a bottleneck
 };
 LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Ops& ops);
-Value Mix(const Shape& shape, int index, LayerInput in, const Value& bias,
-          Ops& ops);  // context, before its linear
-// Of the context, with residual and norm.
-Value CloseMixer(const Shape& shape, int index, Value context, Value residual, Ops& ops);
+// The mixer's context, before its linear; nothing where a mixer makes none.
+Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Ops& ops);
+// Of the context its linear, with residual and norm.
+Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value context, Value residual,
+                 Ops& ops);
+// "layer.N.attention": before the names of a mixer's weights.
+std::string MixerScope(int index, const proto::Mixer& mixer);
 // f(x) of one stacked block, before residual and norm; and with them.
 Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
                   Ops& ops);

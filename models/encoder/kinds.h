@@ -1,27 +1,82 @@
-// What layers are made of: functions over Ops, each kind in a file of its own.
+// What layers are made of: four catalogues (operators: arch/operator.h), one file a kind and one line in the
+// folder's .inc. A kind is a function over Ops; everything else that is known of it is derived by reading that
+// function (encoder/trace.h), but for the few facts in its entry. docs/adding.md adds one, step by step.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "models/arch/architecture.h"
 #include "models/encoder/ops.h"
 
 namespace thimble::models {
 
-// How the tokens of a sequence exchange information. A mixer makes a context [B, T, width]; the layer owns
-// the linear, the residual and the norm behind it.
+// --- How the tokens of a sequence exchange information: mixers/ ---
+
+// A mixer makes a context; the layer owns the linear named kOutput, the residual and the norm behind it.
 struct MixerInput {
   Value query_key;  // [B, T, width]
   Value value;      // likewise; [B, T, hidden] where queries and keys share a linear of a bottleneck
   Value bias;       // Ops::PaddingBias
-  int width = 0, heads = 0;
+  int width = 0;    // at which layers work
+  int heads = 0;    // Architecture.heads, which divides it
 };
-Value SelfAttention(MixerInput in, Ops& ops);  // mixers/self_attention.cc
+inline constexpr char kOutput[] = "out";
 
-// f(x) of a block y = norm(x + f(x)); x and f(x) are [B, T, outer].
-Value ExpressionBlock(const LayerShape& layer, int outer, const Value& x,
-                      Ops& ops);  // feed_forwards/expression.cc
+struct MixerEntry {
+  std::string name;  // as in mixers.inc
+  // The context, [B, T, any width]. Nothing: tokens exchange nothing, and the layer has no output linear.
+  Value (*mix)(const proto::Mixer& spec, MixerInput in, Ops& ops) = nullptr;
+  // Throws a BadRequest, as "where.FIELD", if the fields do not go together in this shape.
+  void (*check)(const proto::Mixer& spec, const Shape& shape, const std::string& where) = nullptr;
+  const char* scope = nullptr;  // of its weights, layer.N.SCOPE; nullptr: its name
+  bool bert = false;            // without fields it is what BERT has
+  // Its class in modeling_thimble.py, named as its message, derived from Mixer: mix(query_key, value, mask) makes
+  // the context. Empty if there is none to be made.
+  const char* python = "";
+};
 
-// Token vectors at the hidden width, before positions and segments are added: [B, T, hidden].
-Value PlainEmbedding(const Shape& shape, Ops& ops);       // embeddings/plain.cc
-Value FactorisedEmbedding(const Shape& shape, Ops& ops);  // embeddings/factorised.cc
-Value TrigramEmbedding(const Shape& shape, Ops& ops);     // embeddings/trigram.cc
+// --- f of a block y = norm(x + f(x)): feed_forwards/ ---
+
+struct FeedForwardEntry {
+  std::string name;
+  // f(x): x and f(x) are [B, T, outer]. The linear that the sliced start fits is named "down"; what stands behind
+  // it works element by element.
+  Value (*run)(const LayerShape& layer, int outer, const Value& x, Ops& ops) = nullptr;
+  // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of them
+  // once. Throws as MixerEntry::check.
+  void (*resolve)(const Shape& shape, const std::string& where, LayerShape* layer) = nullptr;
+  // How people and config.json spell a kind whose field is a text; nullptr: by its message's fields.
+  std::string (*text)(const LayerShape& layer) = nullptr;
+  const char* python = "";  // its class, derived from Block: value(x) is f(x)
+};
+
+// --- Token vectors before positions and segments are added: embeddings/ ---
+
+struct EmbeddingEntry {
+  std::string name;
+  // [B, T, hidden]. Its table, if it has one, is named "token", the linear behind it "project".
+  Value (*embed)(const Shape& shape, Ops& ops) = nullptr;
+  bool bert = false;
+  int own_part = 0;         // which part of what "project" reads (Ops::Linear, in_parts) is the token itself
+  const char* python = "";  // its class, derived from Embedding: tokens(ids, mask)
+};
+
+const std::vector<MixerEntry>& Mixers();
+const std::vector<FeedForwardEntry>& FeedForwards();
+const std::vector<EmbeddingEntry>& Embeddings();
+// The kind must be set.
+const MixerEntry& EntryOf(const proto::Mixer& mixer);
+const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn);
+const EmbeddingEntry& EntryOf(const proto::Embedding& embedding);
+
+// The message of its kind. Not of a kind that is a text.
+const google::protobuf::Message& KindMessage(const google::protobuf::Message& kinds);
+
+// BERT's own, no field set to anything but its default.
+bool IsBerts(const proto::Mixer& mixer);
+
+// "self_attention", "self_attention { heads: 4 }"; "linear(gelu(linear(x,wb1)),wb2)", "glu { activation: \"silu\" }".
+std::string TextOf(const proto::Mixer& mixer);
+std::string TextOf(const LayerShape& layer);  // of its blocks
 
 }  // namespace thimble::models

@@ -40,6 +40,11 @@ enum class Ids { kTokens, kSegments };
 // What losses look at inside of a mixer, beside the attention scores: [B, T, w] each.
 enum class Tapped { kQuery, kKey, kValue };
 
+struct LinearForm {
+  int in_parts = 1;  // its columns are as many parts side by side, of each of which a crop keeps the first
+  bool starts_as_one = false;  // a new one returns 1 whatever it reads: weight 0, bias 1
+};
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -62,9 +67,8 @@ class Ops {
   // --- Weights ---
   virtual Value Table(std::string_view name, int rows, int width, Ids ids) = 0;  // [B, T, width]: a row an id
   virtual Value Positions(std::string_view name, int rows, int width) = 0;  // [T, width]: the first T rows
-  // [.., out] of [.., in]. Of a larger model's weights the first rows and columns; `in_parts`: its columns
-  // are as many parts side by side, of each of which a crop keeps the first.
-  virtual Value Linear(std::string_view name, const Value& x, int out, int in_parts = 1) = 0;
+  // [.., out] of [.., in]. Of a larger model's weights the first rows and columns.
+  virtual Value Linear(std::string_view name, const Value& x, int out, LinearForm form = {}) = 0;
   virtual Value Norm(std::string_view name,
                      const Value& x) = 0;  // the model's: LayerNorm, or scale and shift alone
 

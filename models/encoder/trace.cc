@@ -33,12 +33,12 @@ void Trace::Keep(const Value& x) {
   memory.kept = true;
 }
 
-void Trace::Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, int in_parts) {
+void Trace::Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form) {
   int64_t numbers = 1;
   for (const int64_t size : sizes) numbers *= size;
   cost_->parameters += numbers;
   ++cost_->tensors;
-  if (named_) weights_.push_back({Full(name).append(part), std::move(sizes), in_parts});
+  if (named_) weights_.push_back({Full(name).append(part), std::move(sizes), form});
 }
 
 Value Trace::Table(std::string_view name, int rows, int width, Ids) {
@@ -52,11 +52,11 @@ Value Trace::Positions(std::string_view name, int rows, int width) {
   return New(0, 2);
 }
 
-Value Trace::Linear(std::string_view name, const Value& x, int out, int in_parts) {
+Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const int64_t in = Width(x);
   const int input = x.as<Traced>().memory->id;
-  Weight(name, ".weight", {out, in}, in_parts);
-  Weight(name, ".bias", {out});
+  Weight(name, ".weight", {out, in}, form);
+  Weight(name, ".bias", {out}, form);
   ++cost_->linears;
   cost_->matrices += in * out;
   cost_->token_products += in * out;
@@ -132,6 +132,7 @@ Value Trace::MergeHeads(std::string_view, const Value& x) {
 Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&) {
   constexpr int kNodes = 5;
   for (const Value& each : {query, key, value}) Keep(each);
+  taps_.scores += query.as<Traced>().heads;
   cost_->pair_products += Width(query) + Width(value);
   cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
   return New(Width(value), kNodes);

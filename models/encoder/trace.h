@@ -12,10 +12,18 @@ namespace thimble::models {
 struct WeightShape {
   std::string name;
   std::vector<int64_t> sizes;
-  int in_parts = 1;  // of a matrix: its columns are as many parts side by side (Ops::Linear)
+  LinearForm form = {};  // of a matrix and its bias
 };
 
 class Trace final : public Ops {
+  // What several values may share: a crop is a part of what it is taken from.
+  struct Memory;
+  struct Traced {
+    std::shared_ptr<Memory> memory;
+    int64_t width = 0;
+    int heads = 0;
+  };
+
  public:
   // Without names weights are counted but not listed: four times as fast.
   enum class Names { kKept, kLeftOut };
@@ -38,6 +46,15 @@ class Trace final : public Ops {
     int64_t kept = 0;         // channels a token that the way back of a training step reads
     int64_t kept_shares = 0;  // likewise numbers a pair of tokens
   };
+  // What a mixer lets losses look at (Ops::Attention, Ops::Tap): maps of attention scores, one a head; and
+  // queries, keys and values.
+  struct Taps {
+    int scores = 0;
+    bool projections = false;
+  };
+  const Taps& taps() const { return taps_; }
+  static int64_t Width(const Value& x) { return x.as<Traced>().width; }
+
   const Cost& cost() const { return *cost_; }
   const std::vector<WeightShape>& weights() const { return weights_; }
   const std::vector<Reader>& linears() const { return linears_; }
@@ -47,7 +64,7 @@ class Trace final : public Ops {
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
   Value Positions(std::string_view name, int rows, int width) override;
-  Value Linear(std::string_view name, const Value& x, int out, int in_parts) override;
+  Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override;
   Value Norm(std::string_view name, const Value& x) override;
   Value Apply(std::string_view name, Operator op, const Value& x) override;
   Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
@@ -62,19 +79,12 @@ class Trace final : public Ops {
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
   Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  void Tap(Tapped, const Value&) override { taps_.projections = true; }
 
  private:
-  // What several values may share: a crop is a part of what it is taken from.
-  struct Memory;
-  struct Traced {
-    std::shared_ptr<Memory> memory;
-    int64_t width = 0;
-    int heads = 0;
-  };
   Value New(int64_t width, int64_t nodes);
   static Value Part(const Value& x, int64_t width, int heads = 0);
-  void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, int in_parts = 1);
-  static int64_t Width(const Value& x) { return x.as<Traced>().width; }
+  void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form = {});
 
   const bool named_;
   const int statistics_;
@@ -82,6 +92,7 @@ class Trace final : public Ops {
   std::vector<WeightShape> weights_;
   std::vector<Reader> linears_;
   std::set<int> read_by_linears_;
+  Taps taps_;
   int values_ = 0;
 };
 

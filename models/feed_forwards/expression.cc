@@ -2,11 +2,14 @@
 // EfficientBERT, Dong et al., EMNLP Findings 2021; docs/expressions.md.
 #include <algorithm>
 
+#include "base/error.h"
 #include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
 
-namespace thimble::models {
+namespace thimble::models::feed_forwards {
+namespace {
 
-Value ExpressionBlock(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
+Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
   struct Step {
     Value value;
     int width;
@@ -35,4 +38,60 @@ Value ExpressionBlock(const LayerShape& layer, int outer, const Value& x, Ops& o
   return steps.back().value;
 }
 
-}  // namespace thimble::models
+void Resolve(const Shape& shape, const std::string& where, LayerShape* layer) {
+  const int outer = shape.block_width();
+  const std::string& text = layer->ffn.expression();
+  layer->expression = Expression::Parse(text, where + ".expression");
+  const std::string problem = layer->expression.WhyWidthsFail(outer, layer->width);
+  if (!problem.empty())
+    throw BadRequest(where + ".expression", problem, text,
+                     std::string("an expression that fits ") + (shape.bottleneck > 0 ? "bottleneck " : "hidden ") +
+                         std::to_string(outer) + " and inner width " + std::to_string(layer->width));
+}
+
+constexpr char kPython[] = R"py(class Expression(Block):
+    def __init__(self, config, spec, width):
+        super().__init__(config)
+        self.expression = parse(spec)
+        outer = block_width(config)
+        self.up, self.down = nn.Linear(outer, width), nn.Linear(width, outer)
+
+    def value(self, x):
+        return self.evaluate(self.expression, x)
+
+    def evaluate(self, node, x):
+        if node[0] == "x":
+            return x
+        if node[0] == "linear":
+            return (self.up if node[2] == "wb1" else self.down)(self.evaluate(node[1], x))
+        operands = [self.evaluate(operand, x) for operand in node[1:]]
+        width = min(operand.shape[-1] for operand in operands)  # the wider operand is cut
+        return OPERATORS[node[0]](*(operand[..., :width] for operand in operands))
+
+
+def parse(text):
+    """Nested tuples: ("x",), ("linear", operand, "wb1"), ("gelu", operand), ("add", left, right)."""
+    tokens = re.findall(r"\w+|[(),]", text)
+
+    def read():
+        name = tokens.pop(0)
+        if name in ("x", "wb1", "wb2"):
+            return (name,) if name == "x" else name
+        operands = []
+        while tokens.pop(0) != ")":  # "(" or ","
+            operands.append(read())
+        return (name, *operands)
+
+    return read()
+)py";
+
+}  // namespace
+
+FeedForwardEntry expression() {
+  return {.run = Run,
+          .resolve = Resolve,
+          .text = [](const LayerShape& layer) { return layer.expression.ToString(); },
+          .python = kPython};
+}
+
+}  // namespace thimble::models::feed_forwards

@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "models/encoder/resolve.h"
 #include "models/hub/hub_config.h"
 #include "models/hub/model_tensors.h"
 
@@ -142,7 +143,7 @@ Pretrained LoadPretrained(const std::string& directory) {
   tensors.CheckHasAll(in_file);
   for (const WeightShape& weight : weights)
     model.weights.Add(weight.name, family ? TakeOfFamily(config, weight, &tensors) : tensors.Take(weight));
-  if (family == Family::kMobileBert && model.shape.trigram > 0 &&
+  if (family == Family::kMobileBert && model.shape.projected > model.shape.embedding_width &&
       model.weights.at("embedding.token")[0].any().item<bool>())
     result.notes.push_back(
         "padding is no neighbour here; transformers gives the last token of a padded row [PAD]'s vector");

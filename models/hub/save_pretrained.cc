@@ -1,14 +1,16 @@
 #include <ATen/ATen.h>
+#include <google/protobuf/descriptor.h>
 
 #include <filesystem>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "models/encoder/kinds.h"
 #include "models/hub/hugging_face.h"
 #include "models/hub/json.h"
+#include "models/hub/modeling.h"
 #include "models/hub/pretrained.h"
 #include "models/hub/safetensors.h"
 
@@ -21,10 +23,6 @@ std::string ClassName(const Model& model, const std::string& prefix, const std::
   if (model.classes == 0) return bare;
   return prefix + (model.head == Head::kTokens ? "ForQuestionAnswering" : "ForSequenceClassification");
 }
-
-const unsigned char kModelling[] = {
-#include "models/modeling_thimble.inc"
-};
 
 ordered_json BertConfig(const Model& model) {
   const Shape& shape = model.shape;
@@ -50,6 +48,53 @@ ordered_json BertConfig(const Model& model) {
   return config;
 }
 
+// The message's fields, defaults filled in.
+ordered_json Fields(const google::protobuf::Message& message) {
+  using Field = google::protobuf::FieldDescriptor;
+  ordered_json fields = ordered_json::object();
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const Field* field = message.GetDescriptor()->field(i);
+    THIMBLE_CHECK(!field->is_repeated(), field->full_name());
+    switch (field->cpp_type()) {
+      case Field::CPPTYPE_INT32:
+        fields[field->name()] = reflection->GetInt32(message, field);
+        break;
+      case Field::CPPTYPE_DOUBLE:
+        fields[field->name()] = reflection->GetDouble(message, field);
+        break;
+      case Field::CPPTYPE_BOOL:
+        fields[field->name()] = reflection->GetBool(message, field);
+        break;
+      case Field::CPPTYPE_STRING:
+        fields[field->name()] = reflection->GetString(message, field);
+        break;
+      case Field::CPPTYPE_ENUM:
+        fields[field->name()] = reflection->GetEnum(message, field)->name();
+        break;
+      default:
+        THIMBLE_CHECK(false, "no JSON for " + field->full_name());
+    }
+  }
+  return fields;
+}
+
+// {"glu": {"activation": "gelu"}, "mixer": {"none": {}}, ...}; a mixer that is BERT's is left out.
+ordered_json LayerConfig(const LayerShape& layer) {
+  ordered_json config = ordered_json::object();
+  const FeedForwardEntry& ffn = EntryOf(layer.ffn);
+  if (ffn.text != nullptr) {
+    config[ffn.name] = ffn.text(layer);
+  } else {
+    config[ffn.name] = Fields(KindMessage(layer.ffn));
+  }
+  config["stacks"] = layer.stacks;
+  config["width"] = layer.width;
+  if (!IsBerts(layer.mixer))
+    config["mixer"] = ordered_json{{EntryOf(layer.mixer).name, Fields(KindMessage(layer.mixer))}};
+  return config;
+}
+
 ordered_json OurConfig(const Model& model) {
   ordered_json config;
   config["architectures"] = {ClassName(model, "Thimble", "ThimbleModel")};
@@ -65,15 +110,13 @@ ordered_json OurConfig(const Model& model) {
   config["type_vocab_size"] = shape.segments;
   config["pooler_size"] = shape.pooler;
   config["layer_norm_eps"] = shape.layer_norm_epsilon;
-  config["embedding"] = shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
-  config["embedding_size"] = shape.embedding_width();
+  config["embedding"] = EntryOf(shape.embedding).name;
+  config["embedding_size"] = shape.embedding_width;
   config["bottleneck_size"] = shape.bottleneck;
   config["share_query_key"] = shape.share_query_key;
   config["norm"] = shape.no_norm ? "no_norm" : "layer_norm";
   config["blocks"] = ordered_json::array();
-  for (const LayerShape& layer : shape.layers)
-    config["blocks"].push_back(
-        {{"expression", layer.expression.ToString()}, {"stacks", layer.stacks}, {"width", layer.width}});
+  for (const LayerShape& layer : shape.layers) config["blocks"].push_back(LayerConfig(layer));
   config["auto_map"] = {{"AutoConfig", "modeling_thimble.ThimbleConfig"},
                         {"AutoModel", "modeling_thimble.ThimbleModel"}};
   if (model.classes > 0)
@@ -115,12 +158,12 @@ std::string NameInFile(const std::string& weight, const Model& model) {
 bool IsPlainBert(const Model& model) {
   const Shape& shape = model.shape;
   const bool pooled = model.classes == 0 || model.head == Head::kPooled;
-  if (shape.projected() > 0 || (pooled && shape.pooler != shape.hidden)) return false;
+  if (!EntryOf(shape.embedding).bert || (pooled && shape.pooler != shape.hidden)) return false;
   if (shape.bottleneck > 0 || shape.no_norm) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {
-    if (layer.stacks != 1 || layer.width != first.width) return false;
+    if (layer.stacks != 1 || layer.width != first.width || !IsBerts(layer.mixer)) return false;
     if (activation.empty() || ActivationOfExpression(layer.expression) != activation) return false;
   }
   return true;
@@ -142,8 +185,7 @@ void SavePretrained(const Model& model, const std::vector<std::string>& label_na
   config["torch_dtype"] = "float32";
   if (!bert) {
     WriteText(directory + "/architecture.textproto", model.architecture);
-    WriteFileAtomically(directory + "/modeling_thimble.py",
-                        std::string(std::begin(kModelling), std::end(kModelling)));
+    WriteFileAtomically(directory + "/modeling_thimble.py", ModelingText(model.shape));
   }
   WriteSafetensors(directory + "/model.safetensors", tensors, {{"format", "pt"}});
   WriteFileAtomically(directory + "/config.json", config.dump(2) + "\n");

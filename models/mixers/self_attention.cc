@@ -1,13 +1,18 @@
 // Multi-head scaled dot-product attention. Vaswani et al., NeurIPS 2017, section 3.2.
 #include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
 
-namespace thimble::models {
+namespace thimble::models::mixers {
+namespace {
 
-Value SelfAttention(MixerInput in, Ops& ops) {
+Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
+  const proto::SelfAttention& spec = mixer.self_attention();
+  const int heads = spec.heads() > 0 ? spec.heads() : in.heads;
+  const int width = heads * (spec.head_width() > 0 ? spec.head_width() : in.width / in.heads);
   const auto part = [&](std::string_view name, Tapped tapped, const Value& x, Ops::Order order) {
-    const Value linear = ops.Linear(name, x, in.width);
+    const Value linear = ops.Linear(name, x, width);
     ops.Tap(tapped, linear);
-    return ops.SplitHeads(name, linear, in.heads, order);
+    return ops.SplitHeads(name, linear, heads, order);
   };
   const Value query = part("query", Tapped::kQuery, in.query_key, Ops::Order::kTokensFirst);
   const Value key = part("key", Tapped::kKey, in.query_key, Ops::Order::kChannelsFirst);
@@ -16,4 +21,24 @@ Value SelfAttention(MixerInput in, Ops& ops) {
   return ops.MergeHeads("context", ops.Attention(query, key, value, in.bias));
 }
 
-}  // namespace thimble::models
+constexpr char kPython[] = R"py(class SelfAttention(Mixer):
+    def __init__(self, config, spec):
+        width = block_width(config)
+        self.heads = spec.get("heads") or config.num_attention_heads
+        context = self.heads * (spec.get("head_width") or width // config.num_attention_heads)
+        super().__init__(config, context)
+        self.query, self.key = nn.Linear(width, context), nn.Linear(width, context)
+        self.value = nn.Linear(value_width(config), context)
+
+    def mix(self, query_key, value, mask):
+        query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                             for part, x in ((self.query, query_key), (self.key, query_key), (self.value, value)))
+        bias = ((1 - mask.to(query.dtype)) * MASKED)[:, None, None, :]
+        return functional.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
+)py";
+
+}  // namespace
+
+MixerEntry self_attention() { return {.mix = Mix, .scope = "attention", .bert = true, .python = kPython}; }
+
+}  // namespace thimble::models::mixers

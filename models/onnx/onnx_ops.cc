@@ -82,7 +82,7 @@ Value OnnxOps::Positions(std::string_view name, int, int width) {
 }
 
 // The weight is stored as [in, out], transposed from the model's: MatMul has no transposition.
-Value OnnxOps::Linear(std::string_view name, const Value& x, int out, int) {
+Value OnnxOps::Linear(std::string_view name, const Value& x, int out, LinearForm) {
   const std::string full = Full(name), weight_name = full + ".weight";
   const at::Tensor& weight = model_.weights.at(weight_name);
   const std::string product = InEightBits(weights_, weight_name, weight)

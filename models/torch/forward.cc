@@ -49,12 +49,12 @@ at::Tensor EmbeddingSum(const Model& model, const Batch& batch) {
   return TorchOps::In(EmbeddingSum(model.shape, ops));
 }
 
-Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
-                 const ForwardOptions& options, const at::Tensor* value_input) {
+Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x, const Batch& batch,
+                   const ForwardOptions& options, const at::Tensor* value_input) {
   TorchOps ops(model, batch, options);
   const Value in = TorchOps::Of(x), value = value_input ? TorchOps::Of(*value_input) : in;
-  const Value context = Mix(model.shape, layer, {in, value, {}}, ops.PaddingBias(kPaddingBias), ops);
-  return {std::move(ops.scores), std::move(ops.projections), TorchOps::In(context)};
+  const Value context = Mix(model.shape, layer, mixer, {in, value, {}}, ops.PaddingBias(kPaddingBias), ops);
+  return {std::move(ops.scores), std::move(ops.projections), context ? TorchOps::In(context) : at::Tensor()};
 }
 
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,

@@ -4,6 +4,8 @@
 
 #include <ATen/autocast_mode.h>
 
+#include <array>
+
 #include "base/error.h"
 #include "models/torch/autocast.h"
 #include "models/torch/layer.h"
@@ -23,26 +25,31 @@ struct Plan : torch::CustomClassHolder {
   ForwardOptions options;
   Random random = Random(0);  // before the layer's first draw
   bool autocast = false;      // the way back runs outside of the forward pass' scope
+  std::array<bool, 5> made = {};  // which outputs there are: not every mixer has scores, queries, keys and values
 };
 
-// State, scores, queries, keys, values: those that were asked for.
-variable_list Flat(const LayerOutputs& outputs) {
+std::array<at::Tensor*, 5> Tensors(LayerOutputs* outputs) {
+  return {&outputs->state, &outputs->scores, &outputs->projections.query, &outputs->projections.key,
+          &outputs->projections.value};
+}
+
+// Those that were made, and which.
+variable_list Flat(LayerOutputs outputs, std::array<bool, 5>* made) {
   variable_list all;
-  for (const at::Tensor* each : {&outputs.state, &outputs.scores, &outputs.projections.query,
-                                 &outputs.projections.key, &outputs.projections.value})
-    if (each->defined()) all.push_back(*each);
+  const auto tensors = Tensors(&outputs);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    (*made)[i] = tensors[i]->defined();
+    if (tensors[i]->defined()) all.push_back(*tensors[i]);
+  }
   return all;
 }
 
-LayerOutputs Unflat(const variable_list& all, const ForwardOptions& options) {
+LayerOutputs Unflat(const variable_list& all, const std::array<bool, 5>& made) {
   size_t next = 0;
-  LayerOutputs outputs{.state = all[next++]};
-  if (options.scores) outputs.scores = all[next++];
-  if (options.projections) {
-    for (at::Tensor* each :
-         {&outputs.projections.query, &outputs.projections.key, &outputs.projections.value})
-      *each = all[next++];
-  }
+  LayerOutputs outputs;
+  const auto tensors = Tensors(&outputs);
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (made[i]) *tensors[i] = all[next++];
   return outputs;
 }
 
@@ -53,7 +60,8 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
                                const c10::intrusive_ptr<Plan>& plan) {
     context->save_for_backward({inputs.begin(), inputs.end()});
     context->saved_data["plan"] = c10::IValue::make_capsule(plan);
-    return Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, plan->options));
+    return Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, plan->options),
+                &plan->made);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -67,7 +75,8 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
       Random random = plan->random;
       ForwardOptions options = plan->options;
       options.dropout.random = &random;
-      outputs = Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options));
+      std::array<bool, 5> made;
+      outputs = Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options), &made);
     }
     variable_list reached, arrived, sought;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -104,7 +113,8 @@ LayerOutputs Recomputed(const Model& model, int index, const LayerShape& layer, 
   const std::string prefix = "layer." + std::to_string(index) + ".";
   for (const auto& [name, tensor] : model.weights)
     if (name.compare(0, prefix.size(), prefix) == 0) inputs.push_back(tensor);
-  return Unflat(RecomputedFunction::apply(at::TensorList(inputs), plan), options);
+  const variable_list outputs = RecomputedFunction::apply(at::TensorList(inputs), plan);
+  return Unflat(outputs, plan->made);
 }
 
 }  // namespace thimble::models

@@ -83,7 +83,7 @@ Value TorchOps::Positions(std::string_view name, int rows, int) {
   return Of(First(Weight(Full(name)), 0, length));
 }
 
-Value TorchOps::Linear(std::string_view name, const Value& x, int out, int) {
+Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearForm) {
   const std::string full = Full(name);
   const at::Tensor& input = In(x);
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),

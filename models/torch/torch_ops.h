@@ -25,7 +25,7 @@ class TorchOps final : public Ops {
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
   Value Positions(std::string_view name, int rows, int width) override;
-  Value Linear(std::string_view name, const Value& x, int out, int in_parts) override;
+  Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override;
   Value Norm(std::string_view name, const Value& x) override;
   Value Apply(std::string_view name, Operator op, const Value& x) override;
   Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;

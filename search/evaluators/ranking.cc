@@ -18,6 +18,7 @@
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "search/evaluators/w_pca.h"
 #include "train/batch.h"
 #include "train/cohort.h"

@@ -24,6 +24,7 @@
 #include "data/text/wordpiece.h"
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
+#include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"
 #include "models/hub/safetensors.h"
 #include "optim/optimizer.h"

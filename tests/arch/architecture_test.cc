@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "models/encoder/resolve.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models {
@@ -34,11 +35,11 @@ TEST(ArchitectureTest, ResolvesDefaults) {
   const Shape shape = Resolve(Small());
   EXPECT_EQ(shape.ffn_hidden, 540);
   EXPECT_EQ(shape.pooler, 540);
-  EXPECT_EQ(shape.trigram, 128);
-  EXPECT_EQ(shape.embedding_width(), 128);
-  EXPECT_EQ(shape.head_width(), 45);
+  EXPECT_TRUE(shape.embedding.has_trigram());
+  EXPECT_EQ(shape.embedding_width, 128);
+  EXPECT_EQ(shape.block_width() / shape.heads, 45);
   EXPECT_EQ(shape.vocabulary, 30522);
-  EXPECT_EQ(shape.projected(), 3 * 128);
+  EXPECT_EQ(shape.projected, 3 * 128);
   ASSERT_EQ(shape.layers.size(), 1u);
   EXPECT_EQ(shape.layers[0].width, 270);
   EXPECT_EQ(shape.layers[0].stacks, 2);
@@ -48,10 +49,9 @@ TEST(ArchitectureTest, FactorisedEmbedding) {
   proto::Architecture architecture = Small();
   architecture.mutable_embedding()->mutable_factorised();
   const Shape shape = Resolve(architecture);
-  EXPECT_EQ(shape.trigram, 0);
-  EXPECT_EQ(shape.factorised, 128);
-  EXPECT_EQ(shape.embedding_width(), 128);
-  EXPECT_EQ(shape.projected(), 128);
+  EXPECT_TRUE(shape.embedding.has_factorised());
+  EXPECT_EQ(shape.embedding_width, 128);
+  EXPECT_EQ(shape.projected, 128);
   EXPECT_NE(ArchitectureHash(architecture), ArchitectureHash(Small()));
 }
 
@@ -93,7 +93,7 @@ TEST(ArchitectureTest, Bottleneck) {
   architecture.set_norm(proto::NO_NORM);
   const Shape shape = Resolve(architecture);
   EXPECT_EQ(shape.block_width(), 132);
-  EXPECT_EQ(shape.head_width(), 11);
+  EXPECT_EQ(shape.block_width() / shape.heads, 11);
   EXPECT_EQ(shape.value_input(), 540);
   EXPECT_EQ(shape.layers[0].width, 540);
   EXPECT_TRUE(shape.no_norm);

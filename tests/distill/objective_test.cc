@@ -74,6 +74,7 @@ models::Shape StudentShape(int layers = 2, int heads = kHeads) {
   shape.hidden = kWidth;
   shape.heads = heads;
   shape.layers.resize(layers);
+  for (auto& layer : shape.layers) layer.mixer.mutable_self_attention();
   return shape;
 }
 

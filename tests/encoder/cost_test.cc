@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/config.h"
+#include "models/encoder/resolve.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models {
@@ -26,17 +27,24 @@ Shape OneLayer(const std::string& head) {
   return Resolve(architecture);
 }
 
+int64_t BlockParameters(const Shape& shape, int width, int stacks) {
+  LayerShape layer = shape.layers[0];
+  layer.width = width;
+  layer.stacks = stacks;
+  return FeedForwardParameters(shape, layer);
+}
+
 double Gflops(const Shape& shape) { return 2e-9 * static_cast<double>(MultiplyAdds(shape, 128)); }
 
 TEST(CostTest, EfficientBert) {
   const Shape shape = Named("efficientbert");
   EXPECT_EQ(PaperParameters(shape, 768), 15737724);
   EXPECT_EQ(EmbeddingParameters(shape) + 540 * 768 + 768, 4808844);
-  EXPECT_EQ(AttentionParameters(shape), 1169640);
-  EXPECT_EQ(FeedForwardParameters(540, 540, 1), 585360);
-  EXPECT_EQ(FeedForwardParameters(540, 270, 1), 293490);
-  EXPECT_EQ(FeedForwardParameters(540, 180, 1), 196200);
-  EXPECT_EQ(FeedForwardParameters(540, 135, 3), 3 * 147555);
+  EXPECT_EQ(MixerParameters(shape, shape.layers[0].mixer), 1169640);
+  EXPECT_EQ(BlockParameters(shape, 540, 1), 585360);
+  EXPECT_EQ(BlockParameters(shape, 270, 1), 293490);
+  EXPECT_EQ(BlockParameters(shape, 180, 1), 196200);
+  EXPECT_EQ(BlockParameters(shape, 135, 3), 3 * 147555);
   EXPECT_NEAR(DeployedParameters(shape, 3), 15.616e6, 500);  // SYSTEMS A6: what ships for three classes
   EXPECT_NEAR(Gflops(shape), 3.05, 0.005);
 }
@@ -114,7 +122,7 @@ TEST(CostTest, MobileBert) {
   const int64_t keys = 24 * (128 * 128 + 128);
   EXPECT_NEAR(1e-6 * static_cast<double>(DeployedParameters(tiny, 0) - keys), 15.1, 0.05);  // keys as queries
   EXPECT_EQ(BottleneckParameters(shape) - BottleneckParameters(tiny), 512 * 128 + 128 + 2 * 128);
-  EXPECT_EQ(AttentionParameters(shape) - AttentionParameters(tiny), (512 - 128) * 128);
+  EXPECT_EQ(MixerParameters(shape, shape.layers[0].mixer) - MixerParameters(tiny, tiny.layers[0].mixer), (512 - 128) * 128);
   // 5.7 and 3.1 billion published.
   EXPECT_NEAR(Gflops(shape), 5.39, 0.01);
   EXPECT_NEAR(Gflops(tiny), 3.07, 0.01);

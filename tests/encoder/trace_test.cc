@@ -1,4 +1,5 @@
 // What a trace of the walk says of weights, of linears that share an input, and of memory.
+#include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
 
 #include <gmock/gmock.h>
@@ -46,7 +47,7 @@ TEST(TraceTest, NamesWeightsAsTheWalkReadsThem) {
                   "layer.0.ffn.1.norm.weight"));
   const auto& project = trace.weights()[1];
   EXPECT_THAT(project.sizes, ElementsAre(8, 12));
-  EXPECT_EQ(project.in_parts, 3);
+  EXPECT_EQ(project.form.in_parts, 3);
   int64_t numbers = 0;
   for (const WeightShape& weight : trace.weights()) {
     int64_t product = 1;

@@ -158,14 +158,14 @@ TEST(CheckpointsTest, MobileBertsBlocks) {
   const Pretrained read = LoadPretrained(kRoot + "mobilebert");
   const Shape& shape = read.model.shape;
   EXPECT_EQ(shape.bottleneck, 6);
-  EXPECT_EQ(shape.trigram, 5);
+  EXPECT_EQ(shape.embedding.trigram().width(), 5);
   EXPECT_EQ(shape.layers[0].stacks, 3);
   EXPECT_TRUE(shape.share_query_key && shape.no_norm);
   EXPECT_EQ(read.model.weights.at("layer.1.attention.value.weight").sizes(), at::IntArrayRef({6, 8}));
   EXPECT_THAT(read.notes, IsEmpty());
   const Pretrained tiny = LoadPretrained(kRoot + "mobilebert_tiny_bin");
   EXPECT_FALSE(tiny.model.shape.share_query_key || tiny.model.shape.no_norm);
-  EXPECT_EQ(tiny.model.shape.factorised, 5);
+  EXPECT_EQ(tiny.model.shape.embedding.factorised().width(), 5);
   const Pretrained unpooled = LoadPretrained(kRoot + "mobilebert_unpooled");
   EXPECT_EQ(unpooled.model.classes, 0);
   EXPECT_EQ(unpooled.model.shape.bottleneck, 0);

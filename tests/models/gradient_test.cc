@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "models/encoder/resolve.h"
 #include "models/torch/kernels/dropout.h"
 #include "tests/models/fixtures.h"
 

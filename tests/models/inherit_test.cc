@@ -94,7 +94,7 @@ TEST(InheritTest, FirstChannelsOfEveryAxis) {
   EXPECT_TRUE(Equal(part("head.weight"), whole("head.weight").narrow(1, 0, 6)));
   EXPECT_TRUE(Equal(part("fit_dense.weight"), whole("fit_dense.weight").narrow(1, 0, 6)));
   // Heads keep their number: the second one's rows are 2 and 3, which were the first one's.
-  EXPECT_EQ(tiny.shape.head_width(), 2);
+  EXPECT_EQ(tiny.shape.hidden / tiny.shape.heads, 2);
   EXPECT_EQ(Forward(tiny, MakeBatch({4, 7})).logits.sizes(), at::IntArrayRef({2, 3}));
   // The inner width may stay where hidden shrinks (EfficientBERT++ as published).
   const Model wide = Inherit(larger, Architecture(Thin(kNarrowTokens, 2, 6, "ffn_hidden: 12")), {});

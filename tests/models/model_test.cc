@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "models/model.h"
 
 #include <ATen/autocast_mode.h>
@@ -218,7 +219,7 @@ TEST(ModelTest, ABottleneckLayer) {
     EXPECT_LT(Difference(projections.key, linear(attention + "key", qk)), 1e-5);
     EXPECT_LT(Difference(projections.value, linear(attention + "value", shared ? x : in)), 1e-5);
     EXPECT_EQ(outputs.scores[0].size(1), model.shape.heads);
-    const at::Tensor context = Attend(model, 0, qk, batch, {}, shared ? &x : &in).context;
+    const at::Tensor context = ComputeMixer(model, 0, model.shape.layers[0].mixer, qk, batch, {}, shared ? &x : &in).context;
     at::Tensor y = norm(attention + "norm", in + linear(attention + "out", context));
     for (const char* block : {"ffn.0.", "ffn.1."})
       y = norm(layer + block + "norm",

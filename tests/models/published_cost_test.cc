@@ -44,7 +44,7 @@ TEST(PublishedCostTest, AllEntries) {
     const int64_t outside = EmbeddingParameters(whole.shape) + hidden * kTeacherHidden + kTeacherHidden;
     ExpectPublished(outside, table.at("embedding_and_fit_dense"), model + ", embedding");
     EXPECT_EQ(Counted(whole, "embedding.") + Counted(whole, "fit_dense."), outside) << model;
-    const int64_t attention = AttentionParameters(whole.shape);
+    const int64_t attention = MixerParameters(whole.shape, whole.shape.layers[0].mixer);
     ExpectPublished(attention, table.at("attention"), model + ", attention");
     EXPECT_EQ(Counted(whole, "layer.0.attention."), attention) << model;
     EXPECT_EQ(Counted(whole, ""), PaperParameters(whole.shape, kTeacherHidden)) << model;
@@ -53,7 +53,7 @@ TEST(PublishedCostTest, AllEntries) {
       for (int ratio = 1; ratio <= 4; ++ratio, ++entries) {
         const std::string entry = model + ", " + std::to_string(stacks) + " of 1/" + std::to_string(ratio);
         const Model built = build(stacks, ratio, 10);
-        const int64_t formula = FeedForwardParameters(hidden, built.shape.layers[0].width, stacks);
+        const int64_t formula = FeedForwardParameters(built.shape, built.shape.layers[0]);
         ExpectPublished(formula, table.at("ffn").at(stacks - 1).at(ratio - 1), entry);
         EXPECT_EQ(Counted(built, "layer.0.ffn."), formula) << entry;
       }
@@ -70,9 +70,9 @@ TEST(PublishedCostTest, MobileBertsLayers) {
     architecture.mutable_layer()->DeleteSubrange(1, architecture.layer_size() - 1);
     const Model model = MakeModel(architecture, 0, 0, Random(1));
     const LayerShape& layer = model.shape.layers[0];
-    EXPECT_EQ(Counted(model, "layer.0.attention."), AttentionParameters(model.shape)) << name;
+    EXPECT_EQ(Counted(model, "layer.0.attention."), MixerParameters(model.shape, layer.mixer)) << name;
     EXPECT_EQ(Counted(model, "layer.0.bottleneck."), BottleneckParameters(model.shape)) << name;
-    EXPECT_EQ(Counted(model, "layer.0.ffn."), FeedForwardParameters(128, 512, layer.stacks)) << name;
+    EXPECT_EQ(Counted(model, "layer.0.ffn."), FeedForwardParameters(model.shape, layer)) << name;
     EXPECT_EQ(Counted(model, ""), DeployedParameters(model.shape, 0)) << name;
   }
 }

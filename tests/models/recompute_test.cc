@@ -7,6 +7,7 @@
 
 #include <set>
 
+#include "models/encoder/resolve.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

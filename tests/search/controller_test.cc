@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "search/controller.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "search/one_size.h"
 
 #include <gmock/gmock.h>

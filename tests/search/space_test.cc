@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "search/space.h"
 
 #include <gmock/gmock.h>
@@ -308,7 +309,7 @@ TEST(FeasiblePointsTest, ManyLayers) {
   for (auto& options : costs)
     for (int64_t stacks = 1; stacks <= 4; ++stacks)
       for (const int width : {540, 270, 180, 135})
-        options.push_back(models::FeedForwardParameters(540, width, stacks));
+        options.push_back(stacks * (2 * 540 * width + width + 540 + 2 * 540));  // linears, biases, LayerNorm
   const FeasiblePoints unbounded(costs, 0, kUnbounded);
   EXPECT_EQ(unbounded.feasible(), std::pow(16.0, 24));
   const int64_t limit = unbounded.smallest() + 100000;

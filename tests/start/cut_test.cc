@@ -106,8 +106,8 @@ TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
   at::Tensor p = student.weights.at("fit_dense.weight").t();
   at::Tensor rotated = x.matmul(p.t());
   // Layer 2 of 2 takes teacher layer 4 of 4; layer 1 would take layer 2.
-  models::Attention t = models::Attend(teacher, 3, x, batch, options);
-  models::Attention s = models::Attend(student, 1, rotated, batch, options);
+  models::Mixed t = models::ComputeMixer(teacher, 3, teacher.shape.layers[3].mixer, x, batch, options);
+  models::Mixed s = models::ComputeMixer(student, 1, student.shape.layers[1].mixer, rotated, batch, options);
   EXPECT_LT((t.scores - s.scores).abs().max().item<double>(), 2e-3);
   at::Tensor out = models::Linear(student, "layer.1.attention.out", s.context).matmul(p);
   EXPECT_LT(Difference(out, models::Linear(teacher, "layer.3.attention.out", t.context), batch), 1e-3);
@@ -158,7 +158,7 @@ void ChangeHeads(models::Model* teacher, const std::string& name,
   for (size_t l = 0; l < teacher->shape.layers.size(); ++l)
     for (const char* what : {".weight", ".bias"}) {
       at::Tensor& x = teacher->weights.at("layer." + std::to_string(l) + ".attention." + name + what);
-      change(x.view({teacher->shape.heads, teacher->shape.head_width(), -1}));
+      change(x.view({teacher->shape.heads, teacher->shape.hidden / teacher->shape.heads, -1}));
     }
 }
 

@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "train/checkpoint.h"
 
 #include <gmock/gmock.h>

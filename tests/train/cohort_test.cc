@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "train/cohort.h"
 
 #include <gmock/gmock.h>

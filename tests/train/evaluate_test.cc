@@ -1,3 +1,4 @@
+#include "models/encoder/resolve.h"
 #include "train/evaluate.h"
 
 #include <gmock/gmock.h>

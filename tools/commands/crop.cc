@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "models/inherit.h"
 #include "tools/student.h"
 

@@ -14,6 +14,8 @@
 #include "data/readers/table.h"
 #include "distill/objective.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "models/latency.h"
 #include "optim/optimizer.h"
 #include "search/controller.h"
@@ -25,6 +27,9 @@
 
 namespace thimble::tools {
 namespace {
+
+std::string MixerText(const proto::Mixer& mixer) { return models::IsBerts(mixer) ? "attention" : models::TextOf(mixer); }
+
 
 struct Request : Options {
   std::vector<std::string> what;
@@ -89,7 +94,8 @@ void DescribeStudy(const StudyFile& file) {
   table.push_back({"embedding" + std::string(paper ? " and projection" : ""),
                    Millions(models::EmbeddingParameters(shape) +
                             (paper ? (shape.hidden + 1) * static_cast<int64_t>(context.teacher_hidden) : 0))});
-  table.push_back({"attention, one layer", Millions(models::AttentionParameters(shape))});
+  for (const auto& mixer : search::LayerMixers(study.space(), 0))
+    table.push_back({MixerText(mixer) + ", one layer", Millions(models::MixerParameters(shape, mixer))});
   for (const auto& row : FeedForwardChoices(study.space(), shape)) table.push_back(row);
   std::fputs(Table(table).c_str(), stdout);
   const auto teacher_layers = TeacherLayers(study);
@@ -109,8 +115,9 @@ void DescribeStudy(const StudyFile& file) {
     std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
                 stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");
     if (space.varies(proto::Stage::EXPRESSION)) std::printf("; expressions vary");
-    if (space.varies(proto::Stage::STACKS) || space.varies(proto::Stage::RATIO))
-      std::printf("; %s feasible of %s points of stacks and ratio", Grouped(counts.feasible).c_str(), Grouped(counts.points).c_str());
+    const bool mixers = space.varies(proto::Stage::MIXER);
+    if (mixers || space.varies(proto::Stage::STACKS) || space.varies(proto::Stage::RATIO))
+      std::printf("; %s feasible of %s points of %sstacks and ratio", Grouped(counts.feasible).c_str(), Grouped(counts.points).c_str(), mixers ? "mixer, " : "");
     std::printf("\n");
     if (&stage == &study.stage(study.stage_size() - 1))
       std::printf("parameter range: %.2fM to %.2fM\n", counts.smallest / 1e6, counts.largest / 1e6);
@@ -144,7 +151,7 @@ std::string Megabytes(int64_t bytes) { return Decimal(static_cast<double>(bytes)
 // What it is and, by formula (models/encoder/cost.h), what it costs.
 void DescribeShape(const std::string& what, const models::Shape& shape, int classes, models::Head head, const Request& request) {
   std::printf("%s: %d layers, hidden %d, %d heads, %s embedding", what.c_str(), static_cast<int>(shape.layers.size()),
-              shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");
+              shape.hidden, shape.heads, models::EntryOf(shape.embedding).name.c_str());
   if (shape.bottleneck > 0)
     std::printf(", bottleneck %d%s", shape.bottleneck, shape.share_query_key ? " (queries and keys share one of their own)" : "");
   if (shape.no_norm) std::printf(", no LayerNorm");
@@ -153,8 +160,9 @@ void DescribeShape(const std::string& what, const models::Shape& shape, int clas
               Millions(models::DeployedParameters(shape, classes, head)).c_str(),
               Millions(models::MultiplyAdds(shape, request.length)).c_str(), request.length);
   for (size_t i = 0; i < shape.layers.size(); ++i)
-    std::printf("  layer %zu: %d x %d  %s\n", i, shape.layers[i].stacks, shape.layers[i].width,
-                shape.layers[i].expression.ToString().c_str());
+    std::printf("  layer %zu: %s%d x %d  %s\n", i,
+                models::IsBerts(shape.layers[i].mixer) ? "" : (models::TextOf(shape.layers[i].mixer) + "; ").c_str(),
+                shape.layers[i].stacks, shape.layers[i].width, models::TextOf(shape.layers[i]).c_str());
   const auto files = models::WrittenBytes(shape, classes, head);
   std::printf("files: model.safetensors %s, model.onnx %s, model.int8.onnx %s\n", Megabytes(files.safetensors).c_str(),
               Megabytes(files.onnx).c_str(), Megabytes(files.onnx_int8).c_str());

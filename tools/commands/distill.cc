@@ -13,6 +13,7 @@
 #include "data/corpus.h"
 #include "distill/objective.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "models/words_head.h"
 #include "tools/loss_table.h"
 #include "tools/student.h"

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "models/onnx/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"

@@ -45,7 +45,8 @@ int64_t Uniform(int hidden, const models::Model& model, int stacks) {
   const models::Shape& teacher = model.shape;
   models::Shape shape = teacher;
   shape.hidden = shape.ffn_hidden = hidden;
-  shape.trigram = 128;
+  shape.embedding.mutable_trigram();
+  shape.embedding_width = shape.embedding.trigram().width();
   shape.pooler = teacher.hidden;
   for (auto& layer : shape.layers) layer.stacks = stacks, layer.width = hidden;
   return models::DeployedParameters(shape, model.classes, model.head);

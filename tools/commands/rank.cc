@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "search/evaluators/ranking.h"
 #include "search/one_size.h"
 #include "tools/common.h"

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
 #include "tools/common.h"
 #include "tools/row_length.h"
 #include "tools/sliced_report.h"

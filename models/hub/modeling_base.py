@@ -1,9 +1,8 @@
 """A student found by thimble, for transformers: AutoModel.from_pretrained(directory, trust_remote_code=True).
 
-The encoder is BERT's (post-LayerNorm), with a plain, factorised (ALBERT) or trigram (MobileBERT) embedding and, in each layer,
-one or more feed-forward blocks y = LayerNorm(x + f(x)) whose f is an expression such as "linear(gelu(linear(x,wb1)),wb2)".
+The encoder is BERT's (post-LayerNorm): an embedding, and layers of a mixer and one or more feed-forward blocks y = LayerNorm(x + f(x)).
 Layers may work at a bottleneck's width between two linears, and a scale and shift may stand for LayerNorm (MobileBERT).
-Weights have the names that model.safetensors gives them.
+Below are the kinds of embeddings, mixers and blocks that this student has. Weights have the names that model.safetensors gives them.
 """
 import re
 
@@ -14,12 +13,6 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, QuestionAnsweringModelOutput, SequenceClassifierOutput
 
 MASKED = -10000.0
-UNARY = {
-    "gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu, "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh, "relu": functional.relu, "leaky_relu": lambda x: functional.leaky_relu(x, 0.01), "elu": functional.elu,
-    "swish": functional.silu,
-}
-BINARY = {"add": torch.add, "mul": torch.mul, "max": torch.maximum}
 
 
 class ThimbleConfig(PretrainedConfig):
@@ -32,25 +25,9 @@ class ThimbleConfig(PretrainedConfig):
         self.hidden_size, self.num_hidden_layers, self.num_attention_heads = hidden_size, num_hidden_layers, num_attention_heads
         self.pooler_size, self.layer_norm_eps = pooler_size, layer_norm_eps
         self.embedding, self.embedding_size = embedding, embedding_size
-        self.blocks = list(blocks)  # of each layer: {"expression", "stacks", "width"}
+        self.blocks = list(blocks)  # of each layer: its kinds of block and mixer (BERT's where unnamed), "stacks" and "width" of its blocks
         self.bottleneck_size, self.share_query_key, self.norm = bottleneck_size, share_query_key, norm  # size 0: none
         super().__init__(**more)
-
-
-def parse(text):
-    """Nested tuples: ("x",), ("linear", operand, "wb1"), ("gelu", operand), ("add", left, right)."""
-    tokens = re.findall(r"\w+|[(),]", text)
-
-    def read():
-        name = tokens.pop(0)
-        if name in ("x", "wb1", "wb2"):
-            return (name,) if name == "x" else name
-        operands = []
-        while tokens.pop(0) != ")":  # "(" or ","
-            operands.append(read())
-        return (name, *operands)
-
-    return read()
 
 
 class NoNorm(nn.Module):
@@ -67,7 +44,13 @@ def norm_of(config, width):
 
 
 def block_width(config):
+    """At which mixers and blocks work."""
     return config.bottleneck_size or config.hidden_size
+
+
+def value_width(config):
+    """What a mixer computes values from."""
+    return config.hidden_size if config.share_query_key else block_width(config)
 
 
 class NormedLinear(nn.Linear):
@@ -82,49 +65,63 @@ class NormedLinear(nn.Linear):
 
 
 class Block(nn.Module):
-    def __init__(self, config, expression, width):
-        super().__init__()
-        self.expression = parse(expression)
-        outer = block_width(config)
-        self.up, self.down = nn.Linear(outer, width), nn.Linear(width, outer)
-        self.norm = norm_of(config, outer)
+    """norm(x + value(x))."""
 
-    def value(self, node, x):
-        if node[0] == "x":
-            return x
-        if node[0] == "linear":
-            return (self.up if node[2] == "wb1" else self.down)(self.value(node[1], x))
-        operands = [self.value(operand, x) for operand in node[1:]]
-        if len(operands) == 1:
-            return UNARY[node[0]](operands[0])
-        width = min(operand.shape[-1] for operand in operands)  # the wider operand is cut
-        return BINARY[node[0]](*(operand[..., :width] for operand in operands))
-
-    def forward(self, x):
-        return self.norm(x + self.value(self.expression, x))
-
-
-class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.heads = config.num_attention_heads
+        self.norm = norm_of(config, block_width(config))
+
+    def forward(self, x):
+        return self.norm(x + self.value(x))
+
+
+class Mixer(nn.Module):
+    """mix makes a context [B, T, context]; none of it: tokens exchange nothing."""
+
+    def __init__(self, config, context):
+        super().__init__()
         width = block_width(config)
-        self.query, self.key, self.out = (nn.Linear(width, width) for _ in range(3))
-        self.value = nn.Linear(config.hidden_size if config.share_query_key else width, width)
+        self.out = nn.Linear(context, width) if context else None
         self.norm = norm_of(config, width)
 
-    def forward(self, query_key, values, added, bias):
-        query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-                             for part, x in ((self.query, query_key), (self.key, query_key), (self.value, values)))
-        context = functional.scaled_dot_product_attention(query, key, value, bias)
-        return self.norm(added + self.out(context.transpose(1, 2).flatten(2)))
+    def forward(self, query_key, value, added, mask):
+        context = self.mix(query_key, value, mask)
+        return self.norm(added if context is None else added + self.out(context))
+
+
+class Embedding(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        hidden = config.hidden_size
+        if config.embedding_size:
+            self.token = nn.Parameter(torch.zeros(config.vocab_size, config.embedding_size))
+        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden))
+        self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
+        self.norm = norm_of(config, hidden)
+
+    def forward(self, ids, segments, mask):
+        x = self.tokens(ids, mask)
+        return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
+
+
+OPERATORS = {
+    "gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu, "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh, "relu": functional.relu, "leaky_relu": lambda x: functional.leaky_relu(x, 0.01), "elu": functional.elu,
+    "swish": functional.silu,
+    "add": torch.add, "mul": torch.mul, "max": torch.maximum}
+
+
+# KINDS
 
 
 class Layer(nn.Module):
     def __init__(self, config, block):
         super().__init__()
-        self.attention = Attention(config)
-        self.ffn = nn.ModuleList(Block(config, block["expression"], block["width"]) for _ in range(block["stacks"]))
+        (kind, spec), = block.get("mixer", {None: {}}).items()
+        self.mixer, mixer = MIXERS[kind]
+        self.add_module(self.mixer, mixer(config, spec))
+        ffn = next(kind for kind in FEED_FORWARDS if kind in block)
+        self.ffn = nn.ModuleList(FEED_FORWARDS[ffn](config, block[ffn], block["width"]) for _ in range(block["stacks"]))
         if config.bottleneck_size:
             hidden, width = config.hidden_size, config.bottleneck_size
             self.bottleneck = nn.ModuleDict({"in": NormedLinear(config, hidden, width), "out": NormedLinear(config, width, hidden)})
@@ -132,35 +129,13 @@ class Layer(nn.Module):
                 self.bottleneck["qk"] = NormedLinear(config, hidden, width)
         self.narrow, self.share = bool(config.bottleneck_size), config.share_query_key
 
-    def forward(self, entered, bias):
+    def forward(self, entered, mask):
         x = self.bottleneck["in"](entered) if self.narrow else entered
         query_key, values = (self.bottleneck["qk"](entered), entered) if self.share else (x, x)
-        x = self.attention(query_key, values, x, bias)
+        x = getattr(self, self.mixer)(query_key, values, x, mask)
         for block in self.ffn:
             x = block(x)
         return self.bottleneck["out"](x, entered) if self.narrow else x
-
-
-class Embedding(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        hidden, width = config.hidden_size, config.embedding_size
-        self.kind = config.embedding
-        self.token = nn.Parameter(torch.zeros(config.vocab_size, width))
-        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden))
-        self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
-        if self.kind != "plain":
-            self.project = nn.Linear(3 * width if self.kind == "trigram" else width, hidden)
-        self.norm = norm_of(config, hidden)
-
-    def forward(self, ids, segments, mask):
-        x = functional.embedding(ids, self.token)
-        if self.kind == "trigram":  # the next, the current and the previous token; padding and what lies beyond the ends is zero
-            x = x * mask.unsqueeze(-1).to(x.dtype)
-            x = torch.cat([functional.pad(x[:, 1:], (0, 0, 0, 1)), x, functional.pad(x[:, :-1], (0, 0, 1, 0))], -1)
-        if self.kind != "plain":
-            x = self.project(x)
-        return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
 
 
 class Base(PreTrainedModel):
@@ -168,16 +143,15 @@ class Base(PreTrainedModel):
 
     def __init__(self, config):
         super().__init__(config)
-        self.embedding = Embedding(config)
+        self.embedding = EMBEDDING(config)
         self.layer = nn.ModuleList(Layer(config, block) for block in config.blocks)
 
     def encode(self, input_ids, attention_mask, token_type_ids):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         states = [self.embedding(input_ids, segments, mask)]
-        bias = ((1 - mask.to(states[0].dtype)) * MASKED)[:, None, None, :]
         for layer in self.layer:
-            states.append(layer(states[-1], bias))
+            states.append(layer(states[-1], mask))
         return states
 
 

@@ -1,0 +1,40 @@
+// Private to start/: what a mixer's inside starts as, of the teacher's self-attention. Each kind that takes something
+// over is a file in cuts/ and a line in cuts.inc; others start drawn, and their output linear is fitted to what
+// the teacher's layer does.
+#pragma once
+#include <string>
+
+#include "distill/start/parts.h"
+
+namespace thimble::distill {
+
+struct Heads {
+  int64_t count = 0, width = 0;
+};
+Heads HeadsOf(const models::Shape& shape, int layer);  // none: of a mixer without attention scores
+
+struct MixerCutInput {
+  const models::Model& teacher;
+  const std::string teacher_scope;  // "layer.2.attention."
+  const Heads teacher_heads;
+  const Reader reader;     // of the state that the teacher's layer reads
+  const at::Tensor embed;  // E [d, K], P [d, D]: parts.h
+  const at::Tensor p;
+  const bool weigh_scores;
+  const proto::Mixer& mixer;
+  const std::string scope;  // of the student's weights, which are overwritten
+  models::Model& student;
+  const Random random;
+};
+struct MixerCut {
+  std::string name;  // the mixer's
+  void (*cut)(const MixerCutInput& in) = nullptr;
+  Heads (*heads)(const proto::Mixer& mixer, const models::Shape& shape) = nullptr;  // of the student's mixer
+};
+const MixerCut* CutOf(const proto::Mixer& mixer);  // nullptr: nothing is taken over
+
+// Queries, keys, values and output of the teacher's heads as `heads` heads of the student. Where the numbers differ
+// the teacher's are merged or split (ShareHeads); of each product of two matrices the nearest of the head's rank.
+void CutHeads(const MixerCutInput& in, const Heads& heads);
+
+}  // namespace thimble::distill

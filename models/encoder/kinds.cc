@@ -1,0 +1,118 @@
+#include "models/encoder/kinds.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <stdexcept>
+
+#include "base/config.h"
+#include "proto/architecture.pb.h"
+
+namespace thimble::models {
+
+#define MIXER(name) MixerEntry name();
+namespace mixers {
+#include "models/mixers/mixers.inc"
+}
+#undef MIXER
+#define FEED_FORWARD(name) FeedForwardEntry name();
+namespace feed_forwards {
+#include "models/feed_forwards/feed_forwards.inc"
+}
+#undef FEED_FORWARD
+#define EMBEDDING(name) EmbeddingEntry name();
+namespace embeddings {
+#include "models/embeddings/embeddings.inc"
+}
+#undef EMBEDDING
+
+namespace {
+
+template <typename Entry>
+Entry Named(Entry entry, const char* name) {
+  entry.name = name;
+  return entry;
+}
+
+const google::protobuf::FieldDescriptor& KindOf(const google::protobuf::Message& message) {
+  const auto* kinds = message.GetDescriptor()->FindOneofByName("kind");
+  const auto* kind = message.GetReflection()->GetOneofFieldDescriptor(message, kinds);
+  if (kind == nullptr) throw std::logic_error("no kind of " + message.GetDescriptor()->name());
+  return *kind;
+}
+
+// The numbers of a oneof's members are few and small: entries by number.
+template <typename Entry>
+const Entry& Find(const std::vector<Entry>& entries, const google::protobuf::Message& message, int number) {
+  static const std::vector<const Entry*> by_number = [&] {
+    std::vector<const Entry*> found;
+    const auto* kinds = message.GetDescriptor()->FindOneofByName("kind");
+    for (int i = 0; i < kinds->field_count(); ++i) {
+      const auto& field = *kinds->field(i);
+      if (found.size() <= static_cast<size_t>(field.number())) found.resize(field.number() + 1);
+      for (const Entry& entry : entries)
+        if (entry.name == field.name()) found[field.number()] = &entry;
+      if (found[field.number()] == nullptr)
+        throw std::logic_error("the list of kinds of " + message.GetDescriptor()->name() + " lacks " + field.name());
+    }
+    return found;
+  }();
+  if (number <= 0 || static_cast<size_t>(number) >= by_number.size())
+    throw std::logic_error("no kind of " + message.GetDescriptor()->name());
+  return *by_number[number];
+}
+
+std::string TextOfKind(const google::protobuf::Message& message) {
+  const auto& kind = KindOf(message);
+  const std::string fields = CanonicalText(KindMessage(message));
+  return kind.name() + (fields.empty() ? "" : " { " + fields + " }");
+}
+
+}  // namespace
+
+const std::vector<MixerEntry>& Mixers() {
+  static const std::vector<MixerEntry> entries = {
+#define MIXER(name) Named(mixers::name(), #name),
+#include "models/mixers/mixers.inc"
+#undef MIXER
+  };
+  return entries;
+}
+
+const std::vector<FeedForwardEntry>& FeedForwards() {
+  static const std::vector<FeedForwardEntry> entries = {
+#define FEED_FORWARD(name) Named(feed_forwards::name(), #name),
+#include "models/feed_forwards/feed_forwards.inc"
+#undef FEED_FORWARD
+  };
+  return entries;
+}
+
+const std::vector<EmbeddingEntry>& Embeddings() {
+  static const std::vector<EmbeddingEntry> entries = {
+#define EMBEDDING(name) Named(embeddings::name(), #name),
+#include "models/embeddings/embeddings.inc"
+#undef EMBEDDING
+  };
+  return entries;
+}
+
+const MixerEntry& EntryOf(const proto::Mixer& mixer) { return Find(Mixers(), mixer, mixer.kind_case()); }
+const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn) { return Find(FeedForwards(), ffn, ffn.kind_case()); }
+const EmbeddingEntry& EntryOf(const proto::Embedding& embedding) {
+  return Find(Embeddings(), embedding, embedding.kind_case());
+}
+
+const google::protobuf::Message& KindMessage(const google::protobuf::Message& kinds) {
+  return kinds.GetReflection()->GetMessage(kinds, &KindOf(kinds));
+}
+
+bool IsBerts(const proto::Mixer& mixer) { return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name; }
+
+std::string TextOf(const proto::Mixer& mixer) { return TextOfKind(mixer); }
+
+std::string TextOf(const LayerShape& layer) {
+  const auto text = EntryOf(layer.ffn).text;
+  return text != nullptr ? text(layer) : TextOfKind(layer.ffn);
+}
+
+}  // namespace thimble::models

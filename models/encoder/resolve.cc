@@ -1,0 +1,90 @@
+#include "models/encoder/resolve.h"
+
+#include <set>
+
+#include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/trace.h"
+
+namespace thimble::models {
+namespace {
+
+void ResolveBottleneck(const proto::Bottleneck& bottleneck, const std::string& where, Shape* shape) {
+  shape->bottleneck = bottleneck.width();
+  shape->share_query_key = bottleneck.share_query_key();
+  if (shape->bottleneck <= 0)
+    throw BadRequest(where + ".width", "too narrow", std::to_string(shape->bottleneck), "1 or more");
+}
+
+void ResolveEmbedding(Shape* shape) {
+  Trace trace(Trace::Names::kKept);
+  TokenEmbedding(*shape, trace);
+  for (const WeightShape& weight : trace.weights()) {
+    if (weight.name == "embedding.token") shape->embedding_width = static_cast<int>(weight.sizes[1]);
+    if (weight.name == "embedding.project.weight") shape->projected = static_cast<int>(weight.sizes[1]);
+  }
+}
+
+void CheckMixer(const proto::Mixer& mixer, const Shape& shape, const std::string& where) {
+  const MixerEntry& entry = EntryOf(mixer);
+  if (entry.check != nullptr) entry.check(mixer, shape, where + "." + entry.name);
+}
+
+LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std::string& where) {
+  LayerShape resolved{layer.mixer(), {layer.beside().begin(), layer.beside().end()}, layer.ffn()};
+  CheckMixer(layer.mixer(), shape, where + ".mixer");
+  std::set<const MixerEntry*> kinds = {&EntryOf(layer.mixer())};
+  for (const proto::Mixer& mixer : layer.beside()) {
+    CheckMixer(mixer, shape, where + ".beside");
+    if (!kinds.insert(&EntryOf(mixer)).second)
+      throw BadRequest(where + ".beside", "a kind of mixer stands twice", TextOf(mixer), "each once, the largest");
+  }
+  const std::string ffn = where + ".ffn";
+  resolved.stacks = layer.ffn().stacks();
+  if (resolved.stacks < 1)
+    throw BadRequest(ffn + ".stacks", "too few", std::to_string(resolved.stacks), "1 or more");
+  resolved.width = RatioWidth(layer.ffn().ratio(), shape.ffn_hidden, ffn + ".ratio");
+  const FeedForwardEntry& entry = EntryOf(layer.ffn());
+  if (entry.resolve != nullptr) entry.resolve(shape, ffn, &resolved);
+  return resolved;
+}
+
+}  // namespace
+
+Shape Resolve(const proto::Architecture& architecture, const std::string& where) {
+  Shape shape;
+  shape.vocabulary = architecture.vocabulary();
+  shape.positions = architecture.positions();
+  shape.segments = architecture.segments();
+  shape.hidden = architecture.hidden();
+  shape.heads = architecture.heads();
+  shape.ffn_hidden = architecture.ffn_hidden() > 0 ? architecture.ffn_hidden() : shape.hidden;
+  shape.pooler = architecture.pooler() > 0 ? architecture.pooler() : shape.hidden;
+  shape.layer_norm_epsilon = architecture.layer_norm_epsilon();
+  shape.embedding = architecture.embedding();
+  shape.no_norm = architecture.norm() == proto::NO_NORM;
+  if (architecture.has_bottleneck()) ResolveBottleneck(architecture.bottleneck(), where + ".bottleneck", &shape);
+  const std::string width = shape.bottleneck > 0 ? "bottleneck" : "hidden";
+  if (shape.heads <= 0 || shape.hidden <= 0 || shape.block_width() % shape.heads != 0)
+    throw BadRequest(
+        where + ".heads", "the heads must divide the " + width + " width",
+        std::to_string(shape.heads) + " heads, " + width + " " + std::to_string(shape.block_width()));
+  if (architecture.layer_size() == 0)
+    throw BadRequest(where + ".layer", "there is no layer", "", "at least one");
+  ResolveEmbedding(&shape);
+  for (int i = 0; i < architecture.layer_size(); ++i)
+    shape.layers.push_back(
+        ResolveLayer(architecture.layer(i), shape, where + ".layer[" + std::to_string(i) + "]"));
+  return shape;
+}
+
+MixerSize SizeOf(const Shape& shape, const proto::Mixer& mixer) {
+  Trace trace(Trace::Names::kLeftOut);
+  const Value x = trace.State(shape.block_width());
+  const Value context =
+      Mix(shape, 0, mixer, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
+  return {context ? static_cast<int>(Trace::Width(context)) : 0, trace.taps().scores, trace.taps().projections};
+}
+
+}  // namespace thimble::models

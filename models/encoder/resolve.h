@@ -1,0 +1,21 @@
+// From an Architecture (proto/architecture.proto) to a Shape, checked: what is wrong is said before work starts.
+#pragma once
+#include <string>
+
+#include "models/arch/architecture.h"
+
+namespace thimble::models {
+
+// Error (with `where`) if heads do not divide the width at which layers work, a ratio is not "1" or "1/N", a kind
+// refuses its fields (an expression that is invalid or whose widths do not fit), or there is no layer.
+Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
+
+// What a mixer makes, by its trace.
+struct MixerSize {
+  int context = 0;           // channels that the layer's output linear reads; 0: there is none
+  int scores = 0;            // maps of attention scores, one a head
+  bool projections = false;  // queries, keys and values of `context` channels each
+};
+MixerSize SizeOf(const Shape& shape, const proto::Mixer& mixer);
+
+}  // namespace thimble::models
