@@ -7,6 +7,7 @@ Exit 77: a package, the sentences or the vocabulary are missing, nothing was tes
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ try:
 except ImportError as error:
     skip_without(error)
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
 INPUTS = ("input_ids", "token_type_ids", "attention_mask")
 
@@ -65,7 +67,7 @@ def differences(case):
     return largest(of_onnx(case, inputs), ours), max(largest(theirs, ours), largest(last, expected["last"]))
 
 
-def main(program, data, vocabulary, count="50"):
+def main(program, data, vocabulary, count="60"):
     if not pathlib.Path(data).is_dir() or not pathlib.Path(vocabulary).is_file():
         print(f"skipped: no {data} or no {vocabulary}")
         return 77
@@ -77,10 +79,12 @@ def main(program, data, vocabulary, count="50"):
         subprocess.run([program, folder, data, vocabulary, count], check=True)
         cases = sorted(pathlib.Path(folder).iterdir(), key=lambda path: int(path.name))
         assert len(cases) == int(count), cases
+        kinds = [name for folder in ("mixers", "feed_forwards", "embeddings")
+                 for name in re.findall(r"\((\w+)\)", (ROOT / "models" / folder / f"{folder}.inc").read_text())]
         for case in cases:
             text = (case / "architecture.textproto").read_text()
-            for word in ("plain", "trigram", "factorised", "bottleneck", "share_query_key: true", "NO_NORM"):
-                seen[word] = seen.get(word, 0) + (word in text)
+            for word in ("bottleneck", "share_query_key: true", "NO_NORM", *kinds):
+                seen[word] = seen.get(word, 0) + (re.search(rf"\b{word}\b", text) is not None)
             found = differences(case)
             worst = [max(pair) for pair in zip(worst, found)]
             if max(found) > TOLERANCE:

@@ -11,11 +11,12 @@
 #include "base/random.h"
 #include "data/task.h"
 #include "data/text/wordpiece.h"
-#include "models/arch/expression_sampling.h"
+#include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"
 #include "models/hub/safetensors.h"
 #include "models/onnx/onnx.h"
 #include "models/padding.h"
+#include "tests/kinds/draw.h"
 
 namespace thimble::models {
 namespace {
@@ -44,9 +45,7 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
   architecture.set_ffn_hidden(OneOf(ffn, random));
   if (random->Below(3) == 0) architecture.set_pooler(Between(5, 40, random));
   auto* embedding = architecture.mutable_embedding();
-  if (number % 3 == 0) embedding->mutable_plain();
-  if (number % 3 == 1) embedding->mutable_trigram()->set_width(Between(4, 16, random));
-  if (number % 3 == 2) embedding->mutable_factorised()->set_width(Between(4, 16, random));
+  *embedding = DrawEmbedding(Embeddings()[number % Embeddings().size()].name, random);
   if (random->Below(3) == 0) {
     architecture.mutable_bottleneck()->set_width(heads * Between(2, 5, random));
     architecture.mutable_bottleneck()->set_share_query_key(random->Below(2) == 0);
@@ -57,15 +56,26 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
   const int layers = Between(1, 4, random);
   for (int i = 0; i < layers; ++i) {
     auto* layer = architecture.add_layer();
-    layer->mutable_mixer()->mutable_self_attention();
-    const std::vector<std::string> ratios = {"1", "1/2", "1/3", "1/4"};
-    const std::string ratio = OneOf(ratios, random);
-    const ExpressionSampler sampler(PublishedRules({{width, RatioWidth(ratio, base)}}));
-    layer->mutable_ffn()->set_expression(sampler.Draw(random).ToString());
-    layer->mutable_ffn()->set_ratio(ratio);
-    layer->mutable_ffn()->set_stacks(Between(1, 4, random));
+    // Each kind in its turn, and any.
+    const auto mixer = i == 0 ? static_cast<size_t>(number) % Mixers().size() : random->Below(Mixers().size());
+    const auto ffn = i == 0 ? static_cast<size_t>(number) % FeedForwards().size() : random->Below(FeedForwards().size());
+    *layer->mutable_mixer() = DrawMixer(Mixers()[mixer].name, random);
+    *layer->mutable_ffn() = DrawFeedForward(FeedForwards()[ffn].name, width, base, random);
   }
   return architecture;
+}
+
+// Fields that do not go together are drawn again.
+proto::Architecture DrawValid(int number, int vocabulary, Random* random) {
+  for (int tries = 0;; ++tries) {
+    const proto::Architecture architecture = Draw(number, vocabulary, random);
+    try {
+      Resolve(architecture);
+      return architecture;
+    } catch (const Error&) {
+      if (tries > 200) throw;
+    }
+  }
 }
 
 // Every weight matters, and states stay within what float32 tells apart: products of states grow where no
@@ -119,7 +129,7 @@ void Run(const std::string& out, const std::string& data, const std::string& voc
   const Batch batch = Sentences(data, tokenizer);
   for (int i = 0; i < count; ++i) {
     Random random = Random(1).Fork("architecture", static_cast<uint64_t>(i));
-    const proto::Architecture architecture = Draw(i, tokenizer.size(), &random);
+    const proto::Architecture architecture = DrawValid(i, tokenizer.size(), &random);
     const int kind = Between(0, 3, &random);
     const Head head = kind == 1 ? Head::kTokens : Head::kPooled;
     Model model = MakeModel(architecture, kind == 0 ? 0 : kind == 1 ? 2 : 3, 0, random, head);

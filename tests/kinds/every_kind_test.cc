@@ -1,0 +1,267 @@
+// What must hold of every mixer, feed-forward block and embedding, fields drawn from their ranges. A new kind is
+// tested by its line in the list. ONNX Runtime and transformers: tests/models/agreement_check.py.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
+#include "models/hub/pretrained.h"
+#include "models/inherit.h"
+#include "models/torch/autocast.h"
+#include "tests/kinds/draw.h"
+#include "tests/models/fixtures.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int kDraws = 4;
+constexpr int kFfnHidden = 10;
+
+struct Case {
+  std::string catalogue, kind;
+  int draw = 0;
+};
+
+void PrintTo(const Case& of, std::ostream* out) { *out << of.catalogue << " " << of.kind << " " << of.draw; }
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& catalogue, const auto& entries) {
+    for (const auto& entry : entries)
+      for (int draw = 0; draw < kDraws; ++draw) cases.push_back({catalogue, entry.name, draw});
+  };
+  add("mixer", Mixers());
+  add("feed_forward", FeedForwards());
+  add("embedding", Embeddings());
+  return cases;
+}
+
+// Two layers, the first of the kind, in each of the surroundings: hidden or bottleneck, shared queries and keys,
+// LayerNorm or scale and shift.
+proto::Architecture Draw(const Case& of, uint64_t seed = 1) {
+  const char* const heads[] = {kTrigram, kNarrow, kShared, kPlain};
+  Random random = Random(seed).Fork(of.catalogue + of.kind, static_cast<uint64_t>(of.draw));
+  for (int tries = 0; tries < 200; ++tries) {
+    proto::Architecture architecture =
+        Architecture(std::string(heads[of.draw % 4]) + LayerText(kGeluBlock) + LayerText(kGeluBlock, 2, "1/2"));
+    architecture.set_ffn_hidden(kFfnHidden);
+    const int outer = architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
+    auto* layer = architecture.mutable_layer(0);
+    if (of.catalogue == "mixer") *layer->mutable_mixer() = DrawMixer(of.kind, &random);
+    if (of.catalogue == "feed_forward") *layer->mutable_ffn() = DrawFeedForward(of.kind, outer, kFfnHidden, &random);
+    if (of.catalogue == "embedding") *architecture.mutable_embedding() = DrawEmbedding(of.kind, &random);
+    try {
+      Resolve(architecture);
+      return architecture;
+    } catch (const Error&) {  // fields that do not go together
+    }
+  }
+  ADD_FAILURE() << "no fields of " << of.kind << " go together";
+  return {};
+}
+
+Model Shaken(const proto::Architecture& architecture, uint64_t seed = 7) {
+  Model model = MakeModel(architecture, 3, 0, Random(seed));
+  Shake(&model, seed);
+  return model;
+}
+
+// One thread: the models are so small that threads only wait for one another.
+class EveryKindTest : public testing::TestWithParam<Case> {
+ protected:
+  EveryKindTest() : threads_(at::get_num_threads()) { at::set_num_threads(1); }
+  ~EveryKindTest() override { at::set_num_threads(threads_); }
+
+ private:
+  int threads_;
+};
+
+at::Tensor Sum(const Outputs& outputs, const Batch& batch) {
+  const at::Tensor mask = batch.mask.to(outputs.last.scalar_type()).unsqueeze(-1);
+  at::Tensor sum = outputs.logits.sin().sum();
+  for (const at::Tensor& hidden : outputs.hidden) sum = sum + (hidden.tanh() * mask).sum();
+  return sum;
+}
+
+TEST_P(EveryKindTest, UsesWhatItDeclares) {
+  Model model = Shaken(Draw(GetParam()));
+  model.weights.RequireGrad(true);
+  const Batch batch = MakeBatch({7, 4});
+  Sum(Forward(model, batch, {.hidden = true}), batch).backward();
+  for (const auto& [name, tensor] : model.weights) EXPECT_TRUE(tensor.grad().defined()) << name;
+  EXPECT_EQ(DeployedParameters(model.shape, 3), model.weights.Elements());
+}
+
+TEST_P(EveryKindTest, GradientsAreDifferences) {
+  Model model = Shaken(Draw(GetParam()));
+  MakeDouble(&model);
+  model.weights.RequireGrad(true);
+  const Batch batch = MakeBatch({4, 6});
+  const auto f = [&] { return Sum(Forward(model, batch, {.hidden = true}), batch); };
+  f().backward();
+  const at::NoGradGuard no_grad;
+  constexpr double kStep = 1e-5;
+  for (const auto& [name, tensor] : model.weights) {
+    const at::Tensor gradient = tensor.grad().contiguous();
+    Random random = Random(1).Fork(name);
+    for (const int64_t i : {gradient.abs().argmax().item<int64_t>(), static_cast<int64_t>(random.Below(tensor.numel()))}) {
+      double& value = tensor.mutable_data_ptr<double>()[i];
+      const double before = value;
+      value = before + kStep;
+      const double above = f().item<double>();
+      value = before - kStep;
+      const double below = f().item<double>();
+      value = before;
+      const double expected = (above - below) / (2 * kStep);
+      EXPECT_NEAR(gradient.const_data_ptr<double>()[i], expected, 2e-6 * std::max(1.0, std::abs(expected)))
+          << name << " entry " << i;
+    }
+  }
+}
+
+TEST_P(EveryKindTest, PaddingAndCompanyChangeNothing) {
+  const Model model = Shaken(Draw(GetParam()));
+  const at::NoGradGuard no_grad;
+  const Batch together = MakeBatch({5, 9, 1}, 3, 12);
+  const Outputs outputs = Forward(model, together);
+  const std::vector<int> lengths = {5, 9, 1};
+  for (int row = 0; row < 3; ++row) {
+    Batch alone;
+    for (auto [to, from] : {std::pair(&alone.ids, together.ids), std::pair(&alone.segments, together.segments),
+                            std::pair(&alone.mask, together.mask)})
+      *to = from.narrow(0, row, 1).narrow(1, 0, lengths[row]).contiguous();
+    const Outputs single = Forward(model, alone);
+    EXPECT_LT(Difference(single.logits, outputs.logits.narrow(0, row, 1)), 2e-5) << row;
+    EXPECT_LT(Difference(single.last, outputs.last.narrow(0, row, 1).narrow(1, 0, lengths[row])), 2e-5) << row;
+  }
+}
+
+// A layer of a supernet holds the kind and another mixer beside it, more blocks and wider ones.
+TEST_P(EveryKindTest, AViewIsACopy) {
+  proto::Architecture candidate = Draw(GetParam());
+  proto::Architecture largest = candidate;
+  auto* layer = largest.mutable_layer(0);
+  layer->mutable_ffn()->set_stacks(4);
+  const auto fits = [&] {
+    try {
+      Resolve(largest);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  const std::string ratio = layer->ffn().ratio();
+  layer->mutable_ffn()->set_ratio("1");
+  if (!fits()) layer->mutable_ffn()->set_ratio(ratio);  // an expression that needs its cut
+  for (const MixerEntry& entry : Mixers()) {
+    if (entry.name == EntryOf(layer->mixer()).name) continue;
+    Random random(2);
+    *layer->add_beside() = DrawMixer(entry.name, &random);
+    if (fits()) break;
+    layer->clear_beside();
+  }
+  const Model supernet = Shaken(largest);
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({6, 8});
+  const auto same = [&](const proto::Architecture& architecture) {
+    const Shape shape = Resolve(architecture);
+    const Model copy = CopyCandidate(supernet, architecture);
+    EXPECT_EQ(copy.weights.Elements(), DeployedParameters(shape, 3));
+    EXPECT_TRUE(at::equal(Forward(supernet, batch, {.candidate = &shape}).logits, Forward(copy, batch).logits));
+  };
+  same(candidate);
+  if (layer->beside_size() == 0) return;
+  *candidate.mutable_layer(0)->mutable_mixer() = layer->beside(0);
+  same(candidate);
+}
+
+TEST_P(EveryKindTest, RecomputedToTheSameBits) {
+  Model model = Shaken(Draw(GetParam()));
+  model.weights.RequireGrad(true);
+  const Batch batch = MakeBatch({5, 8});
+  std::vector<at::Tensor> gradients[2];
+  std::vector<at::Tensor> taps[2];
+  for (const bool recompute : {false, true}) {
+    for (const auto& [name, tensor] : model.weights) tensor.mutable_grad() = at::Tensor();
+    Random random(3);
+    ForwardOptions options{.hidden = true, .scores = true, .projections = true, .recompute = recompute};
+    options.dropout = {0.2, &random};
+    const Outputs outputs = Forward(model, batch, options);
+    at::Tensor sum = Sum(outputs, batch);
+    for (const auto& scores : outputs.scores)
+      if (scores.defined()) sum = sum + scores.square().mean();
+    for (const auto& each : outputs.projections)
+      if (each.query.defined()) sum = sum + (each.query * each.key).mean() + each.value.cos().sum();
+    sum.backward();
+    taps[recompute] = outputs.scores;
+    for (const auto& [name, tensor] : model.weights) gradients[recompute].push_back(tensor.grad().clone());
+  }
+  for (size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
+  for (size_t i = 0; i < taps[0].size(); ++i) EXPECT_EQ(taps[0][i].defined(), taps[1][i].defined()) << i;
+}
+
+TEST_P(EveryKindTest, AutocastComesNear) {
+  const Model model = Shaken(Draw(GetParam()));
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({6, 8});
+  const at::Tensor plain = Forward(model, batch).logits;
+  const Autocast autocast(true);
+  const at::Tensor cast = Forward(model, batch).logits;
+  EXPECT_LT(Difference(plain, cast), 0.1 * (1 + plain.abs().max().item<double>()));
+}
+
+// Scores and queries come from those mixers that the walk says have them, heads as many.
+TEST_P(EveryKindTest, TapsAreAsTraced) {
+  const Model model = Shaken(Draw(GetParam()));
+  const at::NoGradGuard no_grad;
+  const Outputs outputs = Forward(model, MakeBatch({6, 8}), {.scores = true, .projections = true});
+  for (size_t i = 0; i < model.shape.layers.size(); ++i) {
+    const MixerSize size = SizeOf(model.shape, model.shape.layers[i].mixer);
+    ASSERT_EQ(outputs.scores[i].defined(), size.scores > 0);
+    if (size.scores > 0) EXPECT_EQ(outputs.scores[i].size(1), size.scores);
+    ASSERT_EQ(outputs.projections[i].query.defined(), size.projections);
+    if (size.projections) EXPECT_EQ(outputs.projections[i].query.size(2), size.context);
+  }
+}
+
+TEST_P(EveryKindTest, Crops) {
+  const proto::Architecture small = Draw(GetParam());
+  proto::Architecture large = small;  // everything twice as wide
+  large.set_hidden(2 * small.hidden());
+  large.set_ffn_hidden(2 * kFfnHidden);
+  if (large.has_bottleneck()) large.mutable_bottleneck()->set_width(2 * small.bottleneck().width());
+  const Model larger = Shaken(large);
+  const Model cropped = Inherit(larger, small, {});
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : cropped.weights) {
+    const at::Tensor& whole = larger.weights.at(name);
+    ASSERT_EQ(whole.dim(), tensor.dim()) << name;
+    EXPECT_EQ(whole.flatten()[0].item<float>(), tensor.flatten()[0].item<float>()) << name;
+  }
+  EXPECT_TRUE(Forward(cropped, MakeBatch({6, 8})).logits.isfinite().all().item<bool>());
+}
+
+TEST_P(EveryKindTest, SavedAndLoaded) {
+  const Model model = Shaken(Draw(GetParam()));
+  const std::string directory = testing::TempDir() + "/thimble_every_kind";
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directories(directory);
+  SavePretrained(model, {"a", "b", "c"}, directory);
+  const Pretrained loaded = LoadPretrained(directory);
+  EXPECT_THAT(loaded.unused, testing::IsEmpty());
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({6, 8});
+  EXPECT_TRUE(at::equal(Forward(model, batch).logits, Forward(loaded.model, batch).logits));
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalogues, EveryKindTest, testing::ValuesIn(Cases()), [](const auto& of) {
+  return of.param.catalogue + "_" + of.param.kind + "_" + std::to_string(of.param.draw);
+});
+
+}  // namespace
+}  // namespace thimble::models
