@@ -77,6 +77,7 @@ class Ops {
   virtual Value Combine(std::string_view name, Operator op, const Value& a,
                         const Value& b) = 0;                                          // add, mul or max
   virtual Value Residual(std::string_view name, const Value& a, const Value& b) = 0;  // a + b, before a norm
+  virtual Value Affine(std::string_view name, const Value& x, double factor, double shift) = 0;  // of all numbers
   virtual Value Drop(const Value& x) = 0;                                // dropout, while a model is trained
   virtual Value MaskPadding(std::string_view name, const Value& x) = 0;  // zero where a token is padding
 
@@ -98,6 +99,14 @@ class Ops {
   // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H]. One word, so that it may be one
   // kernel.
   virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) = 0;
+
+  // --- Products of split heads beyond attention ---
+  // Of a [B, H, a, T], channels first, and b [B, H, T, b]: sums over tokens of their products, [B, H, a, b].
+  virtual Value ContractTokens(std::string_view name, const Value& a, const Value& b) = 0;
+  virtual Value SumTokens(std::string_view name, const Value& x) = 0;  // of channels first: [B, H, c, 1]
+  // x [B, H, T, a] times what the two above return, [B, H, a, b]: [B, H, T, b].
+  virtual Value MatMul(std::string_view name, const Value& x, const Value& matrix) = 0;
+  virtual Value Divide(std::string_view name, const Value& x, const Value& by) = 0;  // by [B, H, T, 1]
 
   virtual void Tap(Tapped what, const Value& x) {}
 

@@ -98,6 +98,11 @@ Value Trace::Combine(std::string_view, Operator op, const Value& a, const Value&
 }
 
 Value Trace::Residual(std::string_view, const Value& a, const Value&) { return New(Width(a), 1); }
+Value Trace::Affine(std::string_view, const Value& x, double factor, double shift) {
+  const Value result = New(Width(x), (factor != 1) + (shift != 0));
+  return Part(result, Width(x), x.as<Traced>().heads);
+}
+
 Value Trace::MaskPadding(std::string_view, const Value& x) { return New(Width(x), 3); }
 Value Trace::Crop(std::string_view, const Value& x, int width) {
   ++cost_->nodes;
@@ -136,6 +141,35 @@ Value Trace::Attention(const Value& query, const Value& key, const Value& value,
   cost_->pair_products += Width(query) + Width(value);
   cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
   return New(Width(value), kNodes);
+}
+
+// Matrices of channels by channels are next to nothing beside a state.
+Value Trace::ContractTokens(std::string_view, const Value& a, const Value& b) {
+  const int heads = a.as<Traced>().heads;
+  Keep(a);
+  Keep(b);
+  cost_->token_products += Width(a) * Width(b) / heads;
+  const Value matrix = New(0, 1);
+  return Part(matrix, Width(b), heads);
+}
+
+Value Trace::SumTokens(std::string_view, const Value& x) {
+  const Value sums = New(0, 1);
+  return Part(sums, x.as<Traced>().heads, x.as<Traced>().heads);
+}
+
+Value Trace::MatMul(std::string_view, const Value& x, const Value& matrix) {
+  const int heads = x.as<Traced>().heads;
+  Keep(x);
+  cost_->token_products += Width(x) * Width(matrix) / heads;
+  const Value product = New(Width(matrix), 1);
+  return Part(product, Width(matrix), heads);
+}
+
+Value Trace::Divide(std::string_view, const Value& x, const Value& by) {
+  Keep(x);
+  Keep(by);
+  return Part(New(Width(x), 1), Width(x), x.as<Traced>().heads);
 }
 
 }  // namespace thimble::models

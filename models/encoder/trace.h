@@ -69,6 +69,7 @@ class Trace final : public Ops {
   Value Apply(std::string_view name, Operator op, const Value& x) override;
   Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
   Value Residual(std::string_view name, const Value& a, const Value& b) override;
+  Value Affine(std::string_view name, const Value& x, double factor, double shift) override;
   Value Drop(const Value& x) override { return x; }
   Value MaskPadding(std::string_view name, const Value& x) override;
   Value Crop(std::string_view name, const Value& x, int width) override;
@@ -79,6 +80,10 @@ class Trace final : public Ops {
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
   Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
+  Value SumTokens(std::string_view name, const Value& x) override;
+  Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
+  Value Divide(std::string_view name, const Value& x, const Value& by) override;
   void Tap(Tapped, const Value&) override { taps_.projections = true; }
 
  private:

@@ -191,6 +191,13 @@ Value OnnxOps::Residual(std::string_view name, const Value& a, const Value& b) {
   return Of(Node(weights_ == OnnxWeights::kInt8 ? "Sum" : "Add", Full(name), {Name(a), Name(b)}), Width(a));
 }
 
+Value OnnxOps::Affine(std::string_view name, const Value& x, double factor, double shift) {
+  std::string value = Name(x);
+  if (factor != 1) value = Node("Mul", Full(name), {value, graph_.Float(static_cast<float>(factor))});
+  if (shift != 0) value = Node("Add", Full(name), {value, graph_.Float(static_cast<float>(shift))});
+  return Value::Of(Named{value, Width(x), x.as<Named>().heads});
+}
+
 Value OnnxOps::MaskPadding(std::string_view name, const Value& x) {
   const std::string scope = Full(name);
   const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
@@ -263,6 +270,23 @@ Value OnnxOps::Attention(const Value& query, const Value& key, const Value& valu
   const std::string share = Node("Softmax", scope, {scores}, {IntAttribute("axis", -1)});
   return Value::Of(
       Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
+}
+
+Value OnnxOps::ContractTokens(std::string_view name, const Value& a, const Value& b) {
+  return Value::Of(Named{Node("MatMul", Full(name), {Name(a), Name(b)}), Width(b), b.as<Named>().heads});
+}
+
+Value OnnxOps::SumTokens(std::string_view name, const Value& x) {
+  const std::string sums = Node("ReduceSum", Full(name), {Name(x), graph_.Integers({3})}, {IntAttribute("keepdims", 1)});
+  return Value::Of(Named{sums, 1, x.as<Named>().heads});
+}
+
+Value OnnxOps::MatMul(std::string_view name, const Value& x, const Value& matrix) {
+  return Value::Of(Named{Node("MatMul", Full(name), {Name(x), Name(matrix)}), Width(matrix), x.as<Named>().heads});
+}
+
+Value OnnxOps::Divide(std::string_view name, const Value& x, const Value& by) {
+  return Value::Of(Named{Node("Div", Full(name), {Name(x), Name(by)}), Width(x), x.as<Named>().heads});
 }
 
 }  // namespace thimble::models

@@ -108,6 +108,10 @@ Value TorchOps::Combine(std::string_view, Operator op, const Value& a, const Val
 
 Value TorchOps::Residual(std::string_view, const Value& a, const Value& b) { return Of(In(a) + In(b)); }
 
+Value TorchOps::Affine(std::string_view, const Value& x, double factor, double shift) {
+  return Of((factor == 1 ? In(x) : In(x) * factor) + shift);
+}
+
 Value TorchOps::Drop(const Value& x) { return Of(Dropped(options_.dropout, In(x))); }
 
 Value TorchOps::MaskPadding(std::string_view, const Value& x) {
@@ -156,6 +160,18 @@ Value TorchOps::Attention(const Value& query, const Value& key, const Value& val
   if (options_.scores) scores = logits;
   return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
 }
+
+Value TorchOps::ContractTokens(std::string_view, const Value& a, const Value& b) {
+  return Of(Product(In(a).transpose(-2, -1), In(b)));
+}
+
+Value TorchOps::SumTokens(std::string_view, const Value& x) { return Of(In(x).sum(2).unsqueeze(-1)); }
+
+Value TorchOps::MatMul(std::string_view, const Value& x, const Value& matrix) {
+  return Of(Product(In(x), In(matrix)));
+}
+
+Value TorchOps::Divide(std::string_view, const Value& x, const Value& by) { return Of(In(x) / In(by)); }
 
 void TorchOps::Tap(Tapped what, const Value& x) {
   if (!options_.projections) return;

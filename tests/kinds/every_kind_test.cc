@@ -47,8 +47,9 @@ proto::Architecture Draw(const Case& of, uint64_t seed = 1) {
   const char* const heads[] = {kTrigram, kNarrow, kShared, kPlain};
   Random random = Random(seed).Fork(of.catalogue + of.kind, static_cast<uint64_t>(of.draw));
   for (int tries = 0; tries < 200; ++tries) {
+    // Other surroundings where a kind refuses these.
     proto::Architecture architecture =
-        Architecture(std::string(heads[of.draw % 4]) + LayerText(kGeluBlock) + LayerText(kGeluBlock, 2, "1/2"));
+        Architecture(std::string(heads[(of.draw + tries / 20) % 4]) + LayerText(kGeluBlock) + LayerText(kGeluBlock, 2, "1/2"));
     architecture.set_ffn_hidden(kFfnHidden);
     const int outer = architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
     auto* layer = architecture.mutable_layer(0);
