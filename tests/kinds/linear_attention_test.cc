@@ -1,0 +1,60 @@
+// Linear attention against its definition, a share for every pair of tokens: Katharopoulos et al., ICML 2020,
+// equation 4 with the similarity phi(q) phi(k).
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "models/encoder/cost.h"
+#include "models/encoder/resolve.h"
+#include "tests/models/fixtures.h"
+
+namespace thimble::models {
+namespace {
+
+TEST(LinearAttentionTest, IsTheMeanOfValuesBySimilarity) {
+  constexpr int kHeads = 2, kHeadWidth = 4;
+  const Model model = ShakenModel(
+      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { linear_attention { "
+      "heads: 2 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({7, 4});
+  Random random(4);
+  at::Tensor x = at::empty({2, 7, 12});
+  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
+  ASSERT_EQ(got.size(2), kHeads * kHeadWidth);
+  const auto part = [&](const std::string& name) {  // [B, T, w]
+    return Linear(model, "layer.0.linear_attention." + name, x).to(at::kDouble);
+  };
+  const at::Tensor query = at::elu(part("query")) + 1, key = at::elu(part("key")) + 1, value = part("value");
+  for (int b = 0; b < 2; ++b) {
+    const int real = b == 0 ? 7 : 4;
+    for (int head = 0; head < kHeads; ++head)
+      for (int i = 0; i < real; ++i) {
+        const auto of = [&](const at::Tensor& all, int t) {
+          return all[b][t].narrow(0, head * kHeadWidth, kHeadWidth);
+        };
+        at::Tensor sum = at::zeros({kHeadWidth}, at::kDouble);
+        double shares = 0;
+        for (int j = 0; j < real; ++j) {
+          const double share = of(query, i).dot(of(key, j)).item<double>();
+          sum += share * of(value, j);
+          shares += share;
+        }
+        EXPECT_LT(Difference(of(got, i), sum / shares), 1e-5) << b << " " << head << " " << i;
+      }
+  }
+}
+
+TEST(LinearAttentionTest, CostsInProportionToTheLength) {
+  const auto shape = [](const std::string& mixer) {
+    return Resolve(Architecture("hidden: 12 heads: 3 embedding { plain {} } layer { mixer { " + mixer +
+                                " {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }"));
+  };
+  const Shape linear = shape("linear_attention"), full = shape("self_attention");
+  EXPECT_EQ(MultiplyAdds(linear, 200), 2 * MultiplyAdds(linear, 100));
+  EXPECT_GT(MultiplyAdds(full, 200), 2 * MultiplyAdds(full, 100));
+  EXPECT_EQ(DeployedParameters(linear, 2), DeployedParameters(full, 2));
+}
+
+}  // namespace
+}  // namespace thimble::models
