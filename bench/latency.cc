@@ -30,7 +30,7 @@ models::Batch AnyRow() {
 class Bench {
  public:
   explicit Bench(const Request& request) : request_(request) {
-    if (!request.onnx.empty()) std::filesystem::create_directories(request.onnx);
+    if (!request.onnx.empty()) directory_.emplace(request.onnx);
     for (const auto& path : request.architectures) {
       proto::Architecture architecture;
       ReadText(path, &architecture);
@@ -56,6 +56,7 @@ class Bench {
 
  private:
   const Request request_;
+  std::optional<WritableDirectory> directory_;  // for the files
   std::vector<std::pair<std::string, models::Model>> models_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "base/parallel.h"
 #include "data/sentence_pairs.h"
 #include "data/table.h"
@@ -294,8 +295,11 @@ std::shared_ptr<const Corpus> Corpus::Open(const CorpusOptions& options, const W
     corpus->block_rows_ = options.block_rows;
     if (corpus->Read(folder, key)) return corpus;
     THIMBLE_CHECK(!made, "a corpus just written cannot be read: " + folder);
-    if (fs::exists(folder)) Warn(folder + ": damaged tokens, made anew");
-    fs::create_directories(directory);
+    const EnsuredDirectory above(directory);
+    if (fs::exists(folder)) {
+      Warn(folder + ": damaged tokens, made anew");
+      fs::remove_all(folder);
+    }
     PendingDirectory pending(folder);
     Maker(options, tokenizer, pending.working(), key, threads).Make();
     pending.Commit();

@@ -1,6 +1,5 @@
 #include "search/controller.h"
 
-#include <google/protobuf/text_format.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
@@ -26,12 +25,9 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr char kStudyFact[] = "study";
 constexpr char kFinishedFact[] = "finished";
+constexpr char kInputFact[] = "input: ";  // and its name
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
-
-std::string StageKey(const std::string& study_name, const proto::Stage& stage) {
-  return study_name + "/" + stage.name();
-}
 
 int Best(const std::vector<StoredTrial>& trials) {
   int best = -1;
@@ -84,46 +80,70 @@ proto::Study Determining(const proto::Study& study, int stage) {
   return kept;
 }
 
+// Without any place: what the places hold is among Scorer::Inputs, or is told apart by who reads it (text).
+std::string Unplaced(proto::Study study) {
+  study.mutable_teacher()->clear_model();
+  if (study.warmup().has_corpus()) study.mutable_warmup()->mutable_corpus()->clear_path();
+  return CanonicalText(study);
+}
+
 // "stage[0].trials: 5 -> 6", at most three of them.
-std::string Differences(const std::string& before, const std::string& now) {
-  proto::Study a, b;
-  if (!google::protobuf::TextFormat::ParseFromString(before, &a) ||
-      !google::protobuf::TextFormat::ParseFromString(now, &b))
-    return "";
+std::string Differences(const proto::Study& before, const proto::Study& now) {
   std::string report;
   google::protobuf::util::MessageDifferencer differencer;
   differencer.ReportDifferencesToString(&report);
-  differencer.Compare(a, b);
+  differencer.Compare(before, now);
   std::istringstream lines(report);
   std::string text, line;
   for (int i = 0; i < 3 && std::getline(lines, line); ++i) text += (i ? "; " : "") + line;
   return text;
 }
 
-// The first opening of a stage keeps its study; later ones must come with the same.
-void CheckSameStudy(const proto::Study& study, int index, int id, const std::string& name, Store* store) {
-  const std::string now = CanonicalText(Determining(study, index));
-  const auto before = store->Fact(id, kStudyFact);
-  if (!before) return store->SetFact(id, kStudyFact, now);
-  if (*before != now)
-    throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(*before, now),
+void CheckSameInput(const std::string& stage, const std::string& input, const std::string& before,
+                    const std::string& now) {
+  if (before != now)
+    throw BadRequest("stage " + Quoted(stage), "was begun with another content of " + input, now,
+                     before + ", as it was; what has changed is for a new directory");
+}
+
+// The first opening of a stage keeps its study and what its paths led to; later ones must come with the same.
+// Stages begun before inputs were kept go by the paths, and keep the inputs from now on.
+void CheckSameStudy(const proto::Study& study, int index, int id, Store* store, const Scorer& scorer) {
+  const auto now = Determining(study, index);
+  const std::string& name = study.stage(index).name();
+  const auto kept = store->Fact(id, kStudyFact);
+  const auto inputs = scorer.Inputs();
+  bool placed = kept.has_value();  // goes by the paths
+  for (const auto& [input, hash] : inputs)
+    if (const auto before = store->Fact(id, kInputFact + input)) {
+      placed = false;
+      CheckSameInput(name, input, *before, hash);
+    }
+  proto::Study before;
+  if (kept) ParseText(*kept, "the study of stage " + Quoted(name), &before);
+  const bool same = !kept || (placed ? CanonicalText(before) == CanonicalText(now) : Unplaced(before) == Unplaced(now));
+  if (!same)
+    throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(before, now),
                      "the study file as it was; run a changed one in a new directory");
+  for (const auto& [input, hash] : inputs)
+    if (!store->Fact(id, kInputFact + input)) store->SetFact(id, kInputFact + input, hash);
+  if (!kept) store->SetFact(id, kStudyFact, CanonicalText(now));
 }
 
 class StageRun {
  public:
   // `before`: the result of the stage that this one comes `from`; nullptr without.
-  StageRun(const proto::Study& study, int index, const std::string& study_name, const StageResult* before,
-           const SpaceContext& context, Store* store, Scorer* scorer)
+  StageRun(const proto::Study& study, int index, const StageResult* before, const SpaceContext& context,
+           Store* store, Scorer* scorer)
       : study_(study),
         stage_(study.stage(index)),
         before_(before),
         context_(context),
-        name_(StageKey(study_name, stage_)),
+        name_(stage_.name()),
         store_(store),
         scorer_(scorer),
         id_(store->OpenStage(name_)) {
-    CheckSameStudy(study, index, id_, name_, store);
+    CheckSameStudy(study, index, id_, store, *scorer);
     stored_ = store->Trials(id_);
     if (store->Fact(id_, kFinishedFact)) {
       finished_ = true;
@@ -332,23 +352,22 @@ const StageResult* Before(const proto::Stage& stage, const std::vector<StageResu
 
 }  // namespace
 
-std::vector<StageResult> RunStudy(const proto::Study& study, const std::string& study_name,
-                                  const SpaceContext& context, Store* store, Scorer* scorer) {
-  ValidateStudy(study, context, study_name);
+std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
+                                  Scorer* scorer) {
+  ValidateStudy(study, context, "");
   std::vector<StageResult> results;
   for (int i = 0; i < study.stage_size(); ++i) {
     const auto* before = Before(study.stage(i), results);
-    results.push_back(StageRun(study, i, study_name, before, context, store, scorer).Run());
+    results.push_back(StageRun(study, i, before, context, store, scorer).Run());
   }
   return results;
 }
 
-std::vector<StageResult> ReadStudy(const proto::Study& study, const std::string& study_name,
-                                   const SpaceContext&, Store* store) {
+std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   std::vector<StageResult> results;
   for (const auto& stage : study.stage()) {
     StageResult result{stage.name()};
-    if (const auto id = store->FindStage(StageKey(study_name, stage))) result.trials = store->Trials(*id);
+    if (const auto id = store->FindStage(stage.name())) result.trials = store->Trials(*id);
     result.best = Best(result.trials);
     results.push_back(std::move(result));
   }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "tools/common.h"
+#include "tools/standard_output.h"
 #include "train/cohort.h"
 #include "train/memory.h"
 
@@ -52,6 +53,7 @@ int Run(int argc, char** argv) {
 }  // namespace thimble
 
 int main(int argc, char** argv) {
+  thimble::tools::PrepareOutput();
   // Waiting threads that spin take the core from those that work when cores are shared. The OpenMP runtime reads this when it
   // is loaded, before main: the program starts itself once more with it set.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
@@ -59,7 +61,9 @@ int main(int argc, char** argv) {
     ::execv("/proc/self/exe", argv);
   }
   try {
-    return thimble::Run(argc, argv);
+    const int code = thimble::Run(argc, argv);
+    thimble::tools::FlushOutput();
+    return code;
   } catch (const thimble::Error& error) {
     std::fprintf(stderr, "thimble: %s\n", error.what());
     return error.code();

@@ -29,6 +29,12 @@ TeacherFacts FactsOf(const proto::Study& study) {
   return {study.teacher().hidden(), study.teacher().layers()};
 }
 
+// The directory's last component.
+std::string TitleOf(const StudyFile& file) {
+  const std::string name = fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
+  return name.empty() ? "study" : name;
+}
+
 std::string StateName(TrialState state) {
   return state == TrialState::kComplete ? "complete" : state == TrialState::kPruned ? "thinned" : "failed";
 }
@@ -100,11 +106,6 @@ std::string Scatter(const StageResult& stage) {
 
 }  // namespace
 
-std::string StudyName(const StudyFile& file) {
-  const std::string name = fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
-  return name.empty() ? "study" : name;
-}
-
 search::SpaceContext ContextOf(const proto::Study& study) {
   const int hidden = FactsOf(study).hidden;
   if (hidden == 0)
@@ -117,7 +118,7 @@ search::SpaceContext ContextOf(const proto::Study& study) {
 int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }
 
 void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workbench* bench) {
-  const int stage = store->OpenStage(StudyName(file) + "/" + file.study.stage(0).name());
+  const int stage = store->OpenStage(file.study.stage(0).name());
   search::Choices choices;
   const auto precision = store->Fact(stage, "precision");
   const auto members = store->Fact(stage, "members_threads");
@@ -206,11 +207,11 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
 std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results,
                        const search::SpaceContext& context) {
   std::string html =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + Escaped(StudyName(file)) +
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + Escaped(TitleOf(file)) +
       "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
       "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
       "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
-      Escaped(StudyName(file)) + "</h1><pre>" + Escaped(ResultText(results, context)) + "</pre>";
+      Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results, context)) + "</pre>";
   for (const auto& stage : results) {
     html += "<h2>" + Escaped(stage.name) + "</h2><p>Score (higher is better) against deployed parameters; bars: one standard "
             "error; red: Pareto front.</p>" + Scatter(stage);

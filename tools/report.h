@@ -14,8 +14,6 @@ class Workbench;
 
 namespace thimble::tools {
 
-std::string StudyName(const StudyFile& file);  // the directory's last component: prefix of the Optuna studies
-
 // Classes of the task and width of the teacher; the teacher's own files when they are there, else teacher.hidden of the study.
 // Error (exit 2) if neither says.
 search::SpaceContext ContextOf(const proto::Study& study);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "train/cohort.h"
 
 namespace thimble::tools {
@@ -100,7 +101,7 @@ void TrainAndExport(const TrainingRun& run) {
     const auto score = ScoreOnDev(*run.models[i], run.data[i].dev, *parts[i].task);
     metrics.push_back(score.evaluation.metrics);
     const std::string directory = run.mix.mixed ? out.working() + "/" + parts[i].task->name : out.working();
-    fs::create_directories(directory);
+    const EnsuredDirectory made(directory);
     WriteExport(*run.models[i], parts[i].task->labels, run.tokenizer_directory,
                 {.teacher = parts[i].teacher,
                  .task = parts[i].task->name,

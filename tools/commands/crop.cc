@@ -4,8 +4,8 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/arch/cost.h"
 #include "models/inherit.h"
 #include "tools/student.h"
@@ -25,7 +25,7 @@ void Run(const Request& request) {
     throw BadRequest("--to", "says what the student is", "", "a text file with an Architecture; none only with --layers doubled");
   proto::Architecture architecture;
   if (!request.to.empty()) ReadText(request.to, &architecture);
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   auto loaded = models::LoadPretrained(request.model);
   ReadTrainingWeights(request.model, &loaded.model);
   if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);

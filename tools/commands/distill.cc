@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "data/corpus.h"
 #include "distill/objective.h"
 #include "models/arch/cost.h"
@@ -80,7 +81,7 @@ std::vector<std::string> LabelsOf(const models::Pretrained& student, const model
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
     throw BadRequest("--corpus", "a run learns from text or from tasks", "both");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto teacher = models::LoadPretrained(request.student.teacher);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
@@ -151,7 +152,7 @@ void Run(Request request) {
   auto mix = ReadTasks(request.tasks);
   for (auto& part : mix.parts)
     if (part.teacher.empty()) part.teacher = request.student.teacher;
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto teacher = models::LoadPretrained(request.student.teacher);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/output_directory.h"
 #include "data/cache.h"
 #include "data/submission.h"
 #include "tools/common.h"
@@ -45,6 +46,7 @@ Submission PlanSubmission(const Request& request, const data::TaskEntry& task) {
       throw BadRequest(each, "is there already", "", "--force to overwrite it");
   rows = data::ReadRows(task, data::SplitPath(task, request.data, file),
                         data::ReadOptions{.labelled = labelled});
+  const WritableDirectory writable(request.submission);
   return submission;
 }
 
@@ -61,7 +63,7 @@ void Submit(const Request& request, const Submission& submission, const data::Ta
                                          data::CacheDirectory(deployment.cache()));
   const auto own = WithThreshold(task, loaded);
   const auto evaluation = train::Evaluate(loaded.model, data, spans ? &own : nullptr, {});
-  std::filesystem::create_directories(request.submission);
+  const EnsuredDirectory directory(request.submission);
   if (spans) {
     std::vector<std::string> answers;
     std::vector<double> odds;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/arch/cost.h"
 #include "models/onnx.h"
 #include "search/evaluators/workbench.h"
@@ -104,6 +105,7 @@ void ExportModel(const Request& request) {
   const std::string& asked = Int8(request) ? int8 : file;
   if (std::filesystem::exists(asked) && !request.force)
     throw BadRequest(asked, "is there already; --force replaces it");
+  const WritableDirectory writable(request.where);
   std::vector<models::Batch> typical;
   if (!request.task.empty())
     typical = TypicalRows(FindTrainable(request.task, request.data), request.data, request.where, loaded.model.shape,
@@ -116,6 +118,8 @@ void ExportModel(const Request& request) {
     Say("with --task and --data the eight bits are fitted to the task's rows, which keeps more of the model's answers");
   if (!Int8(request) || !std::filesystem::exists(file)) models::WriteOnnx(loaded.model, file);
   if (Int8(request)) WriteInt8(loaded.model, std::move(typical), request.where);
+  for (const std::string& path : {file, int8})
+    if (std::filesystem::exists(path)) NoteWrittenFile(request.where, std::filesystem::path(path).filename());
   Say("written: " + file + ", " + Megabytes(file) + (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
 }
 
@@ -125,7 +129,7 @@ void ExportStudy(const Request& request) {
   if (!request.task.empty() || !request.data.empty())
     throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
   if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
   const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
   const auto file = LoadStudy(request.where, request);
@@ -134,7 +138,7 @@ void ExportStudy(const Request& request) {
     throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
   const auto deployment = MakeDeployment(request);
   search::Store store(path);
-  const auto results = search::ReadStudy(file.study, StudyName(file), ContextOf(file.study), &store);
+  const auto results = search::ReadStudy(file.study, &store);
   Choice chosen;
   double fastest = INFINITY;
   int64_t smallest = INT64_MAX;
@@ -191,7 +195,7 @@ void ExportStudy(const Request& request) {
     WriteInt8(student, TypicalRows(bench.task(), study.data().directory(), study.teacher().model(), student.shape,
                                    deployment.cache()),
               out.working());
-  std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
+  WriteFileAtomically(out.working() + "/study.textproto", ReadFile(file.path));
   record.options = study.warmup().sliced();
   WriteSlicedRecord(record, out.working());
   out.Commit();

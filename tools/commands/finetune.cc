@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "tools/training.h"
 
 namespace thimble::tools {
@@ -36,7 +36,7 @@ void Run(const Request& request) {
     if (part.teacher.empty()) part.teacher = request.teacher;
   const bool taught =
       std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto loaded = models::LoadPretrained(request.model);
   const auto recipe = MakeRecipe(request.recipe, Standard(taught, TokenLimit(mix, loaded.model.shape)), request, request.epochs,
                                  request.rate);

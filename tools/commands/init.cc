@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/output_directory.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
 #include "search/controller.h"
@@ -62,7 +63,7 @@ void Run(const Request& request) {
   const auto effort = EffortOf(request.effort);
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
-  CheckOutputDirectory(request.directory, request.force);
+  const OutputDirectory output(request.directory, request.force);
   const auto teacher = models::LoadPretrained(request.teacher);
   models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
   const auto& shape = teacher.model.shape;

@@ -1,10 +1,10 @@
 // thimble rank TEACHER --task qnli --data glue/ --out DIR: cheap scores and trained scores of a set of architectures
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/arch/cost.h"
 #include "search/evaluators/ranking.h"
 #include "search/one_size.h"
@@ -59,6 +59,7 @@ void PrintPlan(const std::vector<proto::Architecture>& architectures, const mode
 }
 
 void Run(const Request& request) {
+  const WritableDirectory output(request.out);
   const auto& task = FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto teacher = models::LoadPretrained(request.teacher);
@@ -90,7 +91,6 @@ void Run(const Request& request) {
   Say(std::to_string(train.examples.size()) + " rows to learn from, " + std::to_string(score.examples.size()) +
       " further ones for cheap scores, " + std::to_string(dev.examples.size()) + " dev rows");
   if (request.dry_run) return PrintPlan(architectures, teacher.model);
-  std::filesystem::create_directories(request.out);
   const DirectoryLock lock(request.out, "thimble rank");
   search::Rank({.teacher = teacher,
                 .task = task,

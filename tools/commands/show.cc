@@ -23,7 +23,7 @@ void Run(const Request& request) {
     throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
   const auto context = ContextOf(file.study);
   search::Store store(path);
-  const auto results = search::ReadStudy(file.study, StudyName(file), context, &store);
+  const auto results = search::ReadStudy(file.study, &store);
   std::fputs(TrialText(results, context).c_str(), stdout);
   std::fputs(ResultText(results, context).c_str(), stdout);
   WriteFileAtomically(file.directory + "/report.html", ReportHtml(file, results, context));

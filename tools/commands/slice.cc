@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "distill/start/sliced.h"
 #include "models/arch/cost.h"
 #include "tools/common.h"
@@ -81,7 +82,7 @@ void Run(Request request) {
     throw BadRequest("--max-params", "the architecture is given already by --architecture");
   if (!request.architecture.empty() && request.layers > 0)
     throw BadRequest("--layers", "the architecture is given already by --architecture");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto begin = std::chrono::steady_clock::now();

@@ -1,0 +1,194 @@
+#include "base/output_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/leftovers.h"
+#include "base/write_calls.h"
+
+namespace fs = std::filesystem;
+
+namespace thimble {
+namespace {
+
+// Where `path` really lies: links followed, no "." or ".." in it, no slash at its end.
+std::string Resolved(const std::string& path) {
+  if (path.empty()) throw BadRequest("--out", "a directory is needed");
+  std::error_code error;
+  const fs::path found = fs::weakly_canonical(fs::path(path + "/").parent_path(), error);
+  if (error) throw BadRequest(path, "cannot be looked at: " + error.message());
+  const fs::path whole = fs::absolute(found, error).lexically_normal();
+  return whole.has_filename() ? whole.string() : whole.parent_path().string();
+}
+
+std::string Above(const std::string& path) { return fs::path(path).parent_path().string(); }
+
+bool IsMountPoint(const std::string& path) {
+  struct statx info;
+  return ::statx(AT_FDCWD, path.c_str(), 0, 0, &info) == 0 &&
+         (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+std::vector<std::string> FilesBelow(const std::string& directory) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+    if (entry->is_symlink() || !entry->is_directory())
+      files.push_back(entry->path().lexically_relative(directory).string());
+  if (error) throw BadRequest(directory, "cannot be listed: " + error.message());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::set<std::string> WrittenFiles(const std::string& directory) {
+  std::set<std::string> names;
+  const std::string list = directory + "/" + kWrittenFiles;
+  std::error_code ignored;
+  if (!fs::is_regular_file(list, ignored)) return names;
+  std::istringstream lines(ReadFile(list));
+  for (std::string line; std::getline(lines, line);) names.insert(line);
+  names.insert(kWrittenFiles);
+  return names;
+}
+
+void WriteList(const std::string& directory, const std::set<std::string>& names) {
+  std::string text;
+  for (const auto& name : names)
+    if (name != kWrittenFiles) text += name + "\n";
+  WriteFileAtomically(directory + "/" + kWrittenFiles, text);
+}
+
+// The first few names.
+std::string Some(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(kMost, names.size()); ++i) text += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kMost) text += " and " + std::to_string(names.size() - kMost) + " more";
+  return text;
+}
+
+// What is there may be replaced.
+void CheckReplaceable(const std::string& path, bool force) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) throw BadRequest(path, "exists and is not a directory");
+  if (path == fs::current_path(ignored))
+    throw BadRequest(path, "is the current directory, which cannot be replaced", "", "a directory in it, or another");
+  if (IsMountPoint(path))
+    throw BadRequest(path, "is a mount point, which cannot be replaced", "", "a directory in it");
+  if (!force && !fs::is_empty(path, ignored))
+    throw BadRequest(path, "exists and is not empty", "", "another directory, or --force to replace it");
+  const auto foreign = ForeignFiles(path);
+  if (!foreign.empty())
+    throw BadRequest(path, "holds files that thimble did not write, and --force replaces its own alone", Some(foreign),
+                     "another directory, or these moved elsewhere");
+}
+
+// As BadRequest: it is before the work.
+EnsuredDirectory Ensured(const std::string& path) try {
+  return EnsuredDirectory(path);
+} catch (const Error& error) {
+  throw Error(error.what());
+}
+
+// Checks what is at `path` and returns where it really lies.
+fs::path CheckedPlace(const std::string& path, bool force) {
+  const std::string place = Resolved(path);
+  ClearLeftovers(place);
+  std::error_code ignored;
+  const auto type = fs::symlink_status(place, ignored).type();
+  if (type == fs::file_type::symlink) throw BadRequest(path, "is a symbolic link that leads nowhere");
+  if (type != fs::file_type::not_found) CheckReplaceable(place, force);
+  return place;
+}
+
+// What training keeps beside its output has the longest name.
+WritableDirectory Beside(const fs::path& place) {
+  return WritableDirectory(place.parent_path().string(), place.filename().string() + ".checkpoint");
+}
+
+}  // namespace
+
+WritableDirectory::WritableDirectory(const std::string& path, const std::string& name)
+    : directory_(Ensured(path)) {
+  try {
+    PendingFile file(path + "/" + name);
+    file.Append(std::string(4096, ' '));
+    file.Sync();
+  } catch (const Error& error) {
+    throw BadRequest(path, std::string("nothing can be written in this directory: ") + error.what());
+  }
+}
+
+OutputDirectory::OutputDirectory(const std::string& path, bool force) : above_(Beside(CheckedPlace(path, force))) {}
+
+PendingDirectory::PendingDirectory(const std::string& path)
+    : path_(Resolved(path)), working_(PartialName(path_)), above_(Above(path_)) {
+  ClearLeftovers(path_);
+  if (write_calls::MakeDirectory(working_.c_str()) != 0)
+    throw WorkFailed(path_, std::string("cannot create the directory: ") + std::strerror(errno));
+  lock_ = ::open(working_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  HoldPartial(lock_);
+}
+
+PendingDirectory::~PendingDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+  std::error_code ignored;
+  fs::remove_all(working_, ignored);  // once committed: the directory that was replaced
+}
+
+void PendingDirectory::Commit() {
+  const auto files = FilesBelow(working_);
+  WriteList(working_, {files.begin(), files.end()});
+  SyncDirectory(working_);
+  Replace();
+  SyncDirectory(Above(path_));
+}
+
+void PendingDirectory::Replace() {
+  const auto fail = [&](const std::string& problem) {
+    return WorkFailed(path_, problem + ": " + std::strerror(errno));
+  };
+  std::error_code ignored;
+  if (fs::symlink_status(path_, ignored).type() == fs::file_type::not_found) {
+    if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) throw fail("cannot rename the directory");
+    return;
+  }
+  const auto foreign = ForeignFiles(path_);
+  if (!foreign.empty())
+    throw WorkFailed(path_, "files that thimble did not write have come into the directory: " + Some(foreign));
+  if (write_calls::Exchange(working_.c_str(), path_.c_str()) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw fail("cannot replace the directory");
+  // A file system that cannot exchange: a kill between the two renames is mended by ClearLeftovers.
+  const std::string replaced = ReplacedName(path_);
+  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0) throw fail("cannot move the old directory away");
+  if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) {
+    const Error error = fail("cannot rename the directory");
+    ::rename(replaced.c_str(), path_.c_str());
+    throw error;
+  }
+  fs::remove_all(replaced, ignored);
+}
+
+std::vector<std::string> ForeignFiles(const std::string& directory) {
+  const auto written = WrittenFiles(directory);
+  auto files = FilesBelow(directory);
+  std::erase_if(files, [&](const std::string& name) { return written.count(name) > 0; });
+  return files;
+}
+
+void NoteWrittenFile(const std::string& directory, const std::string& name) {
+  auto names = WrittenFiles(directory);
+  if (names.empty() || !names.insert(name).second) return;
+  WriteList(directory, names);
+}
+
+}  // namespace thimble
