@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/config.h"
+#include "base/output_directory.h"
 #include "bench/bench.h"
 #include "models/latency.h"
 #include "models/onnx.h"

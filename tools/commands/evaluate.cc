@@ -63,7 +63,7 @@ void Submit(const Request& request, const Submission& submission, const data::Ta
                                          data::CacheDirectory(deployment.cache()));
   const auto own = WithThreshold(task, loaded);
   const auto evaluation = train::Evaluate(loaded.model, data, spans ? &own : nullptr, {});
-  const EnsuredDirectory directory(request.submission);
+  const EnsuredDirectory made(request.submission);
   if (spans) {
     std::vector<std::string> answers;
     std::vector<double> odds;
