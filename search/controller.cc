@@ -1,5 +1,6 @@
 #include "search/controller.h"
 
+#include <google/protobuf/text_format.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
@@ -120,7 +121,8 @@ void CheckSameStudy(const proto::Study& study, int index, int id, Store* store, 
       CheckSameInput(name, input, *before, hash);
     }
   proto::Study before;
-  if (kept) ParseText(*kept, "the study of stage " + Quoted(name), &before);
+  if (kept && !google::protobuf::TextFormat::ParseFromString(*kept, &before))
+    throw BadRequest("stage " + Quoted(name), "its stored study cannot be read; the store was edited");
   const bool same = !kept || (placed ? CanonicalText(before) == CanonicalText(now) : Unplaced(before) == Unplaced(now));
   if (!same)
     throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(before, now),
