@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/text_literal.h"
 #include "base/validate.h"
 
 namespace thimble {
@@ -75,7 +76,7 @@ const pb::FieldDescriptor* FieldOf(const pb::Descriptor* descriptor, const std::
   const auto* field = descriptor->FindFieldByName(name);
   if (field == nullptr)
     throw BadRequest(where, std::string("no field \"") + name + "\" in " + descriptor->name(), "",
-                     FieldNames(*descriptor));
+                     FieldNames(*descriptor, name));
   return field;
 }
 
@@ -121,11 +122,7 @@ void Override(const std::string& assignment, Message* message) {
   const bool bracketed = !value.empty() && (value[0] == '{' || value[0] == '[' || value[0] == '"' || value[0] == '\'');
   const bool quote = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_STRING && !bracketed;
   std::string text = value;
-  if (quote) {
-    text.clear();
-    for (const char c : value) { if (c == '"' || c == '\\') text += '\\'; text += c; }
-    text = "\"" + text + "\"";
-  }
+  if (quote) text = TextLiteral(value);
   if (is_message && !bracketed) text = "{" + text + "}";
   ParseInto(last.name + ": " + text, where, patch.get());
   if (last.index >= 0) {

@@ -3,6 +3,9 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <mutex>
+#include <set>
+
 namespace thimble {
 namespace {
 LogFormat current = LogFormat::kText;
@@ -42,5 +45,11 @@ void SetLog(LogFormat format) {
 LogFormat CurrentLogFormat() { return current; }
 void Say(const std::string& message) { Write(spdlog::level::info, message); }
 void Warn(const std::string& message) { Write(spdlog::level::warn, message); }
+void WarnOnce(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard lock(mutex);
+  if (said.insert(message).second) Warn(message);
+}
 
 }  // namespace thimble

@@ -14,6 +14,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/spelling.h"
 #include "proto/descriptors.h"
 #include "proto/options.pb.h"
 
@@ -132,6 +133,12 @@ std::string FieldNames(const pb::Descriptor& descriptor) {
   return names.empty() ? "no fields" : names;
 }
 
+std::string FieldNames(const pb::Descriptor& descriptor, const std::string& given) {
+  std::vector<std::string> names;
+  for (int i = 0; i < descriptor.field_count(); ++i) names.push_back(descriptor.field(i)->name());
+  return FieldNames(descriptor) + DidYouMean(given, names);
+}
+
 std::string RangeText(const pb::FieldDescriptor& field) {
   if (!field.options().HasExtension(proto::range)) return "";
   const auto& range = field.options().GetExtension(proto::range);
@@ -163,13 +170,13 @@ std::string TypeText(const pb::FieldDescriptor& field) {
 }
 
 std::string AcceptedAfter(const std::string& parser_message, const pb::Descriptor* root) {
-  static const std::regex unknown_field(R"re(Message type "([^"]+)" has no field named)re");
+  static const std::regex unknown_field(R"re(Message type "([^"]+)" has no field named "([^"]*)")re");
   static const std::regex unknown_value(R"re(for field "([^"]+)")re");
   const auto* pool = pb::DescriptorPool::generated_pool();
   std::smatch match;
   if (std::regex_search(parser_message, match, unknown_field)) {
     const auto* type = pool->FindMessageTypeByName(match[1]);
-    return type == nullptr ? "" : "; accepted: " + FieldNames(*type);
+    return type == nullptr ? "" : "; accepted: " + FieldNames(*type, match[2]);
   }
   if (!std::regex_search(parser_message, match, unknown_value)) return "";
   // The parser names the field without its message: the first field of that name below `root` is described.

@@ -10,6 +10,8 @@ class FieldDescriptor;
 namespace thimble {
 
 std::string FieldNames(const google::protobuf::Descriptor& descriptor);    // "a, b, c"
+// The same, and which of them `given` is likely to stand for.
+std::string FieldNames(const google::protobuf::Descriptor& descriptor, const std::string& given);
 std::string RangeText(const google::protobuf::FieldDescriptor& field);     // "above 0 and up to 1"; empty: any
 std::string TypeText(const google::protobuf::FieldDescriptor& field);      // "integer", "one of: a, b"
 // "; accepted: ..." to append to a parser's message about an unknown field or enum value of a message below `root`.

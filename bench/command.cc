@@ -136,8 +136,6 @@ double Time(const std::function<void()>& work) {
 }  // namespace bench
 
 // Here and not in tools/commands: entries use what the commands share, so this folder stands above tools.
-tools::CommandEntry tools::bench_command() {
-  return {"bench", "Times a part of thimble on this machine", bench::Add};
-}
+std::function<void()> tools::bench_command(CLI::App& app) { return bench::Add(app); }
 
 }  // namespace thimble

@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "bench/bench.h"
 #include "bench/bert_base.h"
-#include "models/arch/cost.h"
-#include "models/pretrained.h"
+#include "models/encoder/cost.h"
+#include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "train/cohort.h"
 

@@ -10,7 +10,7 @@
 #include "base/output_directory.h"
 #include "bench/bench.h"
 #include "models/latency.h"
-#include "models/onnx.h"
+#include "models/onnx/onnx.h"
 
 namespace thimble::bench {
 namespace {

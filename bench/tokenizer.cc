@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/parallel.h"
 #include "bench/bench.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 
 namespace thimble::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 
 namespace thimble::data {
 

@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/output_directory.h"
 #include "base/parallel.h"
+#include "data/readers/table.h"
 #include "data/sentence_pairs.h"
-#include "data/table.h"
-#include "data/text_lines.h"
+#include "data/text/text_lines.h"
 #include "data/token_file.h"
 
 namespace thimble::data {

@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "data/corpus.h"
+#include "data/readers/table.h"
 #include "data/spans.h"
-#include "data/table.h"
-#include "data/text_lines.h"
+#include "data/text/text_lines.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {

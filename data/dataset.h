@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 
 namespace thimble::proto {
 class Batching;

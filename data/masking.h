@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 #include "data/dataset.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 
 namespace thimble::proto {
 class Masking;

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "data/squad.h"
+#include "data/readers/squad.h"
 
 namespace thimble::data {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/squad_metrics.h"
+#include "data/metrics/squad_metrics.h"
 #include "data/task.h"
 
 namespace thimble::data {

@@ -9,9 +9,11 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "data/custom_task.h"
-#include "data/squad.h"
-#include "data/table.h"
+#include "base/spelling.h"
+#include "data/label_spelling.h"
+#include "data/readers/custom_task.h"
+#include "data/readers/squad.h"
+#include "data/readers/table.h"
 #include "proto/task.pb.h"
 
 namespace thimble::data {
@@ -48,10 +50,9 @@ std::optional<Error> ReadLabel(const TaskEntry& task, const std::string& where, 
     }
     return BadRequest(where, "not a number in column " + column, Quoted(cell));
   }
-  const auto label = std::find(task.labels.begin(), task.labels.end(), cell);
-  if (label == task.labels.end())
+  row->label = FindLabel(task.labels, cell);
+  if (row->label < 0)
     return BadRequest(where, "unknown label in column " + column, Quoted(cell), Joined(task.labels));
-  row->label = static_cast<int>(label - task.labels.begin());
   return {};
 }
 
@@ -161,7 +162,7 @@ const TaskEntry& FindTask(const std::string& name, const std::string& data_direc
     if (task.name != "custom") names.push_back(task.name);
   }
   throw BadRequest("task", "unknown name", Quoted(name),
-                   Joined(names) + ", or a text file with a message Task");
+                   Joined(names) + ", or a text file with a message Task" + DidYouMean(name, names));
 }
 
 const TaskEntry& FindTask(const proto::Task& task) { return FindTask(task, ""); }

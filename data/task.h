@@ -7,6 +7,7 @@
 #include <vector>
 
 namespace thimble::proto {
+class SpanReading;
 class Task;
 }
 
@@ -36,14 +37,18 @@ enum class FileFormat { kTsv, kCsv, kJsonLines, kSquad, kAdvGlue };
 // Of run_squad.py; the meaning is in proto/task.proto, message SpanReading.
 struct SpanOptions {
   int document_stride = 128, max_query = 64, n_best = 20, max_answer = 30;
+  bool operator==(const SpanOptions&) const = default;
 };
+SpanOptions SpanOptionsOf(const proto::SpanReading& reading);
 
 struct TaskEntry {
   std::string name;       // "mrpc": the oneof case of proto/task.proto and the --task value
   std::string directory;  // "MRPC", below the data directory; empty: the files lie in it
   bool pair = false;
   std::vector<std::string> labels;   // as spelt in the files, by class index
-  std::vector<std::string> metrics;  // names known to data/metrics.h; the first one ranks
+  // Of each label, other names that published models give it (data/label_order.h); empty: none.
+  std::vector<std::vector<std::string>> spellings;
+  std::vector<std::string> metrics;  // names known to data/metrics/metrics.h; the first one ranks
   int first_column = 0, second_column = -1, label_column = 0;           // label_column -1: the last
   int columns = 0;                                                      // of a labelled file
   std::string train = "train.tsv", dev = "dev.tsv", test = "test.tsv";  // empty: there is none
@@ -58,6 +63,7 @@ struct TaskEntry {
   double lowest = 0, highest = 0;  // regression, when highest > lowest: predictions are clipped to it
   std::string submission;          // file name of the leaderboard; empty: there is none
   SpanOptions spans;
+  bool spans_given = false;   // by the task's message, so that a model's own do not replace them
   bool unanswerable = false;  // SQuAD 2.0: some questions have no answer
   double null_threshold = 0;
 };

@@ -91,6 +91,11 @@ bool CountsPadding(const proto::Objective& objective) {
   });
 }
 
+double AnswersIn(const models::Batch& batch) {
+  const bool hidden_words = batch.labels.defined() && batch.labels.dim() == 2 && !batch.places.defined();
+  return hidden_words ? (batch.labels >= 0).sum().item<double>() : static_cast<double>(batch.rows());
+}
+
 struct Objective::Impl {
   std::vector<std::unique_ptr<Loss>> losses;
   std::vector<const LossEntry*> entries;
@@ -183,13 +188,25 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
   return sums;
 }
 
+std::vector<double> Objective::Things(const models::Batch& batch) const {
+  std::vector<double> things;
+  for (const auto& loss : impl_->losses) things.push_back(loss->Things(batch));
+  return things;
+}
+
 at::Tensor Objective::Total(const std::vector<LossSum>& sums, double progress) const {
-  THIMBLE_CHECK(sums.size() == impl_->losses.size(), "sums of another objective");
+  return Total(sums, std::vector<double>(sums.size(), 1), progress);
+}
+
+at::Tensor Objective::Total(const std::vector<LossSum>& sums, const std::vector<double>& shares,
+                            double progress) const {
+  THIMBLE_CHECK(sums.size() == impl_->losses.size() && shares.size() == sums.size(),
+                "sums of another objective");
   const auto weights = this->weights(progress);
   at::Tensor total;
   for (size_t i = 0; i < sums.size(); ++i) {
     if (sums[i].count == 0) continue;  // e.g. no word of the batch was hidden: its rows hold special tokens alone
-    const at::Tensor part = sums[i].sum * (weights[i] / sums[i].count);
+    const at::Tensor part = sums[i].sum * (weights[i] * shares[i] / sums[i].count);
     total = total.defined() ? total + part : part;
   }
   return total.defined() ? total : at::zeros({});

@@ -39,9 +39,15 @@ class Loss {
  public:
   virtual ~Loss() = default;
   virtual LossSum Compute(const LossInput& input) const = 0;
+  // What Compute's count of `batch` is in proportion to, whatever the models: known before they run, it says
+  // how much of a larger batch a part of it is.
+  virtual double Things(const models::Batch& batch) const = 0;
   // Which of the teacher's `layers` layers (from 0) it reads queries, keys and values of.
   virtual std::vector<int> ProjectionLayers(int /*layers*/) const { return {}; }
 };
+
+// What a loss on logits counts: rows, or of masked text the hidden words.
+double AnswersIn(const models::Batch& batch);
 
 struct LossEntry {
   std::string name{};  // oneof case in proto/objective.proto; set by Losses()
@@ -113,6 +119,11 @@ class Objective {
                                const models::Outputs* teacher, const models::Batch& batch,
                                std::optional<double> progress = {}) const;
   at::Tensor Total(const std::vector<LossSum>& sums, double progress = 1) const;
+  // Of a part of a batch: what it adds to the Total of the whole. `shares`: of the things that each loss
+  // counts in the whole, those that are in the part.
+  at::Tensor Total(const std::vector<LossSum>& sums, const std::vector<double>& shares,
+                   double progress) const;
+  std::vector<double> Things(const models::Batch& batch) const;  // of each loss
 
  private:
   struct Impl;

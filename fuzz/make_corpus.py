@@ -97,6 +97,11 @@ def main():
     write("tokenizer", "json", json.dumps(file))
     write("tokenizer", "vocab", "\n".join(tokens) + '\n\0{"tokenizer_class":"BertTokenizer","do_lower_case":false,'
           '"added_tokens_decoder":{"4":{"content":"[MASK]","lstrip":false}}}')
+    write("tokenizer", "directory", "\0".join([
+        "\n".join(tokens), '{"do_lower_case":true,"image_token":"<i>","extra_special_tokens":["<e>"],'
+        '"additional_special_tokens":[{"__type":"AddedToken","content":"[A]","lstrip":true,"rstrip":true}]}',
+        '{"cls_token":"the","sep_token":{"content":"[SEP]","single_word":true,"normalized":true},"extra_special_tokens":["f"]}',
+        '{"Ferry":10,"[E]":11}', json.dumps(file), '{"model_type":"bert","tokenizer_class":"BertTokenizer"}']))
     write("messages", "architecture", ARCHITECTURE)
     write("messages", "task", TASK)
     for path in sorted((ROOT / "configs/recipes").glob("*.textproto")):

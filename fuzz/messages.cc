@@ -2,7 +2,7 @@
 #include "base/config.h"
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "proto/architecture.pb.h"
 #include "proto/recipe.pb.h"
 #include "proto/task.pb.h"

@@ -1,8 +1,9 @@
 // config.json and the index of many weight files.
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
-#include "models/hub_config.h"
-#include "models/weight_index.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/weight_index.h"
+#include "models/hub/settings.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace thimble::models;
@@ -10,12 +11,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   thimble::Expecting(data, size, [](std::string_view text) {
     const HubConfig config("config.json", text);
     config.AnswersQuestions();
+    config.Problem();
+    config.Names();
     if (config.family()) CanonicalArchitecture(config.Architecture());
   });
   return thimble::Expecting(data, size, [](std::string_view text) {
     constexpr int kClasses = 3;
     const HubConfig config("config.json", text);
-    config.Number("null_threshold");
+    ReadSettings(config, "no directory");
+    config.LabelIds();
     config.Labels(kClasses);
   });
 }

@@ -1,5 +1,5 @@
 #include "fuzz/fuzz.h"
-#include "models/safetensors_header.h"
+#include "models/hub/safetensors_header.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return thimble::Expecting(data, size, [](std::string_view bytes) {

@@ -34,6 +34,14 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
   return part;
 }
 
+// Of a larger weight the first entries; of columns in several parts the first of each.
+at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
+  if (weight.in_parts == 1) return First(larger, weight.sizes);
+  const int64_t parts = weight.in_parts;
+  const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
+  return First(apart, {weight.sizes[0], parts, weight.sizes[1] / parts}).flatten(1);
+}
+
 std::string Kind(const Shape& shape) {
   return shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain";
 }
@@ -53,18 +61,13 @@ class Heir {
     if (components_.defined() && name == "embedding.token") return components_;
     if (components_.defined() && name == "embedding.project.weight") return Projection();
     if (components_.defined() && name == "embedding.project.bias") return mean_.narrow(0, 0, shape_.hidden);
-    if (name == "embedding.project.weight" && shape_.trigram > 0) {
-      constexpr int64_t kNeighbours = 3;
-      const at::Tensor parts = Larger(name).unflatten(1, {kNeighbours, larger_.shape.trigram});
-      return First(parts, {shape_.hidden, kNeighbours, shape_.trigram}).flatten(1);
-    }
     const std::string start = "layer.";
-    if (name.compare(0, start.size(), start) != 0) return First(Larger(name), weight.sizes);
+    if (!name.starts_with(start)) return Part(Larger(name), weight);
     const size_t end = name.find('.', start.size());
     const int layer = std::stoi(name.substr(start.size(), end - start.size()));
     std::vector<at::Tensor> parts;
     for (const int ancestor : AncestorsOf(layer))
-      parts.push_back(First(Larger(start + std::to_string(ancestor) + name.substr(end)), weight.sizes));
+      parts.push_back(Part(Larger(start + std::to_string(ancestor) + name.substr(end)), weight));
     return Mean(parts);
   }
 

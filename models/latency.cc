@@ -8,6 +8,8 @@
 #include <functional>
 
 #include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/torch/torch_ops.h"
 
 namespace thimble::models {
 namespace {
@@ -114,6 +116,7 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
     parts.push_back({part, measured, 1});
   };
 
+  const ForwardOptions options;
   const Batch batch = RandomBatch(batch_, length_, shape.vocabulary);
   constexpr int kFewTokens = 10;
   const std::string hidden = std::to_string(shape.hidden), width = std::to_string(shape.block_width());
@@ -123,7 +126,10 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
                            std::to_string(shape.embedding_width()) + " to " + hidden;
   add("embedding, " + kind, kind + " of " + std::to_string(shape.vocabulary),
       Part(architecture, 0, shape.vocabulary),
-      [&](const Model& model) { Normalise(model, "embedding.norm", EmbeddingSum(model, batch)); });
+      [&](const Model& model) {
+        TorchOps ops(model, batch, options);
+        Embed(model.shape, ops);
+      });
   const at::Tensor outer = at::randn({batch_, length_, shape.hidden});
   const at::Tensor inner = at::randn({batch_, length_, shape.block_width()});
   for (size_t i = 0; i < shape.layers.size(); ++i) {
@@ -133,22 +139,27 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
                               (shape.bottleneck > 0 ? hidden + " to " : "") + width +
                               (shape.share_query_key ? ", queries and keys share" : "");
     add("attention, " + heads, heads, small, [&](const Model& model) {
-      const LayerInput input = EnterLayer(model, 0, outer);
-      const at::Tensor context = Attend(model, 0, input.query_key, batch, {}, &input.value).context;
-      Normalise(model, "layer.0.attention.norm",
-                input.residual + Linear(model, "layer.0.attention.out", context));
+      TorchOps ops(model, batch, options);
+      LayerInput in = EnterLayer(model.shape, 0, TorchOps::Of(outer), ops);
+      const Value residual = in.residual;
+      const Value context = Mix(model.shape, 0, std::move(in), ops.PaddingBias(kPaddingBias), ops);
+      CloseMixer(model.shape, 0, context, residual, ops);
     });
     const std::string block =
         width + " to " + std::to_string(layer.width) + ", " + layer.expression.ToString();
     for (int stack = 0; stack < layer.stacks; ++stack)
       add("block, " + block, block, small, [&](const Model& model) {
-        const at::Tensor value = FeedForwardValue(model, 0, 0, model.shape.layers[0], inner);
-        Normalise(model, "layer.0.ffn.0.norm", inner + value);
+        TorchOps ops(model, batch, options);
+        const Value x = TorchOps::Of(inner);
+        CloseBlock(0, 0, FeedForward(model.shape, 0, 0, model.shape.layers[0], x, ops), x, ops);
       });
     if (shape.bottleneck == 0) continue;
     const std::string out = width + " to " + hidden;
     add("bottleneck, " + out, "out " + out, small,
-        [&](const Model& model) { LeaveLayer(model, 0, outer, inner); });
+        [&](const Model& model) {
+          TorchOps ops(model, batch, options);
+          LeaveLayer(model.shape, 0, TorchOps::Of(outer), TorchOps::Of(inner), ops);
+        });
   }
   return parts;
 }

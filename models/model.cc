@@ -2,16 +2,15 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "models/encoder/encoder.h"
 
 namespace thimble::models {
 namespace {
 
 constexpr double kInitialDeviation = 0.02;
-
-bool EndsWith(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
 
 void CheckFits(const Shape& candidate, const Shape& supernet) {
   THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
@@ -34,58 +33,38 @@ void CheckFits(const Shape& candidate, const Shape& supernet) {
 
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
                                       Head head) {
-  const int64_t h = shape.hidden, w = shape.block_width();
-  std::vector<WeightShape> all;
-  auto linear = [&](const std::string& prefix, int64_t out, int64_t in) {
-    all.push_back({prefix + ".weight", {out, in}});
-    all.push_back({prefix + ".bias", {out}});
-  };
-  auto norm = [&](const std::string& prefix, int64_t width) {
-    all.push_back({prefix + ".weight", {width}});
-    all.push_back({prefix + ".bias", {width}});
-  };
-  all.push_back({"embedding.token", {shape.vocabulary, shape.embedding_width()}});
-  all.push_back({"embedding.position", {shape.positions, h}});
-  all.push_back({"embedding.segment", {shape.segments, h}});
-  if (shape.projected() > 0) linear("embedding.project", h, shape.projected());
-  norm("embedding.norm", h);
-  for (size_t i = 0; i < shape.layers.size(); ++i) {
-    const LayerShape& layer = shape.layers[i];
-    const std::string prefix = "layer." + std::to_string(i);
-    const auto bottleneck = [&](const std::string& part, int64_t out, int64_t in) {
-      linear(prefix + ".bottleneck." + part, out, in);
-      norm(prefix + ".bottleneck." + part + ".norm", out);
-    };
-    if (shape.bottleneck > 0) bottleneck("in", w, h);
-    if (shape.share_query_key) bottleneck("qk", w, h);
-    for (const char* part : {"query", "key"}) linear(prefix + ".attention." + part, w, w);
-    linear(prefix + ".attention.value", w, shape.value_input());
-    linear(prefix + ".attention.out", w, w);
-    norm(prefix + ".attention.norm", w);
-    for (int s = 0; s < layer.stacks; ++s) {
-      const std::string block = prefix + ".ffn." + std::to_string(s);
-      linear(block + ".up", layer.width, w);
-      linear(block + ".down", w, layer.width);
-      norm(block + ".norm", w);
-    }
-    if (shape.bottleneck > 0) bottleneck("out", h, w);
-  }
-  if (pooler) linear("pooler", shape.pooler, h);
+  Trace trace(Trace::Names::kKept);
+  const Value last = Encode(shape, trace);
+  Value read = last;
+  if (pooler) read = Pool(shape, last, trace);
+  std::vector<WeightShape> head_of_words;
   if (head == Head::kWords && classes > 0) {
-    const int64_t width = shape.embedding_width();
-    linear("head.transform", width, h);
-    norm("head.norm", width);
-    all.push_back({"head.bias", {shape.vocabulary}});
+    const Ops::Scope scope(trace, "head");
+    trace.Norm("norm", trace.Linear("transform", last, shape.embedding_width(), 1));
+    head_of_words.push_back({"head.bias", {shape.vocabulary}});
   } else if (classes > 0) {
-    linear("head", classes, head == Head::kTokens ? shape.hidden : shape.pooler);
+    // A head that reads a pooler is as wide, be there one or not.
+    trace.Linear("head", pooler || head == Head::kTokens ? read : trace.State(shape.pooler), classes, 1);
   }
-  if (teacher_hidden > 0) linear("fit_dense", teacher_hidden, h);
+  std::vector<WeightShape> all = trace.weights();
+  all.insert(all.end(), head_of_words.begin(), head_of_words.end());
+  if (teacher_hidden > 0) {
+    all.push_back({"fit_dense.weight", {teacher_hidden, shape.hidden}});
+    all.push_back({"fit_dense.bias", {teacher_hidden}});
+  }
+  // Files and checkpoints begin with the tables, in this order.
+  const char* const tables[] = {"embedding.token", "embedding.position", "embedding.segment"};
+  auto place = all.begin();
+  for (const char* table : tables) {
+    const auto found = std::find_if(place, all.end(), [&](const auto& weight) { return weight.name == table; });
+    std::rotate(place++, found, std::next(found));
+  }
   return all;
 }
 
 at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
-  if (EndsWith(weight.name, ".bias")) return at::zeros(weight.sizes, at::kFloat);
-  if (EndsWith(weight.name, "norm.weight")) return at::ones(weight.sizes, at::kFloat);
+  if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
+  if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
   Random stream = random.Fork(weight.name);
   at::Tensor tensor = at::empty(weight.sizes, at::kFloat);

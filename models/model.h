@@ -32,10 +32,13 @@
 #include "base/random.h"
 #include "models/arch/architecture.h"
 #include "models/arch/head.h"
+#include "models/encoder/trace.h"
 #include "models/weights.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models {
+
+class Listener;  // models/torch/listener.h
 
 struct Model {
   proto::Architecture architecture;
@@ -46,10 +49,6 @@ struct Model {
   Head head = Head::kPooled;  // what the head reads, when classes > 0
 };
 
-struct WeightShape {
-  std::string name;
-  std::vector<int64_t> sizes;
-};
 // Every weight of a model, in the order of its Weights.
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
                                       Head head = Head::kPooled);
@@ -103,6 +102,7 @@ struct ForwardOptions {
   // the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
   Dropout dropout;
+  Listener* listener = nullptr;  // is told of linears and norms
 };
 
 // Runs under the caller's grad and autocast mode. LibTorch's autocast keeps the low-precision copies of leaf
@@ -124,22 +124,12 @@ struct Attention {
   Projections projections;  // undefined unless asked for
   at::Tensor context;       // [B, T, w]: heads concatenated, before the output linear
 };
-// What the parts of a layer read: all three the layer's input, unless there is a bottleneck.
-struct LayerInput {
-  at::Tensor query_key, value, residual;
-};
-LayerInput EnterLayer(const Model& model, int layer, const at::Tensor& x);
-// What the layer returns, [B, T, h], of what entered it and what its last block returned.
-at::Tensor LeaveLayer(const Model& model, int layer, const at::Tensor& entered, const at::Tensor& x,
-                      const Dropout& dropout = {});
 // `value_input`: what values are computed from, if not from x.
 Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
                  const ForwardOptions& options, const at::Tensor* value_input = nullptr);
-// f(x) of one stacked block, [B, T, w], before residual and norm. If given, `second_input` receives what
-// enters the linear of wb2, `first_output` what the linear of wb1 returns, both [B, T, m] at most.
+// f(x) of one stacked block, [B, T, w], before residual and norm.
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
-                            const at::Tensor& x, at::Tensor* second_input = nullptr,
-                            at::Tensor* first_output = nullptr);
+                            const at::Tensor& x, Listener* listener = nullptr);
 // With prefix.weight and prefix.bias.
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);
 at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);  // last dimension

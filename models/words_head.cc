@@ -3,8 +3,9 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "models/hub_config.h"
-#include "models/weight_files.h"
+#include "models/finite.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/weight_files.h"
 
 namespace thimble::models {
 
@@ -22,7 +23,8 @@ Model WithWordsHead(const Model& model, const Weights* given, const Random& rand
 }
 
 std::optional<Weights> ReadWordsHead(const std::string& directory, const Model& model) {
-  const WeightFiles files = OpenWeightFiles(directory);
+  const HubConfig config = HubConfig::OfDirectory(directory);
+  const WeightFiles files = OpenWeightFiles(directory, config.family());
   const std::string prefix = "cls.predictions.";
   const auto find = [&](std::initializer_list<const char*> names) -> const StoredTensor* {
     for (const char* name : names)
@@ -30,8 +32,8 @@ std::optional<Weights> ReadWordsHead(const std::string& directory, const Model& 
     return nullptr;
   };
   if (find({"transform.dense.weight"}) == nullptr) return std::nullopt;
-  const auto activation = HubConfig::OfDirectory(directory).Activation();
-  if (activation != "gelu")
+  const auto activation = config.Activation();
+  if (ExpressionOfActivation(activation) != ExpressionOfActivation("gelu"))
     throw BadRequest(directory, "the activation of its head for masked words is not known here", activation, "gelu");
   struct Part {
     const char* name;
@@ -53,7 +55,10 @@ std::optional<Weights> ReadWordsHead(const std::string& directory, const Model& 
     if (stored->sizes != shapes.at(name))
       throw BadRequest(stored->file, prefix + *theirs.begin() + " has another shape than config.json says",
                        c10::str(at::IntArrayRef(stored->sizes)), c10::str(at::IntArrayRef(shapes.at(name))));
-    head.Add(name, stored->read().to(at::kFloat));
+    const at::Tensor tensor = stored->read().to(at::kFloat);
+    if (!AllFinite(tensor))
+      throw WorkFailed(stored->file + ", tensor '" + stored->name + "'", CountNonFinite(tensor));
+    head.Add(name, tensor);
   }
   if (const StoredTensor* decoder = find({"decoder.weight"}); decoder != nullptr) {
     const at::Tensor& table = model.weights.at("embedding.token");

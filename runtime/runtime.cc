@@ -8,11 +8,13 @@
 
 #include "base/error.h"
 #include "data/dataset.h"
+#include "data/label_order.h"
 #include "data/spans.h"
 #include "data/task.h"
+#include "models/finite.h"
+#include "models/hub/pretrained.h"
 #include "models/latency.h"
 #include "models/padding.h"
-#include "models/pretrained.h"
 
 namespace thimble::runtime {
 namespace {
@@ -39,9 +41,16 @@ std::vector<double> Shares(std::vector<double> scores) {
   return scores;
 }
 
-Kind KindOf(const models::Model& model) {
-  if (model.head == models::Head::kTokens) return Kind::kSpan;
-  return model.classes == 1 ? Kind::kRegression : Kind::kClassification;
+// Each output for itself.
+std::vector<double> Sigmoid(std::vector<double> scores) {
+  for (double& score : scores) score = 1 / (1 + std::exp(-score));
+  return scores;
+}
+
+Kind KindOf(const models::Pretrained& loaded) {
+  if (loaded.model.head == models::Head::kTokens) return Kind::kSpan;
+  if (loaded.multi_label) return Kind::kMultiLabel;
+  return loaded.model.classes == 1 ? Kind::kRegression : Kind::kClassification;
 }
 
 }  // namespace
@@ -64,14 +73,20 @@ struct Predictor::Impl {
     if (options.max_length != 0 && (options.max_length < kShortest || options.max_length > most))
       throw BadRequest("max_length", "out of range", std::to_string(options.max_length),
                        "0, or " + std::to_string(kShortest) + " to " + std::to_string(most));
-    kind = KindOf(loaded.model);
-    const int standard = kind == Kind::kSpan ? 384 : 512;
-    length = options.max_length > 0 ? options.max_length : std::min(standard, most);
+    kind = KindOf(loaded);
+    length = options.max_length > 0 ? options.max_length : models::ReadLength(loaded);
     if (kind == Kind::kSpan) {
       task = data::FindTask("squad2");
-      task.unanswerable = loaded.null_threshold.has_value();
-      task.null_threshold = loaded.null_threshold.value_or(0);
+      const auto& settings = loaded.settings;
+      task.unanswerable = settings.null_threshold.has_value();
+      task.null_threshold = settings.null_threshold.value_or(0);
+      if (settings.reading) task.spans = data::SpanOptionsOf(*settings.reading);
     } else {
+      const std::string contradiction =
+          data::Contradiction({.names = loaded.label_names, .ids = loaded.label_ids});
+      if (!contradiction.empty() && !options.assume_label_order)
+        throw BadRequest(directory + "/config.json", contradiction, "",
+                         "one order in both; assume_label_order takes id2label's");
       names = loaded.label_names;
       for (int i = static_cast<int>(names.size()); i < loaded.model.classes; ++i)
         names.push_back(std::to_string(i));
@@ -101,8 +116,16 @@ struct Predictor::Impl {
       const auto start = Clock::now();
       std::vector<models::TokenRow> tokens;
       for (const int row : rows) tokens.push_back({data.examples[row].ids, data.examples[row].segments});
-      const at::Tensor values = Forward(loaded.model, models::PadRows(tokens)).logits.contiguous();
+      const models::Batch batch = models::PadRows(tokens);
+      const at::Tensor values = Forward(loaded.model, batch).logits.contiguous();
       times.push_back(MillisecondsSince(start));
+      if (const auto bad = models::FirstNonFiniteRow(values, batch.mask)) {
+        const int example = rows[*bad];
+        const int input = kind == Kind::kSpan ? data.windows[example].row : example;
+        throw WorkFailed(
+            loaded.directory + ", input " + std::to_string(input + 1),
+            "the model says NaN or infinity, beginning with " + models::FirstNonFinite(loaded.model, batch));
+      }
       const int64_t each = values.numel() / values.size(0);
       const float* from = values.const_data_ptr<float>();
       for (size_t b = 0; b < rows.size(); ++b, from += each) {
@@ -183,8 +206,8 @@ std::vector<Prediction> Predictor::Predict(const std::vector<Input>& inputs, Rep
       Prediction& prediction = predictions[kind() == Kind::kSpan ? data.windows[w].row : w];
       prediction.windows.push_back({std::move(example.ids), std::move(example.segments), logits[w]});
       if (kind() == Kind::kRegression) prediction.score = logits[w][0];
-      if (kind() != Kind::kClassification) continue;
-      prediction.probabilities = Shares(logits[w]);
+      if (kind() != Kind::kClassification && kind() != Kind::kMultiLabel) continue;
+      prediction.probabilities = kind() == Kind::kMultiLabel ? Sigmoid(logits[w]) : Shares(logits[w]);
       prediction.label =
           static_cast<int>(std::max_element(logits[w].begin(), logits[w].end()) - logits[w].begin());
       prediction.label_name = labels()[prediction.label];

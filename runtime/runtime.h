@@ -19,15 +19,18 @@ namespace thimble::runtime {
 enum class Kind {
   kClassification,  // one of labels()
   kRegression,      // a number
-  kSpan             // a part of the second text that answers the first, or no answer
+  kSpan,            // a part of the second text that answers the first, or no answer
+  kMultiLabel       // any of labels(): each is true or not whatever the others are
 };
 
 struct Options {
   int threads = 0;  // LibTorch's, of the whole process; 0: as they are
   int batch = 32;   // rows that are computed together, at most; above 0
-  int max_length =
-      0;  // tokens of a row, [CLS] and [SEP] included; 0: 512, of a window of spans 384. Not more
-          // than the model has positions. Longer texts are cut, longer passages give windows.
+  // Tokens of a row, [CLS] and [SEP] included; 0: as many as the model was trained with; where its directory
+  // does not say, its tokenizer's model_max_length, at most 512, of a window of spans 384. Not more than the
+  // model has positions. Longer texts are cut, longer passages give windows.
+  int max_length = 0;
+  bool assume_label_order = false;  // names are id2label's, though label2id contradicts them
 };
 
 struct Input {
@@ -48,10 +51,10 @@ struct Choice {
 };
 
 struct Prediction {
-  // kClassification
+  // kClassification, kMultiLabel
   int label = -1;                     // the likeliest of labels()
   std::string label_name;             // as spelt in config.json
-  std::vector<double> probabilities;  // one a label, sum 1
+  std::vector<double> probabilities;  // one a label; of kClassification their sum is 1
 
   double score = 0;  // kRegression
 
@@ -80,7 +83,7 @@ struct Latency {
 class Predictor {
  public:
   // Error if the directory lacks config.json, weights, vocabulary or a task head, if they do not belong
-  // together, or if an option is out of range.
+  // together, a weight is NaN or infinite, or an option is out of range.
   explicit Predictor(const std::string& directory, const Options& options = {});
   ~Predictor();
   Predictor(Predictor&&) noexcept;
@@ -93,7 +96,7 @@ class Predictor {
 
   // One prediction an input, in the inputs' order. Rows of like length are computed together; what is
   // predicted does not depend on a row's company but for rounding. Error: an input of a span model without a
-  // second text, a second text for a model with one segment.
+  // second text, a second text for a model with one segment, an output that is NaN or infinite.
   std::vector<Prediction> Predict(const std::vector<Input>& inputs, Report* report = nullptr) const;
 
   // Forward passes over `batch` random rows of `length` tokens, on `threads` threads. Error: a length above

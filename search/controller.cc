@@ -17,7 +17,7 @@
 #include "base/parallel.h"
 #include "base/random.h"
 #include "models/arch/architecture.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/strategy.h"
 
 namespace thimble::search {

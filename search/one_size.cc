@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
 #include "proto/space.pb.h"
 

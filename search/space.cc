@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/space_plan.h"
 
 namespace thimble::search {

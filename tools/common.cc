@@ -18,11 +18,13 @@
 #include "base/parallel.h"
 #include "data/cache.h"
 #include "data/spans.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/latency.h"
-#include "models/onnx.h"
+#include "models/onnx/onnx.h"
 #include "optim/optimizer.h"
+#include "tools/row_length.h"
 #include "train/cohort.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -38,6 +40,11 @@ void AddDeployment(CLI::App& app, Options* options) {
 
 void AddForce(CLI::App& app, Options* options) {
   app.add_flag("--force", options->force, "replace what is there");
+}
+
+void AddLabelOrder(CLI::App& app, Options* options) {
+  app.add_flag("--assume-label-order", options->assume_label_order,
+               "a model's outputs are the task's labels by position, whatever its config.json calls them");
 }
 
 void AddRecipeOptions(CLI::App& app, Options* options) {
@@ -138,10 +145,6 @@ data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_dir
                               max_length, threads > 0 ? threads : Cores(), data::CacheDirectory(cache));
 }
 
-int TokenLimit(const data::TaskEntry& task, const models::Shape& shape) {
-  return std::min(task.kind == data::TaskKind::kSpan ? 384 : 128, shape.positions);
-}
-
 DevScore ScoreOnDev(const models::Model& model, const data::Dataset& dev, const data::TaskEntry& task) {
   DevScore score{.evaluation = train::Evaluate(model, dev, &task, {})};
   auto& [evaluation, null_threshold] = score;
@@ -152,12 +155,6 @@ DevScore ScoreOnDev(const models::Model& model, const data::Dataset& dev, const 
   data::ApplyThreshold(*null_threshold, &evaluation.answers);
   evaluation.metrics = data::ScoreAnswers(task, rows, evaluation.answers);
   return score;
-}
-
-data::TaskEntry WithThreshold(const data::TaskEntry& task, const models::Pretrained& model) {
-  data::TaskEntry copy = task;
-  if (model.null_threshold) copy.null_threshold = *model.null_threshold;
-  return copy;
 }
 
 StudyFile LoadStudy(const std::string& where, const Options& options) {
@@ -174,6 +171,7 @@ StudyFile LoadStudy(const std::string& where, const Options& options) {
   }
   ReadText(file.path, &file.study);
   for (const auto& assignment : options.set) Override(assignment, &file.study);
+  if (options.assume_label_order) file.study.mutable_teacher()->set_assume_label_order(true);
   Validate(file.study, file.path);
   return file;
 }
@@ -214,6 +212,14 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+ScoredModel LoadScored(const std::string& directory, const data::TaskEntry& task, int max_length,
+                       bool assume_label_order) {
+  ScoredModel scored{.model = train::LoadTaskModel(directory, task, assume_label_order)};
+  scored.task = train::WithSettings(task, scored.model);
+  scored.max_length = ScoringLength(scored.model, max_length);
+  return scored;
+}
+
 std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
                           const std::string& data_directory, const std::string& file, const CompareOptions& options) {
   std::vector<std::vector<std::string>> table = {{"model", "parameters"}};
@@ -223,16 +229,20 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
   std::string notes;
   double majority = 0;
   for (const auto& row : models) {
-    const auto loaded = models::LoadPretrained(row.directory);
-    models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
-    const int length = options.max_length > 0 ? options.max_length : TokenLimit(task, loaded.model.shape);
-    const auto data = LoadSplit(task, data_directory, file, row.directory, 0, length, options.threads, options.cache);
-    const auto own = WithThreshold(task, loaded);
+    const auto scored = row.loaded
+                            ? row.loaded
+                            : std::make_shared<const ScoredModel>(LoadScored(
+                                  row.directory, task, options.max_length, options.assume_label_order));
+    const auto& [loaded, own, length] = *scored;
+    const auto data =
+        LoadSplit(own, data_directory, file, row.directory, 0, length, options.threads, options.cache);
+    if (options.max_length == 0) SayUnknownLength(loaded, task, data);
     const auto evaluation = train::Evaluate(loaded.model, data, &own, {});
     if (task.unanswerable) {
       const auto best = data::TuneThreshold(own, *data.rows, evaluation.answers);
-      notes += row.name + ": no answer above " + Decimal(own.null_threshold, 3) + (loaded.null_threshold ? ", tuned" : "") +
-               "; the best threshold on this file, " + Decimal(best.threshold, 3) + ", gives " + task.metrics[0] + " " +
+      notes += row.name + ": no answer above " + Decimal(own.null_threshold, 3) +
+               (loaded.settings.null_threshold ? ", tuned" : "") + "; the best threshold on this file, " +
+               Decimal(best.threshold, 3) + ", gives " + task.metrics[0] + " " +
                Decimal(100 * best.score, 1) + "\n";
     }
     std::vector<int> gold;
@@ -242,7 +252,7 @@ std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskE
         row.name, Millions(models::DeployedParameters(loaded.model.shape, loaded.model.classes, loaded.model.head))};
     for (const auto& metric : evaluation.metrics)
       cells.push_back(Decimal(100 * metric.value, 1) + " +- " + Decimal(100 * metric.standard_error, 1));
-    cells.push_back(Decimal(static_cast<double>(fs::file_size(row.directory + "/model.safetensors")) / 1e6, 1));
+    cells.push_back(Decimal(static_cast<double>(loaded.bytes) / 1e6, 1));
     if (options.latency) cells.push_back(Decimal(LatencyMs(loaded.model), 1));
     table.push_back(cells);
   }
@@ -259,7 +269,7 @@ double LatencyMs(const models::Model& model) {
 
 void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,
                  const std::string& tokenizer_directory, const Lineage& lineage, const std::string& directory) {
-  models::SavePretrained(model, label_names, directory, lineage.null_threshold);
+  models::SavePretrained(model, label_names, directory, lineage.settings);
   models::CopyTokenizer(tokenizer_directory, directory);
   WriteText(directory + "/architecture.textproto", model.architecture);
   models::WriteOnnx(model, directory + "/model.onnx");

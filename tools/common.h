@@ -2,13 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "data/task.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "proto/deployment.pb.h"
 #include "proto/recipe.pb.h"
 #include "proto/study.pb.h"
@@ -20,13 +21,8 @@ class App;
 
 namespace thimble::tools {
 
-// A command adds itself to the program: options in, a callback that runs it.
-struct CommandEntry {
-  std::string name, summary;
-  // Returns the action that runs once the options are parsed.
-  std::function<void()> (*add)(CLI::App& app);
-};
-#define COMMAND(name) CommandEntry name##_command();
+// A command adds its options to the program's subcommand and returns what runs once they are parsed.
+#define COMMAND(name, summary) std::function<void()> name##_command(CLI::App& app);
 #include "tools/commands.inc"
 #undef COMMAND
 
@@ -35,11 +31,13 @@ struct Options {
   int threads = 0;
   double checkpoint_seconds = -1;  // below 0: the schema's default
   bool force = false, dry_run = false, recompute = false;
+  bool assume_label_order = false;  // of a model's outputs (data/label_order.h)
   std::string cache;  // Deployment.cache
   std::vector<std::string> set;
 };
 void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds, --cache, --recompute
 void AddForce(CLI::App& app, Options* options);
+void AddLabelOrder(CLI::App& app, Options* options);     // --assume-label-order
 void AddRecipeOptions(CLI::App& app, Options* options);  // --set and --dry-run
 proto::Deployment MakeDeployment(const Options& options);  // and sets torch's threads
 
@@ -58,10 +56,6 @@ proto::Recipe DistilRecipe();    // AdamW, 3 epochs, attention scores + hidden s
 // FindTask for a command that trains. Error (exit 2) if the task has no training file.
 const data::TaskEntry& FindTrainable(const std::string& name, const std::string& data_directory);
 
-// Tokens of a row where nothing says: 128; 384 of a window with a question and a passage, as run_squad.py; not more than the model
-// has positions.
-int TokenLimit(const data::TaskEntry& task, const models::Shape& shape);
-
 // `cache`: Deployment.cache.
 data::Dataset LoadSplit(const data::TaskEntry& task, const std::string& data_directory, const std::string& file,
                         const std::string& model_directory, int rows, int max_length, int threads,
@@ -75,10 +69,8 @@ struct DevScore {
 };
 DevScore ScoreOnDev(const models::Model& model, const data::Dataset& dev, const data::TaskEntry& task);
 
-// The task with the threshold that came with the model, if one did.
-data::TaskEntry WithThreshold(const data::TaskEntry& task, const models::Pretrained& model);
-
-// study.textproto of a study directory (or a file given directly), overridden and validated.
+// study.textproto of a study directory (or a file given directly), overridden, by --assume-label-order too,
+// and validated.
 struct StudyFile {
   proto::Study study;
   std::string directory, path;
@@ -100,12 +92,23 @@ class DirectoryLock {
 // Rows of text in aligned columns, numbers to the right; the first row is the heading.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 
+// A model that is to be scored on a task, its outputs in the task's order.
+struct ScoredModel {
+  models::Pretrained model;
+  data::TaskEntry task;  // with what came with the model
+  int max_length = 0;    // tokens of a row
+};
+// `max_length` 0: ScoringLength's. Errors (exit 2): train::LoadTaskModel's.
+ScoredModel LoadScored(const std::string& directory, const data::TaskEntry& task, int max_length,
+                       bool assume_label_order);
+
 struct ModelRow {
   std::string name, directory;
+  std::shared_ptr<const ScoredModel> loaded = nullptr;  // nullptr: loaded when its turn comes, and let go
 };
 struct CompareOptions {
-  bool latency = false;
-  int max_length = 0;  // 0: TokenLimit
+  bool latency = false, assume_label_order = false;
+  int max_length = 0;  // as LoadScored's
   int threads = 0;
   std::string cache;
 };
@@ -120,7 +123,7 @@ double LatencyMs(const models::Model& model);
 struct Lineage {
   std::string teacher, task, how;  // how: one sentence
   std::vector<data::Metric> metrics;
-  std::optional<double> null_threshold;
+  models::Settings settings;
 };
 void WriteExport(const models::Model& model, const std::vector<std::string>& label_names,
                  const std::string& tokenizer_directory, const Lineage& lineage, const std::string& directory);

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/evaluators/workbench.h"
 #include "search/pareto.h"
 

@@ -7,7 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "models/json.h"
+#include "models/hub/json.h"
 #include "train/batch.h"
 
 namespace thimble::tools {

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "data/corpus.h"
 #include "distill/start/sliced.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "search/space.h"
 
 namespace thimble::tools {
@@ -62,6 +62,15 @@ Beginning GoOn(const models::Pretrained& earlier, int teacher_hidden, uint64_t s
   return result;
 }
 
+// What one that begins here takes over beside weights: the names of the outputs, and how rows are read.
+models::Pretrained WithTeachersHead(models::Model model, const models::Pretrained& teacher) {
+  return {.model = std::move(model),
+          .label_names = teacher.label_names,
+          .label_ids = teacher.label_ids,
+          .directory = teacher.directory,
+          .settings = teacher.settings};
+}
+
 }  // namespace
 
 StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained& teacher) {
@@ -70,10 +79,12 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
                      request.architecture.empty() ? "none" : "several");
   if (request.random && !request.student.empty())
     throw BadRequest("--random-start", "--student says where the student begins");
+  models::RequireOneLabel(teacher);
   StudentPlan plan{.request = request};
   auto& architecture = plan.architecture;
   if (!request.student.empty()) {
     plan.earlier = models::LoadPretrained(request.student);
+    models::RequireOneLabel(*plan.earlier);
     architecture = plan.earlier->model.architecture;
   }
   if (!request.architecture.empty()) ReadText(request.architecture, &architecture);
@@ -110,8 +121,10 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
     return begin;
   }
   if (plan.request.random)
-    return {.student = {.model = models::MakeModel(plan.architecture, teacher.model.classes, hidden,
-                                                   Random(recipe.seed()).Fork("student"), teacher.model.head)},
+    return {.student =
+                WithTeachersHead(models::MakeModel(plan.architecture, teacher.model.classes, hidden,
+                                                   Random(recipe.seed()).Fork("student"), teacher.model.head),
+                                 teacher),
             .start = "random weights"};
   models::Model blank{.architecture = plan.architecture,
                       .shape = models::Resolve(plan.architecture),
@@ -121,7 +134,7 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
   for (const auto& weight : models::WeightShapes(blank.shape, blank.classes > 0 && blank.head == models::Head::kPooled,
                                                  blank.classes, hidden, blank.head))
     blank.weights.Add(weight.name, at::empty(weight.sizes));
-  return {.student = {.model = std::move(blank)},
+  return {.student = WithTeachersHead(std::move(blank), teacher),
           .start = "cut from the teacher, " + CanonicalText(options) +
                    (plan.request.sample.empty() ? "" : ", text " + plan.request.sample)};
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tools/sliced_report.h"
 
 namespace thimble::tools {

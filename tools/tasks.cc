@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "proto/task.pb.h"
 #include "train/batch.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 
@@ -69,12 +70,6 @@ TaskMix ReadTasks(const TaskRequest& request) {
                      .rows = request.rows}}};
 }
 
-int TokenLimit(const TaskMix& mix, const models::Shape& shape) {
-  int limit = 0;
-  for (const auto& part : mix.parts) limit = std::max(limit, TokenLimit(*part.task, shape));
-  return limit;
-}
-
 std::vector<TaskData> LoadTasks(const TaskMix& mix, const std::string& model_directory, int max_length,
                                 const proto::Deployment& deployment) {
   std::vector<TaskData> all;
@@ -88,20 +83,24 @@ std::vector<TaskData> LoadTasks(const TaskMix& mix, const std::string& model_dir
   return all;
 }
 
-Teachers::Teachers(const TaskMix& mix) {
-  std::map<std::string, const models::Pretrained*> known;
+Teachers::Teachers(const TaskMix& mix, bool assume_label_order) {
+  std::map<std::string, models::Pretrained> read;  // by directory
+  std::map<std::pair<std::string, const data::TaskEntry*>, models::Pretrained*>
+      known;  // in that task's order
   for (const auto& part : mix.parts) {
     if (part.teacher.empty()) {
-      models_.push_back(nullptr);
+      of_part_.push_back(nullptr);
       continue;
     }
-    if (known.count(part.teacher) == 0) {
-      loaded_.push_back(std::make_unique<models::Pretrained>(models::LoadPretrained(part.teacher)));
-      known[part.teacher] = loaded_.back().get();
+    if (read.count(part.teacher) == 0) read[part.teacher] = models::LoadPretrained(part.teacher);
+    auto& teacher = known[{part.teacher, part.task}];
+    if (teacher == nullptr) {
+      loaded_.push_back(std::make_unique<models::Pretrained>(read.at(part.teacher)));
+      teacher = loaded_.back().get();
+      models::RequireHead(*teacher, part.classes(), part.task->name, part.head());
+      train::TakeLabelOrder(*part.task, assume_label_order, teacher);
     }
-    const auto& teacher = *known[part.teacher];
-    models::RequireHead(teacher, part.classes(), part.task->name, part.head());
-    models_.push_back(&teacher.model);
+    of_part_.push_back(teacher);
   }
 }
 
@@ -112,7 +111,12 @@ void Teachers::RequireVocabulary(const models::Shape& student) const {
                        std::to_string(teacher->model.shape.vocabulary), std::to_string(student.vocabulary));
 }
 
-std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed) {
+bool KeepsHead(const models::Pretrained& base, const TaskMix& mix) {
+  return !mix.mixed && models::HasHead(base.model, mix.parts[0].classes(), mix.parts[0].head());
+}
+
+std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed,
+                                          bool assume_label_order) {
   const Random random = Random(seed).Fork("head");
   const auto add = [](models::Pretrained* model, const TaskPart& part, const Random& stream) {
     models::AddHead(model, part.classes(), part.task->labels, stream, part.head());
@@ -120,7 +124,9 @@ std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const 
   if (!mix.mixed) {
     const auto& part = mix.parts[0];
     auto model = base;
-    if (!models::HasHead(base.model, part.classes(), part.head())) {
+    if (KeepsHead(base, mix)) {
+      train::TakeLabelOrder(*part.task, assume_label_order, &model);
+    } else {
       if (base.model.classes > 0)
         Warn(base.directory + " has " + models::DescribeHead(base.model.classes, base.model.head) + "; " +
              part.task->name + " needs " + models::DescribeHead(part.classes(), part.head()) +
@@ -142,6 +148,18 @@ std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const 
     add(&all.back(), part, random.Fork(part.task->name));
   }
   return all;
+}
+
+TrainingLength LengthOf(const TaskMix& mix, const Teachers& teachers, const models::Pretrained* student,
+                        const models::Shape& shape) {
+  TrainingLength longest;
+  for (size_t i = 0; i < mix.parts.size(); ++i) {
+    const auto* trained = teachers.loaded(i);
+    if (trained == nullptr && student != nullptr && KeepsHead(*student, mix)) trained = student;
+    const auto length = LengthLike(trained, *mix.parts[i].task, shape);
+    if (length.tokens > longest.tokens) longest = length;
+  }
+  return longest;
 }
 
 }  // namespace thimble::tools

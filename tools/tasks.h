@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/common.h"
+#include "tools/row_length.h"
 
 namespace thimble::tools {
 
@@ -34,30 +35,38 @@ struct TaskMix {
 // have the same name.
 TaskMix ReadTasks(const TaskRequest& request);
 
-int TokenLimit(const TaskMix& mix, const models::Shape& shape);  // of the task that needs most
-
 struct TaskData {
   data::Dataset train, dev;
 };
 std::vector<TaskData> LoadTasks(const TaskMix& mix, const std::string& model_directory, int max_length,
                                 const proto::Deployment& deployment);
 
-// The teachers of a mix, each directory read once and its head checked against the task. Empty pointers where
-// a part names none.
+// The teachers of a mix, each directory read once, its head checked against the task and put in the order of
+// its labels (train/task_model.h). Empty pointers where a part names none.
 class Teachers {
  public:
-  explicit Teachers(const TaskMix& mix);
-  const models::Model* of(size_t part) const { return models_[part]; }
+  Teachers(const TaskMix& mix, bool assume_label_order);
+  const models::Pretrained* loaded(size_t part) const { return of_part_[part]; }
+  const models::Model* of(size_t part) const {
+    return loaded(part) == nullptr ? nullptr : &loaded(part)->model;
+  }
   // Error (exit 2) if one reads other tokens than a student of that shape.
   void RequireVocabulary(const models::Shape& student) const;
 
  private:
   std::vector<std::unique_ptr<models::Pretrained>> loaded_;
-  std::vector<const models::Model*> models_;
+  std::vector<const models::Pretrained*> of_part_;
 };
 
+bool KeepsHead(const models::Pretrained& base, const TaskMix& mix);  // whether WithHeads does
 // A model for each part: they share all tensors of `base` but the head. One part keeps the head of `base` if
-// it fits; else heads are new.
-std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed);
+// it fits, in the order of the task's labels; else heads are new.
+std::vector<models::Pretrained> WithHeads(const models::Pretrained& base, const TaskMix& mix, uint64_t seed,
+                                          bool assume_label_order);
+
+// What a run reads where its recipe does not say: as much as the part that needs most. A part's length is its
+// teacher's; without one, that of `student` where it keeps its head.
+TrainingLength LengthOf(const TaskMix& mix, const Teachers& teachers, const models::Pretrained* student,
+                        const models::Shape& shape);
 
 }  // namespace thimble::tools

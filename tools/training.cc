@@ -7,7 +7,10 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/output_directory.h"
+#include "distill/objective.h"
+#include "train/batch.h"
 #include "train/cohort.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -39,6 +42,7 @@ train::Job JobOf(const Run& run, const std::string& what, const std::vector<mode
 
 train::Job JobOf(const TrainingRun& run) {
   train::Job job = JobOf(run, run.what + " " + run.mix.Names(), run.models);
+  job.score_epochs = false;  // what is written is scored once, at the end
   job.mix_exponent = run.mix.exponent;
   job.sources.clear();
   for (size_t i = 0; i < run.mix.parts.size(); ++i) {
@@ -71,6 +75,25 @@ train::MemberResult TrainOne(const train::Job& job) {
   return result;
 }
 
+// Whether the scores that keep: BEST compared are, to the last bit, those of the weights that are written:
+// float32, rows as long as they are, the fused attention, and no threshold to be tuned on the answers, which
+// epochs do not keep.
+bool ScoredAlready(const TrainingRun& run, size_t part, const train::MemberResult& result) {
+  if (result.best_epoch == 0 || run.recipe.precision() != proto::FLOAT32 ||
+      train::PaddedLength(run.recipe) > 0 || run.mix.parts[part].task->unanswerable)
+    return false;
+  models::ForwardOptions asked;
+  distill::Objective(run.recipe.objective(), run.models[part]->shape, run.teachers.of(part), true)
+      .Ask(&asked);
+  return !asked.scores;
+}
+
+DevScore ScoreOf(const TrainingRun& run, size_t part, const train::MemberResult& result) {
+  if (ScoredAlready(run, part, result))
+    return {.evaluation = result.epochs[static_cast<size_t>(result.best_epoch - 1)].validations[part]};
+  return ScoreOnDev(*run.models[part], run.data[part].dev, *run.mix.parts[part].task);
+}
+
 }  // namespace
 
 void Check(const TrainingRun& run) { train::Check(JobOf(run)); }
@@ -90,7 +113,8 @@ void TrainAndExport(const TrainingRun& run) {
     return static_cast<const train::TeacherCache*>(caches.back().get());
   };
   for (size_t i = 0; i < parts.size(); ++i) job.sources[i].teacher_cache = open(i, run.data[i].train);
-  for (size_t i = 0; i < parts.size(); ++i) job.sources[i].validate_cache = open(i, run.data[i].dev);
+  if (run.recipe.keep() == proto::BEST)
+    for (size_t i = 0; i < parts.size(); ++i) job.sources[i].validate_cache = open(i, run.data[i].dev);
   const auto result = TrainOne(job);
   if (result.best_epoch > 0)
     Say("kept: epoch " + std::to_string(result.best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
@@ -98,8 +122,11 @@ void TrainAndExport(const TrainingRun& run) {
   PendingDirectory out(run.out);
   std::vector<std::vector<data::Metric>> metrics;
   for (size_t i = 0; i < parts.size(); ++i) {
-    const auto score = ScoreOnDev(*run.models[i], run.data[i].dev, *parts[i].task);
+    const auto score = ScoreOf(run, i, result);
     metrics.push_back(score.evaluation.metrics);
+    auto settings =
+        train::TrainedWith(*parts[i].task, run.recipe.batching().max_length(), run.models[i]->shape);
+    settings.null_threshold = score.null_threshold;
     const std::string directory = run.mix.mixed ? out.working() + "/" + parts[i].task->name : out.working();
     const EnsuredDirectory made(directory);
     WriteExport(*run.models[i], parts[i].task->labels, run.tokenizer_directory,
@@ -107,7 +134,7 @@ void TrainAndExport(const TrainingRun& run) {
                  .task = parts[i].task->name,
                  .how = run.how,
                  .metrics = metrics.back(),
-                 .null_threshold = score.null_threshold},
+                 .settings = settings},
                 directory);
     if (run.write_more) run.write_more(directory);
   }
@@ -122,8 +149,8 @@ void TrainOnText(const TextRun& run) {
   const train::Job job = JobOf(run);
   const auto result = TrainOne(job);
   PendingDirectory out(run.out);
-  WriteExport(run.student, run.label_names, run.tokenizer_directory, {.task = "plain text", .how = run.how},
-              out.working());
+  WriteExport(run.student, run.label_names, run.tokenizer_directory,
+              {.task = "plain text", .how = run.how, .settings = run.settings}, out.working());
   if (run.write_more) run.write_more(out.working());
   out.Commit();
   fs::remove(job.checkpoint);

@@ -45,6 +45,7 @@ struct TextRun {
   const models::Model& student;           // what is written, of the same tensors
   std::string start;                     // as above
   std::vector<std::string> label_names;  // of its head, if it has one
+  models::Settings settings;             // likewise
   std::string tokenizer_directory, out, how;
   std::function<void(const std::string& directory)> write_more = {};
 };

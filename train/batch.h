@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 #include "data/dataset.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "models/model.h"
 
 namespace thimble::proto {

@@ -8,7 +8,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "optim/optimizer.h"
 
 namespace thimble::train {

@@ -67,6 +67,12 @@ double Value(const std::vector<Evaluation>& evaluations) {
   return sum / static_cast<double>(evaluations.size());
 }
 
+std::string WhyNoScore(const std::vector<Evaluation>& evaluations) {
+  for (const auto& evaluation : evaluations)
+    if (!evaluation.failure.empty()) return evaluation.failure;
+  return "";
+}
+
 void Copy(const models::Weights& from, const models::Weights& to) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : from) to.at(name).detach().copy_(tensor.detach());
@@ -179,13 +185,16 @@ class Cohort {
   Part Take(int64_t batch);
   models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
   int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
-  // Of one batch of a group. False if the member failed.
-  bool AddGradient(size_t i, const Part& part, int64_t group, bool count);
+  // Of one batch of a group. `shares`: of what each loss counts in the group, what is in the batch. False if
+  // the member failed.
+  bool AddGradient(size_t i, const Part& part, const std::vector<double>& shares, bool count);
+  std::vector<std::vector<double>> Shares(int64_t group);  // of each batch of a group
   void Update(size_t i);
   void FinishEpoch();
   std::optional<models::Outputs> TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                 const models::Batch& batch) const;
-  void Fail(size_t i, const std::string& what);
+  void Fail(size_t i, const std::string& what);     // at the step that is being made
+  void Stop(size_t i, const std::string& failure);  // the member leaves
   int64_t Batch() const { return state_.epoch * mixture_.batches() + state_.batch; }  // of the run
   int LastEpoch(size_t i) const {  // of the run, one past the member's last
     const Member& member = *students_[i].member;
@@ -205,6 +214,7 @@ class Cohort {
   bool Ended() const;                 // nobody steps in this epoch or a later one
   int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then; counts batch by batch
   double MeanLoss() const;
+  bool ScoresEpochs() const { return job_.score_epochs || job_.prune || job_.recipe.keep() == proto::BEST; }
   void Save();
   std::vector<MemberTensors> Tensors() const;
 
@@ -337,7 +347,7 @@ void Cohort::FinishEpoch() {
   for (size_t s = 0; s < job_.sources.size() && !alive.empty(); ++s) {
     const Source& source = job_.sources[s];
     std::vector<Evaluation> scored(alive.size());
-    if (source.validate != nullptr) {
+    if (source.validate != nullptr && ScoresEpochs()) {
       std::vector<Subject> subjects;
       for (const size_t i : alive)
         subjects.push_back(
@@ -357,6 +367,7 @@ void Cohort::FinishEpoch() {
     }
   }
   for (size_t k = 0; k < alive.size() && job_.recipe.keep() == proto::BEST; ++k) {
+    if (!WhyNoScore(evaluations[k]).empty()) continue;
     auto& member = state_.members[alive[k]];
     const double value = Value(evaluations[k]);
     if (!(value > member.best)) continue;
@@ -367,6 +378,10 @@ void Cohort::FinishEpoch() {
   for (const size_t i : alive) students_[i].optimizer->HideAverage();
   for (size_t k = 0; k < alive.size(); ++k) {
     auto& member = state_.members[alive[k]];
+    if (const std::string why = WhyNoScore(evaluations[k]); !why.empty()) {
+      Stop(alive[k], "no score after epoch " + std::to_string(state_.epoch + 1) + ": " + why);
+      continue;
+    }
     member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(mixture_.batches()),
                                     .validations = std::move(evaluations[k])});
     member.loss_sum = 0;
@@ -420,7 +435,26 @@ Cohort::Part Cohort::Take(int64_t batch) {
   return part;
 }
 
+// So that the group gives the gradient of one large batch: every row, token or hidden word weighs the same,
+// however many its batch has.
+std::vector<std::vector<double>> Cohort::Shares(int64_t group) {
+  const auto& objectives = students_.front().objectives;  // all members have the recipe's
+  if (group == 1) return {std::vector<double>(objectives.front().names().size(), 1)};
+  std::vector<std::vector<double>> shares;
+  std::vector<double> whole(objectives.front().names().size(), 0);
+  for (int64_t k = 0; k < group; ++k) {
+    const int64_t batch = state_.batch + k;
+    const auto [source, rows] = mixture_.At(state_.epoch, batch);
+    shares.push_back(objectives[source].Things(BatchOf(source, batch, *rows.data, *rows.rows)));
+    for (size_t i = 0; i < whole.size(); ++i) whole[i] += shares.back()[i];
+  }
+  for (auto& of_batch : shares)
+    for (size_t i = 0; i < whole.size(); ++i) of_batch[i] /= std::max(whole[i], 1.0);
+  return shares;
+}
+
 int64_t Cohort::UpdateAll(int64_t group) {
+  const auto shares = Shares(group);
   std::optional<Part> part;
   int64_t rows = 0;
   bool first = true, again = false;
@@ -435,7 +469,7 @@ int64_t Cohort::UpdateAll(int64_t group) {
         auto& optimizer = *students_[i].optimizer;
         if (k == 0) optimizer.ZeroGradients();
         // The loss counts at the weights themselves, not where SAM or AdaHessian move them.
-        if (!AddGradient(i, *part, group, first) || k + 1 < group) return;
+        if (!AddGradient(i, *part, shares[k], first) || k + 1 < group) return;
         if (optimizer.NextPass()) {
           asks[i] = 1;
         } else {
@@ -450,21 +484,25 @@ int64_t Cohort::UpdateAll(int64_t group) {
 }
 
 void Cohort::Fail(size_t i, const std::string& what) {
+  Stop(i, what + " at step " + std::to_string(state_.members[i].result.steps + 1));
+}
+
+void Cohort::Stop(size_t i, const std::string& failure) {
   auto& result = state_.members[i].result;
-  result.failure = what + " at step " + std::to_string(result.steps + 1);
+  result.failure = failure;
   students_[i].optimizer->GiveUpPasses();
   students_[i].optimizer->ZeroGradients();
   Warn(job_.what + ": " + students_[i].member->name + " stops, " + result.failure);
 }
 
-bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) {
+bool Cohort::AddGradient(size_t i, const Part& part, const std::vector<double>& shares, bool count) {
   Student& student = students_[i];
   const models::Model& model = *student.member->models[part.source];
   const distill::Objective& objective = student.objectives[part.source];
   // A stream of its own for each batch, so that a resumed run needs no saved one.
   Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(part.number));
   const at::AutoGradMode with_grad(true);  // a mode of the thread
-  at::Tensor total;
+  at::Tensor total, added;
   {
     const Autocast autocast(bfloat16_);
     models::ForwardOptions asked{.candidate = part.views[i] ? &*part.views[i] : nullptr,
@@ -476,6 +514,7 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
     const auto losses =
         objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch, share);
     total = objective.Total(losses, share);
+    added = job_.recipe.accumulate() > 1 ? objective.Total(losses, shares, share) : total;
   }
   const double value = total.item<double>();
   if (!std::isfinite(value)) {
@@ -484,7 +523,7 @@ bool Cohort::AddGradient(size_t i, const Part& part, int64_t group, bool count) 
   }
   if (count) state_.members[i].loss_sum += value;
   // Nothing depends on the weights where a progressive objective's layer has no loss.
-  if (total.requires_grad()) (group > 1 ? total / group : total).backward();
+  if (added.requires_grad()) added.backward();
   return true;
 }
 

@@ -10,7 +10,7 @@
 
 #include "data/dataset.h"
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "models/model.h"
 #include "proto/deployment.pb.h"
 #include "proto/recipe.pb.h"
@@ -37,7 +37,7 @@ struct Member {
 // What one task brings to a run.
 struct Source {
   const data::Dataset* train = nullptr;     // may be streamed (Dataset::corpus)
-  const data::Dataset* validate = nullptr;  // scored after every epoch; nullptr: never
+  const data::Dataset* validate = nullptr;  // scored after epochs (Job::score_epochs); nullptr: never
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
   const data::WordPiece* tokenizer = nullptr;  // of `train`, where recipe.batching.masking hides words
@@ -48,7 +48,7 @@ struct Source {
 
 struct Epoch {
   double train_loss = 0;                // mean of the objective over the epoch's batches
-  std::vector<Evaluation> validations;  // one for each source; empty without validation data
+  std::vector<Evaluation> validations;  // one for each source; without numbers where it was not scored
 };
 
 struct Job {
@@ -58,6 +58,9 @@ struct Job {
   std::vector<Source> sources = std::vector<Source>(1);  // several: tasks with different names
   double mix_exponent = 1;                               // of several: train/mixture.h
   std::vector<Member> members;
+  // Whether validation rows are scored after every epoch; false: only where recipe.keep or `prune` asks for
+  // it. It is no part of a checkpoint's identity.
+  bool score_epochs = true;
   // Members that step at the same time, each with 1/members_threads of the threads however many members there
   // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that
   // share it.

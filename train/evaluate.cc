@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "models/finite.h"
 #include "train/precision.h"
 #include "train/teacher_cache.h"
 #include "train/threads.h"
@@ -63,6 +64,17 @@ void AddLosses(const Subject& subject, const models::Outputs& outputs, const mod
     total += weights[l] * Ratio(sum, losses[l].count);
   }
   tally->evaluation.row_losses.push_back(total);
+}
+
+// What is wrong with the head's outputs of these rows; empty: nothing.
+std::string WhyNoScore(const models::Model& model, const models::Shape* candidate, const data::Dataset& data,
+                       const std::vector<int>& rows, const models::Batch& batch, const at::Tensor& logits) {
+  const auto bad = models::FirstNonFiniteRow(logits, batch.mask);
+  if (!bad) return "";
+  const int example = rows[*bad];
+  const int row = data.windows.empty() ? example : data.windows[example].row;
+  return "row " + std::to_string(row + 1) + ": the model says NaN or infinity, beginning with " +
+         models::FirstNonFinite(model, batch, candidate);
 }
 
 void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, Tally* tally) {
@@ -174,25 +186,39 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
       const c10::InferenceMode inference;  // a mode of the thread
       const Autocast autocast(options.bfloat16);
       const Subject& subject = subjects[i];
+      Tally& tally = tallies[i];
+      if (!tally.evaluation.failure.empty()) return;
       const bool objective = subject.objective != nullptr;
       models::ForwardOptions asked{.candidate = subject.candidate};
       if (objective) subject.objective->Ask(&asked);
       const auto outputs = Forward(*subject.model, batch, asked);
-      if (objective) AddLosses(subject, outputs, teacher, batch, &tallies[i]);
-      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tallies[i]);
+      if (outputs.logits.defined())
+        tally.evaluation.failure =
+            WhyNoScore(*subject.model, subject.candidate, data, rows, batch, outputs.logits);
+      if (!tally.evaluation.failure.empty()) return;
+      if (objective) AddLosses(subject, outputs, teacher, batch, &tally);
+      if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tally);
     });
   }
   std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < subjects.size(); ++i) {
-    Finish(subjects[i], data, task, batch_rows, &tallies[i]);
-    evaluations.push_back(std::move(tallies[i].evaluation));
+    std::string failure = std::move(tallies[i].evaluation.failure);
+    if (failure.empty()) {
+      Finish(subjects[i], data, task, batch_rows, &tallies[i]);
+      evaluations.push_back(std::move(tallies[i].evaluation));
+    } else {
+      evaluations.push_back({.failure = std::move(failure)});
+    }
   }
   return evaluations;
 }
 
 Evaluation Evaluate(const models::Model& model, const data::Dataset& data, const data::TaskEntry* task,
                     const EvaluateOptions& options) {
-  return EvaluateTogether({{&model, options.candidate, options.objective}}, data, task, options)[0];
+  const Subject subject{&model, options.candidate, options.objective};
+  auto evaluation = EvaluateTogether({subject}, data, task, options)[0];
+  if (!evaluation.failure.empty()) throw WorkFailed("scoring", evaluation.failure);
+  return evaluation;
 }
 
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,
@@ -203,7 +229,11 @@ std::vector<std::vector<double>> Logits(const models::Model& model, const data::
   const Autocast autocast(false);
   std::vector<std::vector<double>> result(data.examples.size());
   for (const auto& rows : data::PlanEvaluation(data, batch_size)) {
-    KeepLogits(Forward(model, MakeBatch(data, rows)).logits, rows, &result);
+    const models::Batch batch = MakeBatch(data, rows);
+    const at::Tensor logits = Forward(model, batch).logits;
+    const std::string failure = WhyNoScore(model, nullptr, data, rows, batch, logits);
+    if (!failure.empty()) throw WorkFailed("scoring", failure);
+    KeepLogits(logits, rows, &result);
   }
   return result;
 }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/metrics.h"
+#include "data/metrics/metrics.h"
 #include "data/spans.h"
 #include "data/task.h"
 #include "distill/objective.h"
@@ -16,6 +16,8 @@ class TeacherCache;
 class Workers;
 
 struct Evaluation {
+  // Why there is no score: the model says NaN or infinity of a row. Nothing else is of use then.
+  std::string failure;
   std::vector<data::Metric> metrics;  // empty for unlabelled data
   std::vector<int> predicted;         // class of each row, in dataset order; empty without a head
   std::vector<double> scores;         // regression: number of each row instead
@@ -40,7 +42,8 @@ struct EvaluateOptions {
   int padded_length = 0;  // PaddedLength of the recipe that `objective` is of
 };
 
-// Does not change gradients or the model. Runs on the calling thread's torch threads.
+// Does not change gradients or the model. Runs on the calling thread's torch threads. WorkFailed instead of an
+// Evaluation with a failure.
 Evaluation Evaluate(const models::Model& model, const data::Dataset& data, const data::TaskEntry* task,
                     const EvaluateOptions& options);
 
@@ -58,7 +61,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
                                          Workers* workers = nullptr);
 
 // Outputs of the task head, [rows][classes] in dataset order, in float32; of a head on tokens
-// [rows][tokens * classes], what belongs to padding behind.
+// [rows][tokens * classes], what belongs to padding behind. WorkFailed if one is NaN or infinite.
 std::vector<std::vector<double>> Logits(const models::Model& model, const data::Dataset& data,
                                         int batch_size = 32);
 std::vector<double> Softmax(std::vector<double> logits);

@@ -1,6 +1,6 @@
 // float32, or bfloat16 matrix products over float32 weights.
 #pragma once
-#include "models/autocast.h"
+#include "models/torch/autocast.h"
 #include "proto/recipe.pb.h"
 
 namespace thimble::train {

@@ -3,14 +3,23 @@
 #include "data/task.h"
 
 namespace thimble::data {
+
+// Those of data/tasks/NAME.cc.
+TaskEntry mnli();
+TaskEntry qnli();
+TaskEntry qqp();
+TaskEntry rte();
+TaskEntry sst2();
+
 namespace {
 
 // One list of the document; its labels are numbers, in the order of the GLUE task's classes.
-TaskEntry Part(const std::string& part, const std::vector<std::string>& labels, const std::string& first,
+TaskEntry Part(const std::string& part, const TaskEntry& glue, const std::string& first,
                const std::string& second) {
   return {.directory = "advglue",
           .pair = !second.empty(),
-          .labels = labels,
+          .labels = glue.labels,
+          .spellings = glue.spellings,
           .metrics = {"accuracy"},
           .train = "",
           .dev = "dev.json",
@@ -21,17 +30,13 @@ TaskEntry Part(const std::string& part, const std::vector<std::string>& labels, 
           .part = part};
 }
 
-const std::vector<std::string> kYesNo = {"0", "1"};
-const std::vector<std::string> kTwoWay = {"entailment", "not_entailment"};
-const std::vector<std::string> kThreeWay = {"entailment", "neutral", "contradiction"};
-
 }  // namespace
 
-TaskEntry adv_sst2() { return Part("sst2", kYesNo, "sentence", ""); }
-TaskEntry adv_qqp() { return Part("qqp", kYesNo, "question1", "question2"); }
-TaskEntry adv_mnli() { return Part("mnli", kThreeWay, "premise", "hypothesis"); }
-TaskEntry adv_mnli_mismatched() { return Part("mnli-mm", kThreeWay, "premise", "hypothesis"); }
-TaskEntry adv_qnli() { return Part("qnli", kTwoWay, "question", "sentence"); }
-TaskEntry adv_rte() { return Part("rte", kTwoWay, "sentence1", "sentence2"); }
+TaskEntry adv_sst2() { return Part("sst2", sst2(), "sentence", ""); }
+TaskEntry adv_qqp() { return Part("qqp", qqp(), "question1", "question2"); }
+TaskEntry adv_mnli() { return Part("mnli", mnli(), "premise", "hypothesis"); }
+TaskEntry adv_mnli_mismatched() { return Part("mnli-mm", mnli(), "premise", "hypothesis"); }
+TaskEntry adv_qnli() { return Part("qnli", qnli(), "question", "sentence"); }
+TaskEntry adv_rte() { return Part("rte", rte(), "sentence1", "sentence2"); }
 
 }  // namespace thimble::data

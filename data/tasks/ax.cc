@@ -1,5 +1,6 @@
 // GLUE's diagnostic pairs (Wang et al., 2019), published without labels: an MNLI model's predictions go to
 // the leaderboard. A labelled file is read too: the official one keeps its labels to itself.
+#include "data/entailment.h"
 #include "data/task.h"
 
 namespace thimble::data {
@@ -8,7 +9,8 @@ namespace thimble::data {
 TaskEntry ax() {
   return {.directory = "AX",
           .pair = true,
-          .labels = {"entailment", "neutral", "contradiction"},
+          .labels = kThreeWay,
+          .spellings = kThreeWayNames,
           .metrics = {"matthews"},
           .first_column = 1,
           .second_column = 2,

@@ -8,6 +8,9 @@ namespace thimble::data {
 TaskEntry cola() {
   return {.directory = "CoLA",
           .labels = {"0", "1"},
+          .spellings = {{"unacceptable", "not_acceptable", "ungrammatical", "incorrect", "false", "no",
+                         "negative"},
+                        {"acceptable", "grammatical", "correct", "true", "yes", "positive"}},
           .metrics = {"matthews", "accuracy"},
           .first_column = 3,
           .label_column = 1,

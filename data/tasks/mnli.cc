@@ -1,4 +1,5 @@
 // Multi-Genre Natural Language Inference (Williams et al., 2018), scored on the genres it is trained on.
+#include "data/entailment.h"
 #include "data/task.h"
 
 namespace thimble::data {
@@ -7,7 +8,8 @@ namespace thimble::data {
 TaskEntry mnli() {
   return {.directory = "MNLI",
           .pair = true,
-          .labels = {"entailment", "neutral", "contradiction"},
+          .labels = kThreeWay,
+          .spellings = kThreeWayNames,
           .metrics = {"accuracy"},
           .first_column = 8,
           .second_column = 9,

@@ -1,4 +1,5 @@
 // Microsoft Research Paraphrase Corpus (Dolan and Brockett, 2005): do two news sentences say the same?
+#include "data/paraphrase.h"
 #include "data/task.h"
 
 namespace thimble::data {
@@ -8,6 +9,7 @@ TaskEntry mrpc() {
   return {.directory = "MRPC",
           .pair = true,
           .labels = {"0", "1"},
+          .spellings = kParaphraseNames,
           .metrics = {"accuracy", "f1"},
           .first_column = 3,
           .second_column = 4,

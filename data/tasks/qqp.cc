@@ -1,4 +1,5 @@
 // Quora Question Pairs: 1 where two questions ask the same.
+#include "data/paraphrase.h"
 #include "data/task.h"
 
 namespace thimble::data {
@@ -8,6 +9,7 @@ TaskEntry qqp() {
   return {.directory = "QQP",
           .pair = true,
           .labels = {"0", "1"},
+          .spellings = kParaphraseNames,
           .metrics = {"accuracy", "f1"},
           .first_column = 3,
           .second_column = 4,

@@ -7,6 +7,7 @@ namespace thimble::data {
 TaskEntry sst2() {
   return {.directory = "SST-2",
           .labels = {"0", "1"},
+          .spellings = {{"negative", "neg", "bad"}, {"positive", "pos", "good"}},
           .metrics = {"accuracy"},
           .first_column = 0,
           .label_column = 1,

@@ -15,6 +15,8 @@ class AttentionDistributions final : public Loss {
   explicit AttentionDistributions(const proto::AttentionDistributions& spec)
       : divergence_(spec.divergence()), last_layer_(spec.last_layer()) {}
 
+  double Things(const models::Batch& batch) const override { return batch.mask.sum().item<double>(); }
+
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.scores;
     const auto& teacher = input.teacher_outputs->scores;

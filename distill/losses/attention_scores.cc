@@ -14,15 +14,15 @@ class AttentionScores final : public Loss {
  public:
   explicit AttentionScores(bool count_padding) : count_padding_(count_padding) {}
 
+  double Things(const models::Batch& batch) const override { return Pairs(batch.mask.to(torch::kFloat)); }
+
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.scores;
     const auto& teacher = input.teacher_outputs->scores;
     const int64_t heads = student[0].size(1), length = student[0].size(3);
     const at::Tensor mask = input.batch.mask.to(torch::kFloat).contiguous();
     const auto rows = Queries(mask, heads, length);
-    const double pairs = count_padding_ ? static_cast<double>(mask.numel() * length)
-                                        : mask.sum(1).to(torch::kDouble).square().sum().item<double>();
-    LossSum loss = {{}, pairs * static_cast<double>(heads)};
+    LossSum loss = {{}, Pairs(mask) * static_cast<double>(heads)};
     for (size_t i = 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
@@ -36,6 +36,12 @@ class AttentionScores final : public Loss {
   }
 
  private:
+  // Of a query and a key, in one head.
+  double Pairs(const at::Tensor& mask) const {
+    return count_padding_ ? static_cast<double>(mask.numel() * mask.size(1))
+                          : mask.sum(1).to(torch::kDouble).square().sum().item<double>();
+  }
+
   // Rows of [B, H, T, T] that belong to a query that is looked at; the keys are weighted by the mask.
   std::shared_ptr<const RowPairs> Queries(const at::Tensor& mask, int64_t heads, int64_t length) const {
     auto rows = std::make_shared<RowPairs>();

@@ -13,6 +13,8 @@ namespace {
 
 class HardLabels final : public Loss {
  public:
+  double Things(const models::Batch& batch) const override { return AnswersIn(batch); }
+
   LossSum Compute(const LossInput& input) const override {
     if (input.batch.labels.is_floating_point()) {
       const at::Tensor difference =

@@ -18,6 +18,10 @@ class HiddenStates final : public Loss {
  public:
   explicit HiddenStates(const Spec& spec) : spec_(spec) {}
 
+  double Things(const models::Batch& batch) const override {
+    return static_cast<double>(Compared(batch.mask).numel());
+  }
+
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.hidden;
     const auto& teacher = input.teacher_outputs->hidden;

@@ -38,6 +38,8 @@ class MiniLmRelations final : public Loss {
     return {(teacher_layer_ > 0 ? teacher_layer_ : layers) - 1};
   }
 
+  double Things(const models::Batch& batch) const override { return batch.mask.sum().item<double>(); }
+
   LossSum Compute(const LossInput& input) const override {
     const auto& layers = input.teacher_outputs->projections;
     const int layer = ProjectionLayers(static_cast<int>(layers.size()))[0];

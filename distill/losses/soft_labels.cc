@@ -18,6 +18,8 @@ class SoftLabels final : public Loss {
   explicit SoftLabels(const proto::SoftLabels& spec)
       : temperature_(spec.temperature()), divergence_(spec.divergence()) {}
 
+  double Things(const models::Batch& batch) const override { return AnswersIn(batch); }
+
   LossSum Compute(const LossInput& input) const override {
     const at::Tensor& student = input.student_outputs.logits;
     const at::Tensor& teacher = input.teacher_outputs->logits;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "distill/start/output_path.h"
 #include "distill/start/parts.h"
+#include "models/torch/listener.h"
 
 namespace thimble::distill {
 namespace {
@@ -42,6 +43,14 @@ struct Statistics {
   std::vector<at::Tensor> activations;  // by layer: sum of |activation|, [m] float64
 };
 
+// What the second linear of a block read.
+struct DownInput final : models::Listener {
+  void OnLinear(const std::string& name, const at::Tensor& input, const at::Tensor&) override {
+    if (name.ends_with(".down")) read = input;
+  }
+  at::Tensor read;
+};
+
 // Runs the teacher over `rows`, adds to `statistics` unless nullptr, and appends the pre-norm sums to `sums`
 // unless nullptr.
 void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics,
@@ -62,11 +71,11 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
     std::string layer = "layer." + std::to_string(l);
     at::Tensor context = PackedContext(teacher, l, rows, x);
     x = pass_norm(layer + ".attention.norm", x + models::Linear(teacher, layer + ".attention.out", context));
-    at::Tensor inner;
+    DownInput inner;
     at::Tensor value =
         models::FeedForwardValue(teacher, l, 0, teacher.shape.layers[l], x.unsqueeze(0), &inner).squeeze(0);
     if (statistics) {
-      at::Tensor activation = ColumnSums(inner.flatten(0, 1).abs_());
+      at::Tensor activation = ColumnSums(inner.read.flatten(0, 1).abs_());
       if (statistics->activations.size() <= l) {
         statistics->activations.push_back(activation);
       } else {

@@ -17,7 +17,7 @@
 #include "base/parallel.h"
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/evaluators/w_pca.h"
 #include "train/batch.h"
 #include "train/cohort.h"
@@ -259,7 +259,11 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
     Json line = {{"kind", "trained"}, {"hash", (*candidates)[i].hash}, {"seed", seed}};
     if (!results[i].failure.empty()) line["failure"] = results[i].failure;
     for (const auto& epoch : results[i].epochs) line["epochs"].push_back(ToJson(epoch.validations[0]));
-    line["dev"] = ToJson(dev[i]);
+    if (!dev[i].failure.empty()) {
+      line["failure"] = results[i].failure.empty() ? dev[i].failure : results[i].failure;
+    } else {
+      line["dev"] = ToJson(dev[i]);
+    }
     line["seconds"] = seconds / static_cast<double>(students.size());
     lines.push_back(std::move(line));
   }

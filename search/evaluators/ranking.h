@@ -6,7 +6,7 @@
 
 #include "data/dataset.h"
 #include "data/task.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "proto/deployment.pb.h"
 #include "proto/recipe.pb.h"
 #include "proto/study.pb.h"

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "models/torch/listener.h"
+
 namespace thimble::search {
 namespace {
 
@@ -15,31 +17,28 @@ int64_t Components(const at::Tensor& values, double share) {
   return (variances.cumsum(0) < share * total).sum().item<int64_t>() + 1;
 }
 
+// Sums the components of what the first linear of each feed-forward block returns.
+class InnerStates final : public models::Listener {
+ public:
+  InnerStates(const models::Batch& batch, double share) : real_(batch.mask.flatten() > 0), share_(share) {}
+  void OnLinear(const std::string& name, const at::Tensor&, const at::Tensor& output) override {
+    if (name.ends_with(".up"))
+      components += Components(output.flatten(0, 1).index({real_}).to(at::kDouble), share_);
+  }
+  int64_t components = 0;
+
+ private:
+  const at::Tensor real_;
+  const double share_;
+};
+
 }  // namespace
 
 int64_t PrincipalComponents(const models::Model& model, const models::Batch& batch, double share) {
   const at::NoGradGuard no_grad;
-  const at::Tensor real = batch.mask.flatten() > 0;
-  at::Tensor x = models::Normalise(model, "embedding.norm", models::EmbeddingSum(model, batch));
-  int64_t sum = 0;
-  for (size_t l = 0; l < model.shape.layers.size(); ++l) {
-    const auto layer = static_cast<int>(l);
-    const std::string name = "layer." + std::to_string(l);
-    const at::Tensor entered = x;
-    const models::LayerInput input = models::EnterLayer(model, layer, entered);
-    const at::Tensor context = models::Attend(model, layer, input.query_key, batch, {}, &input.value).context;
-    x = models::Normalise(model, name + ".attention.norm",
-                          input.residual + models::Linear(model, name + ".attention.out", context));
-    const auto& shape = model.shape.layers[l];
-    for (int stack = 0; stack < shape.stacks; ++stack) {
-      at::Tensor inner;
-      const at::Tensor value = models::FeedForwardValue(model, layer, stack, shape, x, nullptr, &inner);
-      sum += Components(inner.flatten(0, 1).index({real}).to(at::kDouble), share);
-      x = models::Normalise(model, name + ".ffn." + std::to_string(stack) + ".norm", x + value);
-    }
-    x = models::LeaveLayer(model, layer, entered, x);
-  }
-  return sum;
+  InnerStates states(batch, share);
+  models::Forward(model, batch, {.listener = &states});
+  return states.components;
 }
 
 }  // namespace thimble::search

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -20,16 +21,17 @@
 #include "data/corpus.h"
 #include "data/dataset.h"
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "distill/objective.h"
 #include "distill/start/sliced.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "optim/optimizer.h"
 #include "proto/deployment.pb.h"
 #include "train/batch.h"
 #include "train/cohort.h"
 #include "train/evaluate.h"
+#include "train/task_model.h"
 
 namespace thimble::search {
 namespace fs = std::filesystem;
@@ -50,7 +52,10 @@ std::string ToJson(const train::Evaluation& evaluation) {
   return json.dump();
 }
 
+Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason = reason}; }
+
 Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
+  if (!evaluation.failure.empty()) return Failed(evaluation.failure);
   Score score;
   score.metrics = ToJson(evaluation);
   if (fitness == proto::METRIC) {
@@ -60,8 +65,7 @@ Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
     score.value = -evaluation.loss;
     score.standard_error = evaluation.loss_standard_error;
   }
-  if (!std::isfinite(score.value)) score.reason = "the score is not finite";
-  return score;
+  return std::isfinite(score.value) ? score : Failed("the score is not finite");
 }
 
 // A relative path starts where the program was started, as on the command line; a study that is run from
@@ -97,9 +101,9 @@ struct Workbench::Impl {
         work(directory + "/work"),
         deployment(deployment),
         task(data::FindTask(study.data().task(), study.data().directory())),
-        teacher(models::LoadPretrained(study.teacher().model())) {
-    models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
+        teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())) {
     CheckTeacher();
+    TakeTeachersLength();
     const auto largest = LargestArchitecture(study.space(), Context());
     // Objective's own checks (head counts, layer map) belong before any work.
     distill::Objective(study.recipe().objective(), models::Resolve(largest), &teacher.model, true);
@@ -107,8 +111,8 @@ struct Workbench::Impl {
     const int threads = train::Threads(deployment);
     const auto rows = data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train),
                                      study.data().train_rows());
-    const auto all = data::TokenizeCached(rows, task, tokenizer, study.recipe().batching().max_length(),
-                                          threads, data::CacheDirectory(deployment.cache()));
+    const auto all = data::TokenizeCached(rows, task, tokenizer, MaxLength(), threads,
+                                          data::CacheDirectory(deployment.cache()));
     const size_t held = static_cast<size_t>(std::ceil(all.examples.size() * study.data().holdout()));
     const size_t cut = held >= all.examples.size() ? 0 : all.RowStart(all.examples.size() - held);
     if (cut == 0 || cut == all.examples.size())
@@ -146,6 +150,18 @@ struct Workbench::Impl {
     if (space.vocabulary() != shape.vocabulary)
       throw BadRequest("space.vocabulary", "must be the teacher's, whose tokens the student reads",
                        std::to_string(space.vocabulary()), std::to_string(shape.vocabulary));
+  }
+
+  int MaxLength() const { return study.recipe().batching().max_length(); }
+
+  void TakeTeachersLength() {
+    if (!teacher.settings.max_length) return;
+    const int trained = std::min(*teacher.settings.max_length, teacher.model.shape.positions);
+    if (!study.recipe().batching().has_max_length())
+      study.mutable_recipe()->mutable_batching()->set_max_length(trained);
+    if (MaxLength() != trained)
+      Say("rows are read to " + std::to_string(MaxLength()) + " tokens; " + teacher.directory +
+          " was trained with " + std::to_string(trained));
   }
 
   proto::Recipe Recipe(int epochs) const {
@@ -288,7 +304,8 @@ struct Workbench::Impl {
     options.bfloat16 = choices.bfloat16;
     options.batch_size = kEvaluationBatch;
     options.padded_length = train::PaddedLength(study.recipe());
-    return train::Evaluate(model, holdout, &task, options);
+    // Not Evaluate: one candidate without a score does not end the others.
+    return train::EvaluateTogether({{&model, candidate, &objective}}, holdout, &task, options)[0];
   }
 
   // Scores candidates side by side.
@@ -374,12 +391,9 @@ struct Workbench::Impl {
     const double each = Seconds(begin) / static_cast<double>(students.size());
     std::vector<Score> scores(students.size());
     for (size_t i = 0; i < students.size(); ++i) {
-      if (!results[i].failure.empty()) {
-        scores[i].value = std::nan("");
-        scores[i].reason = results[i].failure;
-      } else {
-        scores[i] = ToScore(EvaluateOnHoldout(students[i], nullptr), study.fitness());
-      }
+      scores[i] = results[i].failure.empty()
+                      ? ToScore(EvaluateOnHoldout(students[i], nullptr), study.fitness())
+                      : Failed(results[i].failure);
       scores[i].seconds = each;
     }
     fs::remove(job.checkpoint);
@@ -466,6 +480,7 @@ const models::Pretrained& Workbench::teacher() const { return impl_->teacher; }
 const data::TaskEntry& Workbench::task() const { return impl_->task; }
 const data::Dataset& Workbench::train() const { return impl_->train; }
 const data::Dataset& Workbench::holdout() const { return impl_->holdout; }
+int Workbench::max_length() const { return impl_->MaxLength(); }
 
 Choices Workbench::Measure() const {
   const bool bfloat16 = train::ResolvePrecision(impl_->study.recipe().precision()) == proto::BFLOAT16;
@@ -520,10 +535,10 @@ std::vector<double> Workbench::Filter(const proto::Stage& stage,
   std::vector<double> values;
   for (const auto& score :
        impl_->Untrained("stage " + stage.name() + ": untrained scores", candidates, proto::METRIC)) {
-    const auto loss = nlohmann::json::parse(score.metrics).at("loss");
-    // JSON has no NaN: what is none of a number is the worst.
-    values.push_back(loss.is_number() && std::isfinite(score.value) ? score.value - kTie * loss.get<double>()
-                                                                     : -HUGE_VAL);
+    // What has no score is the worst, and what has no loss: JSON has no NaN.
+    nlohmann::json loss;
+    if (std::isfinite(score.value)) loss = nlohmann::json::parse(score.metrics).at("loss");
+    values.push_back(loss.is_number() ? score.value - kTie * loss.get<double>() : -HUGE_VAL);
   }
   return values;
 }
@@ -554,6 +569,7 @@ void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint
   train::Job job;
   job.what = "distilling the student";
   job.recipe = impl_->Recipe(epochs);
+  job.score_epochs = false;  // who exports the student scores it
   if (impl_->study.recipe().has_keep()) job.recipe.set_keep(impl_->study.recipe().keep());
   job.deployment = impl_->deployment;
   job.sources[0].train = &impl_->train;
@@ -561,7 +577,7 @@ void Workbench::Distil(Model* student, int epochs, const std::string& checkpoint
   job.sources[0].task = &impl_->task;
   job.sources[0].teacher = &impl_->teacher.model;
   job.sources[0].teacher_cache = impl_->TeacherOnTrain();
-  job.sources[0].validate_cache = impl_->TeacherOnHoldout();
+  if (job.recipe.keep() == proto::BEST) job.sources[0].validate_cache = impl_->TeacherOnHoldout();
   job.members = {{.name = "student", .models = {student}, .seed = impl_->study.seed()}};
   job.checkpoint = checkpoint;
   const auto results = train::Train(job);

@@ -46,6 +46,7 @@ class Workbench final : public Scorer {
   const data::TaskEntry& task() const;
   const data::Dataset& train() const;    // training rows without the held-out ones
   const data::Dataset& holdout() const;  // what candidates are ranked on
+  int max_length() const;  // tokens of a row: the recipe's; where it does not say, the teacher's
 
   // This machine's choices. Where the study trains cohorts and there are several cores, a small one is timed.
   Choices Measure() const;

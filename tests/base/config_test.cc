@@ -31,12 +31,14 @@ std::string ParseError(const std::string& text) {
 
 TEST(Config, MisspeltFieldNamesPlaceAndAcceptedFields) {
   EXPECT_THAT(ParseError("epochs: 2\nepoch: 3\n"),
-              AllOf(HasSubstr("r.textproto:2:"), HasSubstr("epoch"), HasSubstr("accepted: epochs, batching")));
+              AllOf(HasSubstr("r.textproto:2:"), HasSubstr("epoch"), HasSubstr("accepted: epochs, batching"),
+                    HasSubstr("; did you mean epochs?")));
 }
 
 TEST(Config, NestedMisspeltFieldNamesItsMessage) {
   EXPECT_THAT(ParseError("optimizer {\n  came { learnig_rate: 1 }\n}"),
-              AllOf(HasSubstr("r.textproto:2:"), HasSubstr("learnig_rate"), HasSubstr("learning_rate, beta1")));
+              AllOf(HasSubstr("r.textproto:2:"), HasSubstr("learnig_rate"), HasSubstr("learning_rate, beta1"),
+                    HasSubstr("; did you mean learning_rate?")));
 }
 
 TEST(Config, UnknownEnumValueNamesAcceptedOnes) {
@@ -101,10 +103,20 @@ TEST(Override, TextNeedsNoQuotes) {
   EXPECT_EQ(study.teacher().model(), "teachers/a b");
 }
 
+TEST(Override, TextOfAnyBytesIsKept) {
+  const std::string text =
+      "it's \"my\" back\\slash\nline\x7f\x01"
+      "7 \xc3\xa9";
+  proto::Study study;
+  Override("teacher.model=" + text, &study);
+  EXPECT_EQ(study.teacher().model(), text);
+}
+
 TEST(Override, ErrorsNameTheAssignment) {
   proto::Recipe recipe;
   const auto error = [&](const std::string& text) { return MessageOf([&] { Override(text, &recipe); }); };
-  EXPECT_THAT(error("epocs=1"), AllOf(HasSubstr("--set epocs=1"), HasSubstr("accepted: epochs")));
+  EXPECT_THAT(error("epocs=1"), AllOf(HasSubstr("--set epocs=1"), HasSubstr("accepted: epochs"),
+                                      HasSubstr("; did you mean epochs?")));
   EXPECT_THAT(error("epochs"), HasSubstr("path=value"));
   EXPECT_THAT(error("epochs=many"), HasSubstr("--set epochs=many"));
   EXPECT_THAT(error("objective.loss[3].weight=1"), HasSubstr("0 entries"));

@@ -11,7 +11,7 @@
 #include "data/cache.h"
 #include "data/sentence_pairs.h"
 #include "data/spans.h"
-#include "data/text_lines.h"
+#include "data/text/text_lines.h"
 #include "data/token_file.h"
 #include "tests/data/scratch.h"
 

@@ -1,4 +1,4 @@
-#include "data/metrics.h"
+#include "data/metrics/metrics.h"
 
 #include <gmock/gmock.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 #include "base/random.h"
-#include "data/squad_metrics.h"
+#include "data/metrics/squad_metrics.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

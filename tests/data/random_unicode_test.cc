@@ -10,7 +10,7 @@
 
 #include "base/files.h"
 #include "base/random.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

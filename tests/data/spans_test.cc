@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <set>
 
-#include "data/squad_metrics.h"
-#include "data/submission.h"
+#include "data/metrics/squad_metrics.h"
+#include "data/metrics/submission.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {
@@ -120,6 +120,30 @@ TEST_F(SpansTest, PredictionsAreScoredAsTheOfficialScripts) {
   EXPECT_EQ(metrics[0].value, 0);
   EXPECT_THAT(ErrorOf([&] { ScorePredictions(FindTask("squad"), rows, scratch_.Write("r.json", "[]")); }),
               HasSubstr("r.json: not a JSON object"));
+}
+
+TEST_F(SpansTest, AnswersThatAreMissingAreSaid) {
+  const std::vector<Row> rows = {
+      {.first = "q", .second = "the cat sat", .label = 0, .answers = {{"the", 0}}, .id = "first"},
+      {.first = "q", .second = "the cat sat", .label = 0, .answers = {{"cat", 4}}, .id = "second"},
+      {.first = "q", .second = "the cat sat", .label = 0, .id = "third"}};
+  const std::string path = scratch_.Write("p.json", R"({"second": "cat", "of another file": "x"})");
+  // The script of 1.1 counts 0, whatever the answer ("the" is none to it, once articles are gone).
+  const std::vector<Row> answered = {rows[0], rows[1]};
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(ScorePredictions(FindTask("squad"), answered, path)[1].value, 0.5);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("p.json: no answer to 1 of 2 questions, the first of them \"first\"; they count 0"));
+  // That of 2.0 leaves the question out; no answer is not the answer "there is none".
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(ScorePredictions(FindTask("squad2"), rows, path)[1].value, 1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("no answer to 2 of 3 questions, the first of them \"first\"; they are left out"));
+  EXPECT_THAT(ErrorOf([&] { ScorePredictions(FindTask("squad2"), rows, scratch_.Write("q.json", "{}")); }),
+              HasSubstr("no answer to 3 of 3 questions"));
+  testing::internal::CaptureStderr();
+  ScorePredictions(FindTask("squad2"), rows, scratch_.Write("r.json", SquadSubmission(rows, {"a", "b", ""})));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(SpansTest, GlueFilesOfPredictions) {

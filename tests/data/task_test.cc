@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <map>
 
-#include "data/metrics.h"
+#include "data/metrics/metrics.h"
 #include "proto/task.pb.h"
 #include "tests/data/scratch.h"
 
@@ -92,6 +92,7 @@ TEST(TasksTest, UnknownNameListsTheKnown) {
   const std::string message = ErrorOf([] { FindTask("mrcp"); });
   EXPECT_THAT(message, HasSubstr("task: unknown name; got \"mrcp\"; accepted: adv_mnli, "));
   EXPECT_THAT(message, HasSubstr("mrpc, qnli, "));
+  EXPECT_THAT(message, HasSubstr("; did you mean mrpc?"));
   EXPECT_THAT(message, ::testing::Not(HasSubstr("custom")));
 }
 
@@ -124,8 +125,8 @@ TEST(ReadRowsTest, WrongFilesAreRefused) {
   EXPECT_EQ(refusal(head + "1\ta\tb\tentails\n"),
             ":3: unknown label in column 4; got \"entails\"; accepted: entailment, not_entailment");
   EXPECT_EQ(refusal(head + "1\ta\xc3(\tb\tentailment\n"), ":3: invalid UTF-8");
-  EXPECT_EQ(refusal(head + "\n"),
-            ":3: wrong number of columns for task rte; got 1; accepted: 4, separated by TAB");
+  EXPECT_EQ(refusal(head + "\n\nword\n"),  // blank lines count, but hold no row
+            ":5: wrong number of columns for task rte; got 1; accepted: 4, separated by TAB");
   EXPECT_THAT(refusal("index\tsentence1\tsentence2\tlabel\n"), HasSubstr(": no rows"));
   EXPECT_THAT(refusal(""), HasSubstr(": no rows"));
   EXPECT_THAT(ErrorOf([&] { ReadRows(FindTask("rte"), scratch.path() + "/absent.tsv"); }),

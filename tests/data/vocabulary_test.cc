@@ -1,11 +1,11 @@
-#include "data/vocabulary.h"
+#include "data/text/vocabulary.h"
 
 #include <gmock/gmock.h>
 
 #include <filesystem>
 
 #include "base/files.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "tests/data/scratch.h"
 
 namespace thimble::data {

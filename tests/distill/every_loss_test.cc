@@ -40,6 +40,15 @@ TEST_P(EveryLoss, UnevenBatchesAddUpToOne) {
   EXPECT_NEAR((a.sum + b.sum).item<double>() / joint.sum.item<double>(), 1, 1e-6);
 }
 
+// Which of a batch's parts weighs how much is known before the models run.
+TEST_P(EveryLoss, ThingsAreInProportionToTheCount) {
+  const auto things = [&](const Case& c) { return loss_->Things(c.batch) / loss_->Compute(c.input()).count; };
+  const double one = things(MakeCase({5}, 5));
+  EXPECT_GT(one, 0);
+  EXPECT_EQ(things(MakeCase({6, 2, 3}, 9)), one);
+  EXPECT_EQ(things(MakeCase({4, 7}, 7, 3)), one);
+}
+
 // Central differences along the gradient's own direction, leaf by leaf; exact for the quadratic losses but
 // for rounding.
 TEST_P(EveryLoss, GradientsAgreeWithDifferences) {

@@ -26,8 +26,14 @@ using testing::IsEmpty;
 const std::map<std::string, int> kLevels = {{"proto", 0}, {"base", 1},    {"models", 2}, {"data", 2},
                                             {"optim", 2}, {"distill", 3}, {"runtime", 3}, {"train", 4},
                                             {"search", 5}, {"tools", 6}, {"bench", 7}, {"fuzz", 7}, {"tests", 8}};
-const char* const kPluginFolders[] = {"data/tasks/", "distill/losses/", "optim/optimizers/",
+const char* const kPluginFolders[] = {"data/tasks/",       "distill/losses/",       "models/embeddings/",
+                                      "models/feed_forwards/", "models/mixers/", "optim/optimizers/",
                                       "search/strategies/"};
+// Within models: architecture as data < what an encoder is < what computes, writes and reads it. What stands in
+// models/ itself is of the last.
+const std::map<std::string, int> kModelLevels = {
+    {"arch", 0}, {"encoder", 1}, {"mixers", 1}, {"feed_forwards", 1}, {"embeddings", 1}};
+constexpr int kTopOfModels = 2;
 
 bool Under(const std::string& path, const std::string& folder) { return path.rfind(folder, 0) == 0; }
 bool IsHeader(const std::string& path) { return fs::path(path).extension() == ".h"; }
@@ -36,10 +42,19 @@ bool IsTorch(const std::string& include) {
   return Under(include, "torch/") || Under(include, "ATen/") || Under(include, "c10/");
 }
 
+// -1: not of models.
+int ModelLevel(const std::string& path) {
+  if (!Under(path, "models/")) return -1;
+  const std::string room = path.substr(std::string("models/").size());
+  const auto found = kModelLevels.find(Top(room));
+  return room.find('/') == std::string::npos || found == kModelLevels.end() ? kTopOfModels : found->second;
+}
+
 // Without LibTorch: a search, its strategies, and what they may know of models; and what all of these stand
 // on.
 bool IsTorchFree(const std::string& path) {
-  return Under(path, "proto/") || Under(path, "base/") || Under(path, "models/arch/") ||
+  return Under(path, "proto/") || Under(path, "base/") ||
+         (Under(path, "models/") && ModelLevel(path) < kTopOfModels) ||
          (Under(path, "search/") && !Under(path, "search/evaluators/"));
 }
 
@@ -57,12 +72,12 @@ std::string WhyForbidden(const std::string& path, const std::string& include, bo
   if (from->second < to->second) return Top(path) + " stands below " + Top(include);
   if (from->second == to->second && from->first != to->first)
     return Top(path) + " and " + Top(include) + " stand side by side";
-  if (Under(path, "models/arch/") && Under(include, "models/") && !Under(include, "models/arch/"))
-    return "models/arch knows nothing else of models";
+  if (ModelLevel(path) >= 0 && ModelLevel(path) < ModelLevel(include)) return path.substr(0, path.rfind('/')) + " stands below " + include;
   if (Under(path, "search/") && IsTorchFree(path)) {
     if (Under(include, "search/evaluators/")) return "only tools use search/evaluators";
-    if (from->second > to->second && to->second > kLevels.at("base") && !Under(include, "models/arch/"))
-      return "a search knows models/arch and nothing else of what it searches with";
+    const bool structure = ModelLevel(include) >= 0 && ModelLevel(include) < kTopOfModels;
+    if (from->second > to->second && to->second > kLevels.at("base") && !structure)
+      return "a search knows models/arch and models/encoder, and nothing else of what it searches with";
   }
   return "";
 }
@@ -138,8 +153,8 @@ TEST(Layering, RefusesWhatTheRulesForbid) {
       {"tools/main.cc", "\"tests/fixture.h\""},
       {"tools/main.cc", "\"bench/bench.h\""},
       {"models/model.h", "<torch/torch.h>"},
-      {"models/arch/cost.cc", "<ATen/core/Tensor.h>"},
-      {"models/arch/cost.cc", "\"models/weights.h\""},
+      {"models/encoder/cost.cc", "<ATen/core/Tensor.h>"},
+      {"models/encoder/cost.cc", "\"models/weights.h\""},
       {"search/store.cc", "<torch/torch.h>"},
       {"search/strategy.h", "<ATen/core/Tensor.h>"},
       {"search/strategies/a.cc", "<c10/util/Exception.h>"},
@@ -164,9 +179,12 @@ TEST(Layering, AllowsWhatTheRulesAllow) {
       {"models/weights.h", "<ATen/core/Tensor.h>"},
       {"models/model.cc", "<torch/torch.h>"},
       {"models/model.h", "\"models/arch/architecture.h\""},
+      {"models/torch/forward.cc", "\"models/encoder/encoder.h\""},
+      {"models/encoder/encoder.cc", "\"models/arch/architecture.h\""},
+      {"models/hub/pretrained.cc", "\"models/model.h\""},
       {"distill/objective.h", "\"models/model.h\""},
       {"train/cohort.cc", "\"optim/optimizer.h\""},
-      {"search/space.h", "\"models/arch/cost.h\""},
+      {"search/space.h", "\"models/encoder/cost.h\""},
       {"search/store.cc", "\"base/files.h\""},
       {"search/strategies/a.cc", "\"search/strategy.h\""},
       {"search/evaluators/workbench.cc", "<torch/torch.h>"},

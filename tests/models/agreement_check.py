@@ -12,14 +12,16 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import skip_without  # noqa: E402
+
 try:
     import onnxruntime
     import safetensors.torch
     import torch
     import transformers
 except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+    skip_without(error)
 
 TOLERANCE = 1e-4
 INPUTS = ("input_ids", "token_type_ids", "attention_mask")

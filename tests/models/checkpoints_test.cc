@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/pretrained.h"
-#include "models/weight_files.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/weight_files.h"
 #include "models/words_head.h"
 #include "tests/models/fixtures.h"
 

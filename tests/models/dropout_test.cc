@@ -1,4 +1,4 @@
-#include "models/kernels/dropout.h"
+#include "models/torch/kernels/dropout.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

@@ -1,4 +1,4 @@
-// Formulas of models/arch/cost.h for files and activations, beside files that are written and bytes that
+// Formulas of models/encoder/cost.h for files and activations, beside files that are written and bytes that
 // LibTorch holds.
 #include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <map>
 #include <mutex>
 
-#include "models/arch/cost.h"
-#include "models/onnx.h"
-#include "models/pretrained.h"
+#include "models/encoder/cost.h"
+#include "models/hub/pretrained.h"
+#include "models/onnx/onnx.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

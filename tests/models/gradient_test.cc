@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "models/kernels/dropout.h"
+#include "models/torch/kernels/dropout.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

@@ -6,8 +6,8 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 
 int main(int count, char** arguments) {

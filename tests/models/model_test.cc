@@ -6,7 +6,7 @@
 #include <torch/torch.h>
 
 #include "base/error.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
 #include "models/latency.h"
 #include "tests/models/fixtures.h"

@@ -1,4 +1,4 @@
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -20,6 +20,7 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 const char kBert[] =
     "vocabulary: 50 positions: 20 hidden: 12 heads: 3 ffn_hidden: 30 layer_norm_epsilon: 1e-7 embedding { "
@@ -132,20 +133,29 @@ TEST(PretrainedTest, SpanHeadRoundTrip) {
     EXPECT_FALSE(model.weights.Has("pooler.weight"));
     const bool bert = IsPlainBert(model);
     EXPECT_EQ(bert, text != student);
-    SavePretrained(model, {"start", "end"}, directory, -1.25);
+    SavePretrained(model, {"start", "end"}, directory, {.null_threshold = -1.25});
     const Pretrained read = LoadPretrained(directory);
     ExpectSame(model, read.model);
     EXPECT_EQ(Forward(read.model, MakeBatch({4, 9})).logits.sizes(), at::IntArrayRef({2, 9, 2}));
     EXPECT_EQ(read.model.head, Head::kTokens);
     EXPECT_THAT(read.label_names, ElementsAre("start", "end"));
-    EXPECT_EQ(read.null_threshold, -1.25);
+    EXPECT_EQ(read.settings.null_threshold, -1.25);
     EXPECT_TRUE(read.unused.empty());
     const json config = json::parse(ReadFile(directory + "/config.json"));
     EXPECT_EQ(config["architectures"][0], bert ? "BertForQuestionAnswering" : "ThimbleForQuestionAnswering");
     EXPECT_FALSE(config.contains("problem_type"));
     EXPECT_EQ(ReadSafetensors(directory + "/model.safetensors").tensors.Has("qa_outputs.weight"), bert);
+    proto::SpanReading reading;
+    reading.set_document_stride(7);
+    SavePretrained(model, {"start", "end"}, directory, {.max_length = 12, .reading = reading});
+    const auto settings = LoadPretrained(directory).settings;
+    EXPECT_EQ(settings.max_length, 12);
+    ASSERT_TRUE(settings.reading.has_value());
+    EXPECT_EQ(settings.reading->document_stride(), 7);
+    EXPECT_EQ(settings.reading->n_best(), 20);
     SavePretrained(model, {"start", "end"}, directory);
-    EXPECT_FALSE(LoadPretrained(directory).null_threshold.has_value());
+    EXPECT_FALSE(LoadPretrained(directory).settings.max_length.has_value());
+    EXPECT_FALSE(LoadPretrained(directory).settings.null_threshold.has_value());
     fs::remove_all(directory);
   }
 }
@@ -306,6 +316,73 @@ TEST_F(SpoiltTest, LabelsLeftOutAreNumbered) {
   config_.erase("id2label");
   EXPECT_EQ(Failure(), "no error");
   EXPECT_THAT(LoadPretrained(directory_).label_names, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+}
+
+TEST_F(SpoiltTest, LabelsByNameAndBySettings) {
+  EXPECT_THAT(LoadPretrained(directory_).label_ids,
+              ElementsAre(Pair("no", 0), Pair("perhaps", 2), Pair("yes", 1)));
+  config_["label2id"] = {{"a", 2}, {"b", "1"}, {"c", -3}, {"f", "1x"}, {"d", 1e300}, {"e", nullptr}};
+  EXPECT_EQ(Failure(), "no error");
+  EXPECT_THAT(LoadPretrained(directory_).label_ids, ElementsAre(Pair("a", 2), Pair("b", 1), Pair("c", -1),
+                                                                Pair("d", -1), Pair("e", -1), Pair("f", -1)));
+  config_["label2id"] = nullptr;
+  EXPECT_EQ(Failure(), "no error");
+  EXPECT_TRUE(LoadPretrained(directory_).label_ids.empty());
+}
+
+// Of the settings that a model of sentences has, those of spans are none.
+TEST_F(SpoiltTest, Settings) {
+  for (const char* key :
+       {"max_seq_length", "doc_stride", "max_query_length", "n_best_size", "max_answer_length"}) {
+    for (const json& value : {json(0), json(-3), json(2.5), json("12"), json(1e300)}) {
+      const json good = config_;
+      config_[key] = value;
+      EXPECT_THAT(Failure(),
+                  HasSubstr(std::string(key) == "max_seq_length" || !value.is_number() ? key : "config.json"))
+          << key << value;
+      config_ = good;
+    }
+  }
+  config_["max_seq_length"] = 12;
+  config_["doc_stride"] = 7;
+  config_["null_threshold"] = 2.5;
+  EXPECT_EQ(Failure(), "no error");
+  const auto settings = LoadPretrained(directory_).settings;
+  EXPECT_EQ(settings.max_length, 12);
+  EXPECT_FALSE(settings.null_threshold || settings.reading || settings.model_max_length);
+}
+
+TEST_F(SpoiltTest, LengthsOfRows) {
+  const auto length = [&](const json& own, const std::string& tokenizer) {
+    config_.erase("max_seq_length");
+    if (!own.is_null()) config_["max_seq_length"] = own;
+    EXPECT_EQ(Failure(), "no error");
+    fs::remove(directory_ + "/tokenizer_config.json");
+    if (!tokenizer.empty()) WriteFileAtomically(directory_ + "/tokenizer_config.json", tokenizer);
+    return ReadLength(LoadPretrained(directory_));
+  };
+  EXPECT_EQ(length(nullptr, ""), 20);  // its positions
+  EXPECT_EQ(length(9, ""), 9);
+  EXPECT_EQ(length(90, ""), 20);
+  EXPECT_EQ(length(nullptr, R"({"model_max_length": 8})"), 8);
+  EXPECT_EQ(length(9, R"({"model_max_length": 8})"), 9);
+  EXPECT_EQ(length(nullptr, R"({"model_max_length": 512})"), 20);
+  for (const char* none :
+       {R"({"model_max_length": 1000000000000000019884624838656})", R"({"model_max_length": 0})",
+        R"({"model_max_length": -8})", R"({"model_max_length": null})", R"({"model_max_length": "8"})", "{}",
+        "[]", "{", ""})
+    EXPECT_EQ(length(nullptr, none), 20) << none;
+}
+
+TEST(PretrainedTest, HeadInAnotherOrder) {
+  Model model = ShakenModel(BertText("gelu_erf"));
+  Shake(&model, 4);
+  const Model shared = model;  // of the same tensors
+  const auto before = Forward(model, MakeBatch({4, 9})).logits;
+  ReorderHead({2, 0, 1}, &model);
+  const auto after = Forward(model, MakeBatch({4, 9})).logits;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(after.select(1, i), before.select(1, (i + 2) % 3)));
+  EXPECT_TRUE(at::equal(Forward(shared, MakeBatch({4, 9})).logits, before));
 }
 
 TEST_F(SpoiltTest, MissingFiles) {

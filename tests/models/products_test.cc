@@ -1,10 +1,10 @@
 // Products of rounded factors beside torch's own bfloat16 ones under autocast.
-#include "models/products.h"
+#include "models/torch/products.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "models/autocast.h"
+#include "models/torch/autocast.h"
 
 namespace thimble::models {
 namespace {

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "data/task.h"
-#include "data/wordpiece.h"
+#include "data/text/wordpiece.h"
 #include "models/arch/expression_sampling.h"
-#include "models/onnx.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
+#include "models/onnx/onnx.h"
 #include "models/padding.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
 
 namespace thimble::models {
 namespace {

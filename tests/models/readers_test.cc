@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/hub_config.h"
-#include "models/state_dict_pickle.h"
-#include "models/torch_archive.h"
-#include "models/weight_index.h"
+#include "models/hub/hub_config.h"
+#include "models/hub/state_dict_pickle.h"
+#include "models/hub/torch_archive.h"
+#include "models/hub/weight_index.h"
 
 namespace thimble::models {
 namespace {
@@ -259,7 +259,7 @@ TEST(WeightIndexTest, NamesFilesOfTheDirectory) {
 TEST(HubConfigTest, FamiliesAndTheirKeys) {
   const HubConfig distilbert("c.json",
                              R"({"model_type":"distilbert","vocab_size":9,"dim":8,"n_layers":3,"n_heads":2,)"
-                             R"("hidden_dim":16,"activation":"relu","hidden_size":99})");
+                             R"("hidden_dim":16,"activation":"relu","intermediate_size":99})");
   const auto architecture = distilbert.Architecture();
   EXPECT_EQ(architecture.hidden(), 8);
   EXPECT_EQ(architecture.layer_size(), 3);

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {

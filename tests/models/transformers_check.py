@@ -13,14 +13,16 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import skip_without  # noqa: E402
+
 try:
     import huggingface_hub
     import safetensors.torch
     import torch
     import transformers
 except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+    skip_without(error)
 
 TOLERANCE = 1e-5
 

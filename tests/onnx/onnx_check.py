@@ -6,16 +6,19 @@ import collections
 import glob
 import json
 import os
+import pathlib
 import sys
 import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import skip_without  # noqa: E402
 
 try:
     import numpy as np
     import onnx
     import onnxruntime
 except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+    skip_without(error)
 
 TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.2  # norm of the difference over the norm; random weights 12 wide

@@ -16,8 +16,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/model.h"
-#include "models/onnx.h"
-#include "models/onnx_int8.h"
+#include "models/onnx/onnx.h"
+#include "models/onnx/onnx_int8.h"
 
 namespace thimble::models {
 namespace {

@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "data/spans.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 #include "train/evaluate.h"
 
@@ -40,9 +43,16 @@ std::string MakeDirectory(const std::string& name, int classes, models::Head hea
   models::Shake(&model, 5);
   std::vector<std::string> labels;
   for (int i = 0; i < classes; ++i) labels.push_back("label" + std::to_string(i));
-  models::SavePretrained(model, labels, directory, null_threshold);
+  models::SavePretrained(model, labels, directory, {.null_threshold = null_threshold});
   WriteFileAtomically(directory + "/vocab.txt", kWords);
   return directory;
+}
+
+void SayMultiLabel(const std::string& directory) {
+  const std::string path = directory + "/config.json";
+  auto config = nlohmann::json::parse(ReadFile(path));
+  config["problem_type"] = "multi_label_classification";
+  WriteFileAtomically(path, config.dump());
 }
 
 const std::vector<Input>& Inputs() {
@@ -105,6 +115,30 @@ TEST(Runtime, CutsLongTexts) {
     EXPECT_NEAR(predictions[i].windows[0].logits[0], expected[i][0], 1e-5);
 }
 
+TEST(Runtime, ReadsAsTheModelWasTrained) {
+  const std::string directory = MakeDirectory("trained", 2);
+  const auto loaded = models::LoadPretrained(directory);
+  models::SavePretrained(loaded.model, loaded.label_names, directory, {.max_length = 7});
+  EXPECT_EQ(Predictor(directory).max_length(), 7);
+  EXPECT_EQ(Predictor(directory, {.max_length = 9}).max_length(), 9);
+  EXPECT_THAT(Predictor(directory).Predict(Inputs())[4].windows[0].ids, SizeIs(7));
+  WriteFileAtomically(MakeDirectory("cut_by_tokenizer", 2) + "/tokenizer_config.json",
+                      R"({"model_max_length": 8})");
+  EXPECT_EQ(Predictor(testing::TempDir() + "/runtime_cut_by_tokenizer").max_length(), 8);
+}
+
+TEST(Runtime, ReadsPassagesAsTheModelWasTrained) {
+  const std::string directory = MakeDirectory("passages", 2, models::Head::kTokens);
+  const std::vector<Input> inputs = {
+      {"where", "a heron stood in the water and waited for the fog and stood in the water"}};
+  EXPECT_THAT(Predictor(directory, {.max_length = 14}).Predict(inputs)[0].windows, SizeIs(3));
+  const auto loaded = models::LoadPretrained(directory);
+  proto::SpanReading reading;
+  reading.set_document_stride(1);
+  models::SavePretrained(loaded.model, loaded.label_names, directory, {.max_length = 14, .reading = reading});
+  EXPECT_THAT(Predictor(directory).Predict(inputs)[0].windows, SizeIs(7));
+}
+
 TEST(Runtime, GivesANumber) {
   const std::string directory = MakeDirectory("number", 1);
   const auto expected = Expected(directory, 20);
@@ -115,6 +149,25 @@ TEST(Runtime, GivesANumber) {
     EXPECT_NEAR(predictions[i].score, expected[i][0], 1e-5);
     EXPECT_EQ(predictions[i].label, -1);
   }
+}
+
+TEST(Runtime, GivesEachLabelItsOwnProbability) {
+  const std::string directory = MakeDirectory("labels", 3);
+  const auto expected = Expected(directory, 20);
+  SayMultiLabel(directory);
+  const Predictor predictor(directory);
+  EXPECT_EQ(predictor.kind(), Kind::kMultiLabel);
+  EXPECT_THAT(predictor.labels(), testing::ElementsAre("label0", "label1", "label2"));
+  const auto predictions = predictor.Predict(Inputs());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_THAT(predictions[i].probabilities, SizeIs(3));
+    for (int c = 0; c < 3; ++c)
+      EXPECT_NEAR(predictions[i].probabilities[c], 1 / (1 + std::exp(-expected[i][c])), 1e-5);
+    EXPECT_EQ(predictions[i].label_name, "label" + std::to_string(predictions[i].label));
+  }
+  const std::string one = MakeDirectory("one_label", 1);
+  SayMultiLabel(one);
+  EXPECT_EQ(Predictor(one).kind(), Kind::kMultiLabel);
 }
 
 TEST(Runtime, AnswersQuestions) {
@@ -197,6 +250,22 @@ std::string Refusal(const Work& work) {
   return "nothing was refused";
 }
 
+// Its weights are finite; a sum of two of them is not.
+TEST(Runtime, SaysWhichInputHasNoAnswer) {
+  const std::string directory = MakeDirectory("overflow", 2);
+  auto file = models::ReadSafetensors(directory + "/model.safetensors");
+  at::Tensor token = file.tensors.at("embedding.token")[17];  // "it"
+  token.fill_(3e38);
+  models::WriteSafetensors(directory + "/model.safetensors", file.tensors, file.metadata);
+  const Predictor predictor(directory);
+  EXPECT_THAT(predictor.Predict({{"a heron"}, {"fog"}}), SizeIs(2));
+  EXPECT_THAT(Refusal([&] {
+                predictor.Predict({{"a heron"}, {"fog"}, {"it waited"}});
+              }),
+              testing::AllOf(HasSubstr("overflow, input 3: the model says NaN or infinity"),
+                             HasSubstr("beginning with the embedding's output")));
+}
+
 TEST(Runtime, Refuses) {
   const std::string directory = MakeDirectory("refuses", 2);
   EXPECT_THAT(Refusal([] { Predictor("/nowhere/at/all"); }), HasSubstr("/nowhere/at/all"));
@@ -212,6 +281,16 @@ TEST(Runtime, Refuses) {
   EXPECT_THAT(Refusal([&] { one.Predict({{"where", "fog"}}); }), HasSubstr("one segment"));
   WriteFileAtomically(directory + "/vocab.txt", std::string(kWords) + "unknown\n");
   EXPECT_THAT(Refusal([&] { Predictor{directory}; }), HasSubstr("at most 18"));
+}
+
+TEST(Runtime, RefusesNamesThatContradictEachOther) {
+  const std::string directory = MakeDirectory("contradiction", 2), path = directory + "/config.json";
+  std::string text = ReadFile(path);
+  text.replace(text.find("\"label0\": 0"), 11, "\"label0\": 1");
+  WriteFileAtomically(path, text);
+  EXPECT_THAT(Refusal([&] { Predictor{directory}; }), HasSubstr("contradict each other"));
+  EXPECT_THAT(Predictor(directory, {.assume_label_order = true}).labels(),
+              testing::ElementsAre("label0", "label1"));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "tests/search/toy_study.h"
 
 namespace thimble::search {

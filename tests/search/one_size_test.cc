@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 
 namespace thimble::search {
 namespace {

@@ -6,15 +6,18 @@ Exit code 77: Optuna is not installed (the test is skipped). Written against opt
 import json
 import math
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import skip_without  # noqa: E402
+
 try:
     import optuna
 except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+    skip_without(error)
 
 
 def check_trials(study):

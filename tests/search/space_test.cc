@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/arch/architecture.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/controller.h"
 #include "search/feasible.h"
 #include "tests/search/studies.h"

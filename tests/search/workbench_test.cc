@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -13,8 +14,8 @@
 #include <vector>
 
 #include "base/config.h"
-#include "models/pretrained.h"
-#include "models/safetensors.h"
+#include "models/hub/pretrained.h"
+#include "models/hub/safetensors.h"
 #include "proto/deployment.pb.h"
 #include "tests/data/scratch.h"
 #include "tests/models/fixtures.h"
@@ -26,6 +27,7 @@ namespace {
 using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 // `losses` of the objective, `evaluator` of the stage.
 std::string StudyText(const std::string& folder, const std::string& losses, const std::string& evaluator) {
@@ -168,6 +170,32 @@ TEST_F(WorkbenchTest, ATrainedScoreDoesNotDependOnTheRound) {
     const auto alone = bench->Evaluate(study.stage(0), {candidates[i]});
     EXPECT_EQ(alone[0].metrics, together[i].metrics) << i;
     EXPECT_EQ(alone[0].value, together[i].value) << i;
+  }
+}
+
+// One candidate uses weights that say NaN; the others are scored as ever.
+TEST_F(WorkbenchTest, ACandidateWithoutAScoreFailsAlone) {
+  const auto study = Study("loss { hidden_states {} }", "evaluator { supernet { refit: false } }");
+  const auto prepared = [&] {
+    auto bench = Open(study);
+    const auto base = SeedArchitecture(study.space(), bench->context());
+    bench->Prepare(study.stage(0), StageSpace(study, study.stage(0), base, bench->context()));
+    return bench;
+  };
+  const auto bench = prepared();
+  const auto candidates = Candidates(study, *bench);
+  const auto before = bench->Evaluate(study.stage(0), candidates);
+  const std::string path = scratch_.path() + "/work/stage-only.safetensors";
+  auto file = models::ReadSafetensors(path);
+  file.tensors.at("layer.0.ffn.1.down.bias").fill_(std::nan(""));
+  models::WriteSafetensors(path, file.tensors, file.metadata);
+  const auto scores = prepared()->Evaluate(study.stage(0), candidates);
+  EXPECT_TRUE(std::isnan(scores[1].value));
+  EXPECT_THAT(scores[1].reason, MatchesRegex("row [0-9]+: the model says NaN or infinity, beginning with the output "
+                                             "of layer 0 of 2"));
+  for (const size_t i : {0, 2}) {
+    EXPECT_EQ(scores[i].value, before[i].value);
+    EXPECT_EQ(scores[i].reason, "");
   }
 }
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "tests/start/fixtures.h"
 
 namespace thimble::distill {

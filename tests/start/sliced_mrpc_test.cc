@@ -12,7 +12,7 @@
 #include "base/config.h"
 #include "data/dataset.h"
 #include "distill/start/sliced.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "proto/study.pb.h"
 
 namespace thimble::distill {

@@ -4,12 +4,14 @@ import pathlib
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import skip_without  # noqa: E402
+
 try:
     import numpy
     import onnxruntime
 except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+    skip_without(error)
 
 from fixture import GLUE, MINILM, make_sample, run
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from packages import ALL_NEEDED  # noqa: E402
+
 from fixture import SOURCE, Case, run
 from kill import kill_until_done
 
@@ -75,7 +78,8 @@ class Report(unittest.TestCase):
     def test_tau_of_known_orders(self):
         try:
             import scipy  # noqa: F401
-        except ImportError:
+        except ImportError as error:
+            self.assertFalse(ALL_NEEDED, error)
             self.skipTest("needs scipy")
         folder = pathlib.Path(self.enterContext(__import__("tempfile").TemporaryDirectory()))
         generator = random.Random(3)

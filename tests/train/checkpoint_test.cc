@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "tests/train/toy.h"
 
 namespace thimble::train {

@@ -236,6 +236,40 @@ TEST(CohortTest, RecomputedLayersTrainToTheSameBits) {
   EXPECT_EQ(train(false), train(true));
 }
 
+// Whether epochs are scored is no matter of the run's result, nor of its checkpoint.
+TEST(CohortTest, ScoresEpochsWhereSomebodyAsks) {
+  const auto data = ToyData(60, 1), dev = ToyData(40, 2);
+  const auto task = ToyTask();
+  const auto train = [&](const std::string& more, bool score_epochs, bool prune = false,
+                         const std::string& checkpoint = "", int epochs = 2) {
+    auto model = ToyModel(ToyArchitecture(), 3);
+    Job job = ToyJob(data, ToyRecipe(kLabels, epochs, more));
+    job.sources[0].validate = &dev;
+    job.sources[0].task = &task;
+    job.members = {{.name = "only", .models = {&model}}};
+    job.score_epochs = score_epochs;
+    job.checkpoint = checkpoint;
+    if (prune) job.prune = [](size_t, const std::vector<Epoch>&) { return false; };
+    const auto result = Train(job)[0];
+    return std::pair(result, Bytes(model));
+  };
+  const auto scored = [](const MemberResult& result) {
+    return !result.epochs.back().validations[0].metrics.empty();
+  };
+  const auto [with, bytes] = train("", true);
+  const auto [without, same_bytes] = train("", false);
+  EXPECT_TRUE(scored(with));
+  EXPECT_FALSE(scored(without));
+  EXPECT_EQ(bytes, same_bytes);
+  EXPECT_TRUE(scored(train("keep: BEST", false).first));
+  EXPECT_TRUE(scored(train("", false, true).first));
+  const std::string checkpoint = testing::TempDir() + "/scores_epochs.checkpoint";
+  std::filesystem::remove(checkpoint);
+  train("", true, false, checkpoint);
+  EXPECT_EQ(train("", false, false, checkpoint).second, bytes) << "goes on from the other's";
+  std::filesystem::remove(checkpoint);
+}
+
 TEST(CohortTest, KeepsTheBestEpoch) {
   const auto data = ToyData(120, 1), dev = ToyData(100, 2);
   const auto task = ToyTask();

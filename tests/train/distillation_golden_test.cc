@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
-#include "models/safetensors.h"
+#include "models/hub/safetensors.h"
 #include "train/cohort.h"
 
 namespace thimble::train {

@@ -184,5 +184,71 @@ TEST(BatchTest, RowsArePaddedToTheLongest) {
   EXPECT_EQ(rows, 3);
 }
 
+// A model that says NaN of the rows with a certain token, and its rows: all but row 20 are without.
+struct NaNOfRow20 {
+  NaNOfRow20() {
+    model.weights.at("embedding.token")[kVocabulary - 1].fill_(std::nan(""));
+    for (auto* rows : {&train, &dev})
+      for (auto& example : rows->examples)
+        for (auto& id : example.ids) id = std::min(id, kVocabulary - 2);
+    dev.examples[20].ids[2] = kVocabulary - 1;
+  }
+  models::Model model = ToyModel(ToyArchitecture(24, 2), 5, 32);
+  data::Dataset train = ToyData(40, 1), dev = ToyData(45, 2);
+};
+
+template <typename Work>
+std::string FailureOf(const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), kFailed);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(EvaluateTest, OutputsThatAreNoneEndIt) {
+  const NaNOfRow20 bad;
+  const std::string expected =
+      "scoring: row 21: the model says NaN or infinity, beginning with the embedding's output";
+  EXPECT_EQ(FailureOf([&] { Evaluate(bad.model, bad.dev, &task_, {}); }), expected);
+  EXPECT_EQ(FailureOf([&] { Logits(bad.model, bad.dev); }), expected);
+  EXPECT_EQ(FailureOf([&] { Predict(bad.model, bad.dev); }), expected);
+  EXPECT_NO_THROW(Evaluate(bad.model, bad.train, &task_, {}));
+}
+
+TEST_F(EvaluateTest, OneWithoutAScoreDoesNotEndTheOthers) {
+  const NaNOfRow20 bad;
+  const auto objective = MakeObjective(student_.shape), its = MakeObjective(bad.model.shape);
+  const EvaluateOptions options{.teacher = &teacher_, .objective = &objective};
+  const auto alone = Evaluate(student_, bad.dev, &task_, options);
+  const auto both = EvaluateTogether({{&bad.model, nullptr, &its}, {&student_, nullptr, &objective}}, bad.dev,
+                                     &task_, options);
+  EXPECT_THAT(both[0].failure, testing::HasSubstr("row 21"));
+  EXPECT_TRUE(both[0].metrics.empty());
+  EXPECT_EQ(both[1].failure, "");
+  EXPECT_EQ(both[1].predicted, alone.predicted);
+  EXPECT_EQ(both[1].loss, alone.loss);
+}
+
+// The loss of its training rows is finite; the member leaves when its validation rows have no score.
+TEST_F(EvaluateTest, AMemberWithoutAScoreLeaves) {
+  NaNOfRow20 bad;
+  auto good = ToyModel(ToyArchitecture(24, 2), 5, 32);
+  Job job;
+  job.what = "toy";
+  job.recipe = ToyRecipe(kLabels, 2, "keep: BEST");
+  job.deployment.set_threads(1);
+  job.sources[0] = {.train = &bad.train, .validate = &bad.dev, .task = &task_};
+  job.members = {{.name = "bad", .models = {&bad.model}}, {.name = "good", .models = {&good}}};
+  const auto results = Train(job);
+  EXPECT_THAT(results[0].failure, testing::HasSubstr("no score after epoch 1: row 21: the model says NaN"));
+  EXPECT_TRUE(results[0].epochs.empty());
+  EXPECT_EQ(results[0].best_epoch, 0);
+  EXPECT_EQ(results[1].failure, "");
+  EXPECT_EQ(results[1].epochs.size(), 2u);
+}
+
 }  // namespace
 }  // namespace thimble::train

@@ -215,5 +215,38 @@ TEST(AccumulateTest, IsALargerBatch) {
   }
 }
 
+// Batches of 8, 8 and 4 rows, each padded to its own longest, give the gradient of one of 20: rows, tokens
+// and pairs of tokens weigh the same, whichever batch they are in.
+TEST(AccumulateTest, WeighsWhatABatchHoldsAndNotBatches) {
+  const auto data = ToyData(20, 1);
+  const auto teacher = ToyTeacher(4);
+  for (const char* losses :
+       {kLabels, kDistillation, "loss { hidden_states {} } loss { attention_scores {} weight: 3 }",
+        "loss { attention_distributions {} } loss { minilm_relations {} }"}) {
+    for (const int bucket_width : {0, 8}) {
+      SCOPED_TRACE(std::string(losses) + " " + std::to_string(bucket_width));
+      const auto train = [&](int size, int accumulate) {
+        auto model = ToyModel(ToyArchitecture(24, 1, "1/2"), 5, 32);
+        Job job;
+        job.what = "toy";
+        job.recipe = ToyRecipe(losses, 2, "", "sgd { learning_rate: 0.1 }");
+        job.recipe.mutable_batching()->set_size(size);
+        job.recipe.mutable_batching()->set_bucket_width(bucket_width);
+        job.recipe.set_accumulate(accumulate);
+        job.deployment.set_threads(1);
+        job.sources[0].train = &data;
+        job.sources[0].teacher = &teacher;
+        job.members = {{.name = "only", .models = {&model}}};
+        EXPECT_EQ(Train(job)[0].steps, 2);
+        return model;
+      };
+      const auto whole = train(32, 1);
+      const auto parts = train(8, 3);
+      for (const auto& [name, tensor] : whole.weights)
+        EXPECT_TRUE(at::allclose(tensor, parts.weights.at(name), 1e-4, 1e-5)) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace thimble::train

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "data/spans.h"
 #include "distill/start/sliced.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "proto/study.pb.h"
 #include "tests/train/toy.h"
 #include "train/batch.h"

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/output_directory.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/inherit.h"
 #include "tools/student.h"
 
@@ -27,6 +27,7 @@ void Run(const Request& request) {
   if (!request.to.empty()) ReadText(request.to, &architecture);
   const OutputDirectory output(request.out, request.force);
   auto loaded = models::LoadPretrained(request.model);
+  models::RequireOneLabel(loaded);
   ReadTrainingWeights(request.model, &loaded.model);
   if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);
   models::Resolve(architecture, request.to.empty() ? "the student" : request.to);
@@ -43,9 +44,9 @@ void Run(const Request& request) {
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",
-               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers + ", tokens: " + request.tokens +
-                      "); not trained.",
-               .null_threshold = loaded.null_threshold},
+               .how = "Cropped out of a larger model with `thimble crop` (layers: " + request.layers +
+                      ", tokens: " + request.tokens + "); not trained.",
+               .settings = loaded.settings},
               out.working());
   WriteTrainingWeights(student, out.working());
   out.Commit();
@@ -67,6 +68,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry crop_command() { return {"crop", "A student that begins with parts of a larger model, as published warm-ups do", Add}; }
+std::function<void()> crop_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -44,6 +44,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry data_command() { return {"data", "Looks into the files of a task", Add}; }
+std::function<void()> data_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

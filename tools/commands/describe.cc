@@ -10,9 +10,10 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "data/table.h"
+#include "base/spelling.h"
+#include "data/readers/table.h"
 #include "distill/objective.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/latency.h"
 #include "optim/optimizer.h"
 #include "search/controller.h"
@@ -59,10 +60,11 @@ void DescribeTopic(const std::vector<std::string>& what) {
   }
   const auto* field = descriptor->FindFieldByName(what[1]);
   if (field == nullptr || field->message_type() == nullptr) {
-    std::string names;
+    std::vector<std::string> names;
     for (int i = 0; i < descriptor->field_count(); ++i)
-      if (descriptor->field(i)->message_type() != nullptr) names += (names.empty() ? "" : ", ") + descriptor->field(i)->name();
-    throw BadRequest("describe " + what[0], "no such entry", what[1], names);
+      if (descriptor->field(i)->message_type() != nullptr) names.push_back(descriptor->field(i)->name());
+    throw BadRequest("describe " + what[0], "no such entry", what[1],
+                     data::Joined(names) + DidYouMean(what[1], names));
   }
   DescribeMessage(*field->message_type());
   if (what[0] == "optimizer")
@@ -128,12 +130,18 @@ void DescribeLoading(const models::Pretrained& loaded) {
   PrintNames("unused", loaded.unused);
   PrintNames("drawn anew", loaded.initialised);
   PrintNames("note", loaded.notes);
-  if (!loaded.label_names.empty()) std::printf("  labels: %s\n", data::Joined(loaded.label_names).c_str());
+  if (!loaded.label_names.empty())
+    std::printf("  labels%s: %s\n", loaded.multi_label ? ", each true or not" : "",
+                data::Joined(loaded.label_names).c_str());
+  const auto& [read, no_effect, unknown] = loaded.config;
+  std::printf("config.json: %zu fields read (%s)\n", read.size(), data::Joined(read).c_str());
+  if (!no_effect.empty()) std::printf("  without effect on an answer: %s\n", data::Joined(no_effect).c_str());
+  if (!unknown.empty()) std::printf("  ignored, unknown here: %s\n", data::Joined(unknown).c_str());
 }
 
 std::string Megabytes(int64_t bytes) { return Decimal(static_cast<double>(bytes) * 1e-6, 1) + " MB"; }
 
-// What it is and, by formula (models/arch/cost.h), what it costs.
+// What it is and, by formula (models/encoder/cost.h), what it costs.
 void DescribeShape(const std::string& what, const models::Shape& shape, int classes, models::Head head, const Request& request) {
   std::printf("%s: %d layers, hidden %d, %d heads, %s embedding", what.c_str(), static_cast<int>(shape.layers.size()),
               shape.hidden, shape.heads, shape.trigram > 0 ? "trigram" : shape.factorised > 0 ? "factorised" : "plain");
@@ -255,6 +263,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry describe_command() { return {"describe", "What a study will do, what a model is and costs, or what a component accepts", Add}; }
+std::function<void()> describe_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -13,12 +13,13 @@
 #include "base/output_directory.h"
 #include "data/corpus.h"
 #include "distill/objective.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "models/words_head.h"
 #include "tools/loss_table.h"
 #include "tools/student.h"
 #include "tools/training.h"
 #include "train/batch.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace {
@@ -71,12 +72,6 @@ models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Obj
   return models::WithWordsHead(teacher.model, &*head, Random(0));
 }
 
-// A student goes on with its own head, or none; one that begins here has its teacher's.
-std::vector<std::string> LabelsOf(const models::Pretrained& student, const models::Pretrained& teacher) {
-  if (student.model.classes == 0) return {};
-  return student.label_names.empty() ? teacher.label_names : student.label_names;
-}
-
 // One epoch at the rate of the published warm-up (SYSTEMS.md A2), where nothing else is said.
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
@@ -120,7 +115,8 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
               .learning = learning,
               .student = begin.student.model,
               .start = begin.start,
-              .label_names = LabelsOf(begin.student, teacher),
+              .label_names = begin.student.label_names,
+              .settings = begin.student.settings,
               .tokenizer_directory = request.student.teacher,
               .out = request.out,
               .how = "",
@@ -153,14 +149,18 @@ void Run(Request request) {
   for (auto& part : mix.parts)
     if (part.teacher.empty()) part.teacher = request.student.teacher;
   const OutputDirectory output(request.out, request.force);
-  const auto teacher = models::LoadPretrained(request.student.teacher);
+  const Teachers teachers(mix, request.assume_label_order);
+  // Of a mix the heads are new, or their own teachers'; what the student comes from may have any.
+  const auto teacher = mix.mixed ? models::LoadPretrained(request.student.teacher) : *teachers.loaded(0);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
+  const auto& narrower = shape.positions < teacher.model.shape.positions ? shape : teacher.model.shape;
+  const auto length = LengthOf(mix, teachers, nullptr, narrower);
   auto standard = DistilRecipe();
-  standard.mutable_batching()->set_max_length(std::min(TokenLimit(mix, teacher.model.shape), TokenLimit(mix, shape)));
-  const auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
+  standard.mutable_batching()->set_max_length(length.tokens);
+  auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
+  TakeLength(length, &recipe);
   const auto deployment = MakeDeployment(request);
-  const Teachers teachers(mix);
   teachers.RequireVocabulary(shape);
   for (size_t i = 0; i < mix.parts.size(); ++i) {
     const auto& of_task = *teachers.of(i);
@@ -172,6 +172,8 @@ void Run(Request request) {
   const auto data = LoadTasks(mix, request.student.teacher, recipe.batching().max_length(), deployment);
   const auto subnets = SubnetsOf(plan, teacher, recipe.seed());
   auto begin = BeginStudent(plan, teacher, recipe, sliced);
+  if (KeepsHead(begin.student, mix))
+    train::TakeLabelOrder(*mix.parts[0].task, request.assume_label_order, &begin.student);
   std::vector<models::Pretrained> students;
   SlicedRecord record;
   TrainingRun run{.what = "distilling",
@@ -192,7 +194,7 @@ void Run(Request request) {
                     WriteMore(request.student, record, students[0].model, directory);
                   }};
   const auto add_heads = [&] {
-    students = WithHeads(begin.student, mix, recipe.seed());
+    students = WithHeads(begin.student, mix, recipe.seed(), request.assume_label_order);
     run.models.clear();
     for (size_t i = 0; i < students.size(); ++i) {
       if (mix.mixed && !request.student.random) TakeHead(*teachers.of(i), &students[i].model);
@@ -236,6 +238,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_flag("--random-start", student.random, "start from random weights instead of the teacher's");
   app.add_option("--text", student.sample,
                  "plain text for the sliced start instead of what is learnt from, e.g. 'text/*.txt'");
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());
@@ -244,8 +247,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry distill_command() {
-  return {"distill", "Teach a student of a given architecture from a teacher", Add};
-}
+std::function<void()> distill_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

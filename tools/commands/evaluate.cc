@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/output_directory.h"
 #include "data/cache.h"
-#include "data/submission.h"
+#include "data/metrics/submission.h"
 #include "tools/common.h"
 
 namespace thimble::tools {
@@ -50,19 +50,15 @@ Submission PlanSubmission(const Request& request, const data::TaskEntry& task) {
   return submission;
 }
 
-void Submit(const Request& request, const Submission& submission, const data::TaskEntry& task,
+void Submit(const Request& request, const Submission& submission, const ScoredModel& scored,
             const proto::Deployment& deployment) {
   const auto& [path, odds_path, file, rows] = submission;
+  const auto& [loaded, task, length] = scored;
   const bool spans = task.kind == data::TaskKind::kSpan;
-  const std::string& directory = request.models[0];
-  const auto loaded = models::LoadPretrained(directory);
-  models::RequireHead(loaded, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
-  const data::WordPiece tokenizer(directory);
-  const int length = request.max_length > 0 ? request.max_length : TokenLimit(task, loaded.model.shape);
+  const data::WordPiece tokenizer(loaded.directory);
   const auto data = data::TokenizeCached(rows, task, tokenizer, length, deployment.threads(),
                                          data::CacheDirectory(deployment.cache()));
-  const auto own = WithThreshold(task, loaded);
-  const auto evaluation = train::Evaluate(loaded.model, data, spans ? &own : nullptr, {});
+  const auto evaluation = train::Evaluate(loaded.model, data, spans ? &task : nullptr, {});
   const EnsuredDirectory made(request.submission);
   if (spans) {
     std::vector<std::string> answers;
@@ -109,15 +105,19 @@ void Run(const Request& request) {
   for (size_t i = 0; i < request.models.size(); ++i)
     rows.push_back({.name = request.names.empty() ? request.models[i] : request.names[i],
                     .directory = request.models[i]});
+  if (!request.submission.empty())  // it is scored, and then asked
+    rows[0].loaded = std::make_shared<const ScoredModel>(
+        LoadScored(request.models[0], task, request.max_length, request.assume_label_order));
   if (!task.dev.empty())
     std::fputs(CompareModels(rows, task, request.data, task.dev,
                              {.latency = request.latency,
+                              .assume_label_order = request.assume_label_order,
                               .max_length = request.max_length,
                               .threads = deployment.threads(),
                               .cache = deployment.cache()})
                    .c_str(),
                stdout);
-  if (!request.submission.empty()) Submit(request, submission, task, deployment);
+  if (!request.submission.empty()) Submit(request, submission, *rows[0].loaded, deployment);
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -135,9 +135,11 @@ std::function<void()> Add(CLI::App& app) {
                  "write predictions for the test file (SQuAD: the dev file), as the leaderboard takes them, "
                  "to this directory");
   app.add_option("--max-length", request->max_length,
-                 "tokens of a row; default: 128, of a window with a passage 384")
+                 "tokens of a row; default: those it was trained with, else up to 512, of a window with a "
+                 "passage 384")
       ->check(CLI::Range(8, 512));
   app.add_flag("--latency", request->latency, "measure latency too: batch 1, 128 tokens, 1 thread");
+  AddLabelOrder(app, request.get());
   AddForce(app, request.get());
   AddDeployment(app, request.get());
   return [request] { Run(*request); };
@@ -145,8 +147,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry evaluate_command() {
-  return {"evaluate", "Official metrics of models on a task's dev set", Add};
-}
+std::function<void()> evaluate_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

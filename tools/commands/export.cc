@@ -11,14 +11,16 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/output_directory.h"
-#include "models/arch/cost.h"
-#include "models/onnx.h"
+#include "models/encoder/cost.h"
+#include "models/onnx/onnx.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
+#include "tools/row_length.h"
 #include "tools/sliced_report.h"
 #include "tools/training.h"
 #include "train/batch.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace {
@@ -82,10 +84,10 @@ std::string Megabytes(const std::string& path) {
 }
 
 // The first training rows, one a batch: what eight bits are fitted to.
-std::vector<models::Batch> TypicalRows(const data::TaskEntry& task, const std::string& data, const std::string& model,
-                                       const models::Shape& shape, const std::string& cache) {
+std::vector<models::Batch> TypicalRows(const data::TaskEntry& task, const std::string& data,
+                                       const std::string& model, int length, const std::string& cache) {
   constexpr int kRows = 64;
-  return train::MakeBatches(LoadSplit(task, data, task.train, model, kRows, TokenLimit(task, shape), 1, cache), 1);
+  return train::MakeBatches(LoadSplit(task, data, task.train, model, kRows, length, 1, cache), 1);
 }
 
 void WriteInt8(const models::Model& model, std::vector<models::Batch> typical, const std::string& directory) {
@@ -107,9 +109,13 @@ void ExportModel(const Request& request) {
     throw BadRequest(asked, "is there already; --force replaces it");
   const WritableDirectory writable(request.where);
   std::vector<models::Batch> typical;
-  if (!request.task.empty())
-    typical = TypicalRows(FindTrainable(request.task, request.data), request.data, request.where, loaded.model.shape,
-                          deployment.cache());
+  // The graph keeps the order of the outputs that config.json beside it names; rows are looked at, not
+  // labels.
+  if (!request.task.empty()) {
+    const auto& task = FindTrainable(request.task, request.data);
+    typical = TypicalRows(task, request.data, request.where,
+                          LengthLike(&loaded, task, loaded.model.shape).tokens, deployment.cache());
+  }
   if (request.dry_run) {
     Say("would write " + asked);
     return;
@@ -181,19 +187,25 @@ void ExportStudy(const Request& request) {
   const std::string checkpoint = CheckpointPath(request.out);
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
   const auto& study = file.study;
-  const auto dev = LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
-                             study.recipe().batching().max_length(), deployment.threads(), deployment.cache());
+  const auto dev =
+      LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
+                bench.max_length(), deployment.threads(), deployment.cache());
   const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
+  auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
+  settings.null_threshold = null_threshold;
   PendingDirectory out(request.out);
   WriteExport(student, bench.task().labels, study.teacher().model(),
-              {.teacher = study.teacher().model(), .task = bench.task().name,
-               .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " + std::to_string(epochs) +
-                      " epochs with the study's recipe.",
-               .metrics = evaluation.metrics, .null_threshold = null_threshold},
+              {.teacher = study.teacher().model(),
+               .task = bench.task().name,
+               .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " +
+                      std::to_string(epochs) + " epochs with the study's recipe.",
+               .metrics = evaluation.metrics,
+               .settings = settings},
               out.working());
   if (Int8(request))
-    WriteInt8(student, TypicalRows(bench.task(), study.data().directory(), study.teacher().model(), student.shape,
-                                   deployment.cache()),
+    WriteInt8(student,
+              TypicalRows(bench.task(), study.data().directory(), study.teacher().model(),
+                          *settings.max_length, deployment.cache()),
               out.working());
   WriteFileAtomically(out.working() + "/study.textproto", ReadFile(file.path));
   record.options = study.warmup().sliced();
@@ -224,6 +236,7 @@ std::function<void()> Add(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--uniform", request->uniform,
                "instead a student made by hand of the same size: the seed expression, equal layers");
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());
@@ -232,6 +245,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry export_command() { return {"export", "Distil and write the best student that meets the limits; a model as ONNX", Add}; }
+std::function<void()> export_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -38,11 +38,13 @@ void Run(const Request& request) {
       std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
   const OutputDirectory output(request.out, request.force);
   const auto loaded = models::LoadPretrained(request.model);
-  const auto recipe = MakeRecipe(request.recipe, Standard(taught, TokenLimit(mix, loaded.model.shape)), request, request.epochs,
-                                 request.rate);
+  const Teachers teachers(mix, request.assume_label_order);
+  const auto length = LengthOf(mix, teachers, &loaded, loaded.model.shape);
+  auto recipe =
+      MakeRecipe(request.recipe, Standard(taught, length.tokens), request, request.epochs, request.rate);
+  TakeLength(length, &recipe);
   const auto deployment = MakeDeployment(request);
-  auto models = WithHeads(loaded, mix, recipe.seed());
-  const Teachers teachers(mix);
+  auto models = WithHeads(loaded, mix, recipe.seed(), request.assume_label_order);
   // The recipe's demands are checked by the objective before data are read.
   teachers.RequireVocabulary(loaded.model.shape);
   for (size_t i = 0; i < mix.parts.size(); ++i)
@@ -86,6 +88,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
   app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's")->check(CLI::NonNegativeNumber);
   app.add_option("--learning-rate", request->rate, "peak learning rate, instead of the recipe's")->check(CLI::PositiveNumber);
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   AddRecipeOptions(app, request.get());
@@ -94,9 +97,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry finetune_command() {
-  return {"finetune", "Train a model (with a new task head if it has none) on a task, or on several at once",
-          Add};
-}
+std::function<void()> finetune_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -8,11 +8,15 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/output_directory.h"
+#include "base/spelling.h"
+#include "base/text_literal.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/controller.h"
 #include "search/space.h"
 #include "tools/common.h"
+#include "tools/row_length.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -34,7 +38,8 @@ Effort EffortOf(const std::string& name) {
   if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
   if (name == "standard") return {.joint = 8, .operators = 4, .shape = 24, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
   if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
-  throw BadRequest("--effort", "unknown", name, "quick, standard, thorough");
+  throw BadRequest("--effort", "unknown", name,
+                   "quick, standard, thorough" + DidYouMean(name, {"quick", "standard", "thorough"}));
 }
 
 int64_t Uniform(int hidden, const models::Model& model, int stacks) {
@@ -59,14 +64,22 @@ int ChooseHidden(const models::Model& model, int64_t budget) {
   return hidden;
 }
 
+// What stands in a comment ends with its line.
+std::string OneLine(std::string text) {
+  for (char& c : text)
+    if (static_cast<uint8_t>(c) < 0x20) c = ' ';
+  return text;
+}
+
 void Run(const Request& request) {
   const auto effort = EffortOf(request.effort);
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
   const OutputDirectory output(request.directory, request.force);
-  const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, classes, task.name, train::HeadOf(task.kind));
+  const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
   const auto& shape = teacher.model.shape;
+  const auto length = LengthLike(&teacher, task, shape);
+  SayLength(length, length.tokens);
   distill::CheckSliceable(shape, teacher.model);  // the study's warm-up
   const int64_t whole = models::DeployedParameters(shape, classes, teacher.model.head);
   const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
@@ -75,15 +88,15 @@ void Run(const Request& request) {
   // Read now, so that a wrong directory is known now.
   const size_t rows =
       data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size();
-  const auto absolute = [](const std::string& path) { return fs::absolute(path).lexically_normal().string(); };
+  const auto absolute = [](const std::string& path) { return TextLiteral(fs::absolute(path).lexically_normal().string()); };
   const std::string corpus =
-      request.corpus.empty() ? "" : "  corpus { path: \"" + absolute(request.corpus) + "\" lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
+      request.corpus.empty() ? "" : "  corpus { path: " + absolute(request.corpus) + " lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
   const std::string text =
       "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
-      "# A search for a small BERT for " + task.name + ". Run it: thimble search " + request.directory + "\n"
+      "# A search for a small BERT for " + OneLine(task.name) + ". Run it: thimble search " + OneLine(request.directory) + "\n"
       "# Every field: thimble describe study\n\n"
-      "teacher { model: \"" + absolute(request.teacher) + "\" }\n"
-      "data { directory: \"" + absolute(request.data) + "\" task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
+      "teacher { model: " + absolute(request.teacher) + (request.assume_label_order ? " assume_label_order: true" : "") + " }\n"
+      "data { directory: " + absolute(request.data) + " task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
       std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
       "# The supernet starts from the teacher's own weights.\n"
       "warmup {\n  sliced { rows: " + std::to_string(effort.rows) + " validate_rows: 100 }\n" + corpus + "}\n\n"
@@ -106,7 +119,7 @@ void Run(const Request& request) {
       "# How a candidate is taught.\n"
       "recipe {\n"
       "  epochs: " + std::to_string(effort.epochs) + "  # of the exported student; stages say their own\n"
-      "  batching { max_length: " + std::to_string(TokenLimit(task, shape)) + " size: 32 }\n"
+      "  batching { max_length: " + std::to_string(length.tokens) + " size: 32 }\n"
       "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
       "  optimizer { came { learning_rate: 2e-5 } }  # short runs: CAME's early steps are tens of rates long\n"
       "  schedule { linear { warmup_fraction: 0.2 } }\n"
@@ -161,6 +174,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--corpus", request->corpus, "text files for distillation on plain text, e.g. 'text/*.txt'");
   app.add_option("--effort", request->effort, "how much the study searches: quick, standard or thorough");
+  AddLabelOrder(app, request.get());
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "print the study file, write nothing");
   return [request] { Run(*request); };
@@ -168,6 +182,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry init_command() { return {"init", "Write a commented study file, ready to run", Add}; }
+std::function<void()> init_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

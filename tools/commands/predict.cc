@@ -26,7 +26,7 @@ struct Request : Options {
   bool json = false, latency = false;
 };
 
-// A line is a text, or two with a tab between them.
+// A line is a text, or two with a tab between them: every line has its answer, but for blank ones at the end.
 std::vector<runtime::Input> ReadInputs(std::istream& file) {
   std::vector<runtime::Input> inputs;
   for (std::string line; std::getline(file, line);) {
@@ -36,6 +36,11 @@ std::vector<runtime::Input> ReadInputs(std::istream& file) {
     if (tab != std::string::npos) input.second = line.substr(tab + 1);
     inputs.push_back(std::move(input));
   }
+  const auto blank = [](const std::string& text) {
+    return text.find_first_not_of(" \t") == std::string::npos;
+  };
+  while (!inputs.empty() && blank(inputs.back().first) && blank(inputs.back().second.value_or("")))
+    inputs.pop_back();
   return inputs;
 }
 
@@ -64,6 +69,15 @@ json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& pred
               {"probabilities", prediction.probabilities},
               {"input_ids", window.ids},
               {"token_type_ids", window.segments}};
+    case Kind::kMultiLabel: {
+      json labels = json::array();
+      for (size_t i = 0; i < prediction.probabilities.size(); ++i)
+        labels.push_back({{"label", predictor.labels()[i]}, {"probability", prediction.probabilities[i]}});
+      return {{"labels", labels},
+              {"logits", window.logits},
+              {"input_ids", window.ids},
+              {"token_type_ids", window.segments}};
+    }
     case Kind::kSpan:
       break;
   }
@@ -78,6 +92,13 @@ json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& pred
   return out;
 }
 
+// Whether the model says that a label is the input's: the likeliest, or of labels that do not exclude one
+// another each that is likelier than not.
+bool IsChosen(Kind kind, const runtime::Prediction& prediction, size_t label) {
+  return kind == Kind::kMultiLabel ? prediction.probabilities[label] > 0.5
+                                   : static_cast<int>(label) == prediction.label;
+}
+
 // Several lines about the one input.
 void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
   switch (predictor.kind()) {
@@ -85,8 +106,9 @@ void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& pr
       std::printf("%.4f\n", prediction.score);
       return;
     case Kind::kClassification:
+    case Kind::kMultiLabel:
       for (size_t i = 0; i < prediction.probabilities.size(); ++i)
-        std::printf("%s%-20s %.4f\n", static_cast<int>(i) == prediction.label ? "* " : "  ",
+        std::printf("%s%-20s %.4f\n", IsChosen(predictor.kind(), prediction, i) ? "* " : "  ",
                     predictor.labels()[i].c_str(), prediction.probabilities[i]);
       return;
     case Kind::kSpan:
@@ -102,9 +124,15 @@ void PrintOne(const runtime::Predictor& predictor, const runtime::Prediction& pr
 }
 
 // One line an input.
-void PrintRow(Kind kind, const runtime::Prediction& prediction) {
+void PrintRow(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
+  const Kind kind = predictor.kind();
   if (kind == Kind::kSpan) {
     std::printf("%s\n", prediction.answer.c_str());
+  } else if (kind == Kind::kMultiLabel) {
+    for (size_t i = 0; i < prediction.probabilities.size(); ++i)
+      std::printf("%s%s\t%.4f", i > 0 ? "\t" : "", predictor.labels()[i].c_str(),
+                  prediction.probabilities[i]);
+    std::printf("\n");
   } else if (kind == Kind::kRegression) {
     std::printf("%.4f\n", prediction.score);
   } else {
@@ -115,7 +143,8 @@ void PrintRow(Kind kind, const runtime::Prediction& prediction) {
 void Run(const Request& request) {
   const auto inputs = Inputs(request);
   MakeDeployment(request);
-  const runtime::Predictor predictor(request.model, {.batch = request.batch});
+  const runtime::Predictor predictor(
+      request.model, {.batch = request.batch, .assume_label_order = request.assume_label_order});
   runtime::Report report;
   const auto predictions = predictor.Predict(inputs, &report);
   for (const auto& prediction : predictions) {
@@ -123,7 +152,7 @@ void Run(const Request& request) {
       std::printf("%s\n",
                   ToJson(predictor, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
     } else {
-      request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor.kind(), prediction);
+      request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor, prediction);
     }
   }
   if (!request.latency) return;
@@ -139,23 +168,24 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("model", request->model, "model directory")->required();
-  app.add_option("sentences", request->sentences,
-                 "one sentence, or the two of a pair; a question and a passage")
-      ->expected(0, 2);
+  // One at a time: what stands in brackets would be taken for a list of sentences.
+  const auto add = [request](const std::string& text) { request->sentences.push_back(text); };
+  app.add_option_function<std::string>("first", add, "a sentence; the first of a pair; a question");
+  app.add_option_function<std::string>("second", add, "the second sentence of a pair; a passage");
   app.add_option("--file", request->file,
                  "one row a line, the two texts of a pair with a tab between them; -: standard input");
   app.add_option("--batch", request->batch, "rows computed together")->check(CLI::PositiveNumber);
   app.add_flag("--json", request->json,
-               "one JSON object a row: label, logits, probabilities, token ids; answer, n best, windows");
+               "one JSON object a row: label or labels, logits, probabilities, token ids; answer, n best, windows");
   app.add_flag("--latency", request->latency, "also say how long it took");
+  app.add_flag("--assume-label-order", request->assume_label_order,
+               "labels are id2label's of its config.json, though label2id contradicts them");
   AddDeployment(app, request.get());
   return [request] { Run(*request); };
 }
 
 }  // namespace
 
-CommandEntry predict_command() {
-  return {"predict", "Label (or number) of a sentence or a pair of sentences; answer to a question", Add};
-}
+std::function<void()> predict_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

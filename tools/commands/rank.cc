@@ -5,12 +5,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/output_directory.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "search/evaluators/ranking.h"
 #include "search/one_size.h"
 #include "tools/common.h"
+#include "tools/row_length.h"
 #include "train/batch.h"
 #include "train/precision.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace {
@@ -62,9 +64,8 @@ void Run(const Request& request) {
   const WritableDirectory output(request.out);
   const auto& task = FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
-  const auto teacher = models::LoadPretrained(request.teacher);
-  models::RequireHead(teacher, static_cast<int>(task.labels.size()), task.name, train::HeadOf(task.kind));
-  auto recipe = MakeRecipe(request.recipe, DistilRecipe(), request, request.epochs);
+  const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
+  const auto recipe = MakeRecipe(request.recipe, DistilRecipe(), request, request.epochs);
   search::OneSize wanted{.tolerance = request.tolerance,
                          .classes = teacher.model.classes,
                          .head = teacher.model.head,
@@ -76,7 +77,9 @@ void Run(const Request& request) {
   wanted.parameters = request.parameters.empty() ? whole * 3 / 10 : ParseCount("--parameters", request.parameters);
   FillChoices(teacher.model.shape, &wanted);
   const auto architectures = search::DrawOfOneSize(teacher.model.shape, wanted, request.architectures, Random(1));
-  const int length = TokenLimit(task, teacher.model.shape);
+  const auto trained = LengthLike(&teacher, task, teacher.model.shape);
+  SayLength(trained, trained.tokens);
+  const int length = trained.tokens;
   const auto all = LoadSplit(task, request.data, task.train, request.teacher, request.rows + request.score_rows,
                              length, deployment.threads(), deployment.cache());
   const auto given = all.examples.size(), score_rows = static_cast<size_t>(request.score_rows);
@@ -124,6 +127,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--seeds", request->seeds, "distillations of each")->check(CLI::PositiveNumber);
   app.add_option("--epochs", request->epochs, "of a distillation; default: the recipe's")->check(CLI::PositiveNumber);
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddRecipeOptions(app, request.get());
   return [request] { Run(*request); };
@@ -131,6 +135,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry rank_command() { return {"rank", "Compare cheap scores of architectures with what training makes of them", Add}; }
+std::function<void()> rank_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -38,6 +38,7 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("study", request->where, "study directory")->required();
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddRecipeOptions(app, request.get());
   return [request] { Run(*request); };
@@ -45,6 +46,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry search_command() { return {"search", "Run a study; the same command goes on after a stop", Add}; }
+std::function<void()> search_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/pretrained.h"
+#include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "tools/report.h"
 
@@ -38,6 +38,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry show_command() { return {"show", "Trials, Pareto front and a report of a study", Add}; }
+std::function<void()> show_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -11,16 +11,17 @@
 #include "base/log.h"
 #include "base/output_directory.h"
 #include "distill/start/sliced.h"
-#include "models/arch/cost.h"
+#include "models/encoder/cost.h"
 #include "tools/common.h"
+#include "tools/row_length.h"
 #include "tools/sliced_report.h"
 #include "tools/student.h"
 #include "train/batch.h"
+#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace {
 
-constexpr int kMaxLength = 128;
 constexpr int kTrigram = 128;
 
 struct Request : Options {
@@ -86,10 +87,13 @@ void Run(Request request) {
   const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto begin = std::chrono::steady_clock::now();
-  const auto loaded = models::LoadPretrained(request.teacher);
+  auto loaded = models::LoadPretrained(request.teacher);
+  models::RequireOneLabel(loaded);
   const auto& teacher = loaded.model;
-  if (task != nullptr && teacher.classes > 0)
+  if (task != nullptr && teacher.classes > 0) {
     models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
+    train::TakeLabelOrder(*task, request.assume_label_order, &loaded);
+  }
   const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes, teacher.head);
   proto::Architecture architecture;
   if (request.architecture.empty()) {
@@ -100,7 +104,9 @@ void Run(Request request) {
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
   distill::CheckSliceable(shape, teacher);
   const int64_t own = models::DeployedParameters(shape, teacher.classes, teacher.head);
-  const int length = task == nullptr ? kMaxLength : TokenLimit(*task, teacher.shape);
+  const auto trained = LengthLike(&loaded, task == nullptr ? data::TaskEntry() : *task, teacher.shape);
+  SayLength(trained, trained.tokens);
+  const int length = trained.tokens;
   const auto sample = Sample(request, task, rows, length, deployment.threads());
   train::CheckFits(teacher, sample, "the teacher");
   if (request.dry_run) {
@@ -124,17 +130,21 @@ void Run(Request request) {
               static_cast<int>(split.held_out_rows), BlockTable(record.report).c_str());
   for (const auto& name : record.report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
 
-  Lineage lineage = {.teacher = request.teacher,
-                     .task = task != nullptr ? task->name : "no task yet",
-                     .how = "Cut out of its teacher's own weights with `thimble slice` (rotated, cut, refitted on " +
-                            std::to_string(sample.examples.size()) + " rows); not trained."};
+  Lineage lineage = {
+      .teacher = request.teacher,
+      .task = task != nullptr ? task->name : "no task yet",
+      .how = "Cut out of its teacher's own weights with `thimble slice` (rotated, cut, refitted on " +
+             std::to_string(sample.examples.size()) + " rows); not trained.",
+      .settings = loaded.settings};
   const std::string size = Millions(own) + " of the teacher's " + Millions(whole) + " parameters";
   if (task != nullptr && teacher.classes > 0) {
-    const auto dev = LoadSplit(*task, request.data, task->dev, request.teacher, 0, length, deployment.threads());
-    const auto score = ScoreOnDev(student, dev, *task);
+    const auto own = train::WithSettings(*task, loaded);
+    const auto dev =
+        LoadSplit(own, request.data, task->dev, request.teacher, 0, length, deployment.threads());
+    const auto score = ScoreOnDev(student, dev, own);
     lineage.metrics = score.evaluation.metrics;
-    lineage.null_threshold = score.null_threshold;
-    const auto teachers = ScoreOnDev(teacher, dev, *task).evaluation.metrics;
+    lineage.settings.null_threshold = score.null_threshold;
+    const auto teachers = ScoreOnDev(teacher, dev, own).evaluation.metrics;
     record.metrics = lineage.metrics;
     record.teacher_metrics = teachers;
     for (size_t i = 0; i < teachers.size(); ++i)
@@ -163,6 +173,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--seed", request->seed, "of what nothing in the teacher corresponds to");
   app.add_flag("--bases", request->bases, "record how much variance shared and own directions of each state hold");
   app.add_option("--set", request->set, "options of the sliced start: sliced.FIELD=VALUE, e.g. sliced.ridge=0");
+  AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "check everything, then stop");
@@ -171,6 +182,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry slice_command() { return {"slice", "Shrink a BERT now: a student cut from it, without search or training", Add}; }
+std::function<void()> slice_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "base/output_directory.h"
 #include "base/parallel.h"
-#include "data/vocabulary.h"
-#include "data/wordpiece.h"
+#include "data/text/vocabulary.h"
+#include "data/text/wordpiece.h"
 #include "tools/common.h"
 #include "tools/standard_output.h"
 
@@ -58,6 +58,7 @@ void Encode(const Request& request) {
   int number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const auto input = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     const bool pair = input.is_array() && input.size() == 2 && input[0].is_string() && input[1].is_string();
     if (!pair && !input.is_string())
@@ -109,6 +110,6 @@ std::function<void()> Add(CLI::App& app) {
 
 }  // namespace
 
-CommandEntry vocab_command() { return {"vocab", "Trains a vocabulary, shows how it cuts text", Add}; }
+std::function<void()> vocab_command(CLI::App& app) { return Add(app); }
 
 }  // namespace thimble::tools

@@ -1,0 +1,108 @@
+#include "models/encoder/cost.h"
+
+#include "models/encoder/encoder.h"
+#include "models/encoder/trace.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+
+Trace Counter(const Shape& shape) { return Trace(Trace::Names::kLeftOut, shape.no_norm ? 0 : 2); }
+
+// A layer of blocks whose parameters do not depend on what they compute.
+LayerShape Blocks(int width, int stacks) {
+  static const Expression kAny = Expression::Parse("linear(gelu(linear(x,wb1)),wb2)");
+  return {kAny, stacks, width};
+}
+
+}  // namespace
+
+int64_t DeployedParameters(const Shape& shape, int classes, Head head) {
+  Trace trace = Counter(shape);
+  const Value last = Encode(shape, trace);
+  if (classes > 0) RunHead(shape, classes, head, last, trace);
+  return trace.cost().parameters;
+}
+
+int64_t PaperParameters(const Shape& shape, int teacher_hidden) {
+  Trace trace = Counter(shape);
+  trace.Linear("fit_dense", Encode(shape, trace), teacher_hidden, 1);
+  return trace.cost().parameters;
+}
+
+int64_t EmbeddingParameters(const Shape& shape) {
+  Trace trace = Counter(shape);
+  Embed(shape, trace);
+  return trace.cost().parameters;
+}
+
+int64_t AttentionParameters(const Shape& shape) {
+  Trace trace = Counter(shape);
+  const Value x = trace.State(shape.block_width());
+  const Value context =
+      Mix(shape, 0, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
+  CloseMixer(shape, 0, context, x, trace);
+  return trace.cost().parameters;
+}
+
+int64_t BottleneckParameters(const Shape& shape) {
+  Trace trace = Counter(shape);
+  const Value entered = trace.State(shape.hidden);
+  EnterLayer(shape, 0, entered, trace);
+  LeaveLayer(shape, 0, entered, trace.State(shape.block_width()), trace);
+  return trace.cost().parameters;
+}
+
+int64_t FeedForwardParameters(int outer, int width, int stacks) {
+  Shape shape;
+  shape.hidden = outer;
+  Trace trace = Counter(shape);
+  const Value x = trace.State(outer);
+  const LayerShape layer = Blocks(width, stacks);
+  for (int stack = 0; stack < stacks; ++stack)
+    CloseBlock(0, stack, FeedForward(shape, 0, stack, layer, x, trace), x, trace);
+  return trace.cost().parameters;
+}
+
+int64_t MultiplyAdds(const Shape& shape, int length) {
+  Trace trace = Counter(shape);
+  Encode(shape, trace);
+  return length * (trace.cost().token_products + length * trace.cost().pair_products);
+}
+
+FileBytes WrittenBytes(const Shape& shape, int classes, Head head) {
+  // Names, types and sizes: of a tensor in safetensors' JSON and in ONNX, of a node of the graph.
+  constexpr int64_t kHeader = 100, kInitializer = 50, kNode = 110;
+  constexpr int64_t kInt8Nodes = 5;
+  Trace trace = Counter(shape);
+  const Value last = Encode(shape, trace);
+  // The head's matrix keeps its four bytes a number.
+  const Value read = classes > 0 && head == Head::kPooled ? Pool(shape, last, trace) : last;
+  const Trace::Cost in_eight_bits = trace.cost();
+  if (classes > 0) trace.Linear("head", read, classes, 1);
+  const Trace::Cost& all = trace.cost();
+  FileBytes bytes;
+  bytes.safetensors = kFloat * all.parameters + kHeader * all.tensors;
+  bytes.onnx = kFloat * all.parameters + kInitializer * all.tensors + kNode * all.nodes;
+  const int64_t table = static_cast<int64_t>(shape.vocabulary) * shape.embedding_width();
+  bytes.onnx_int8 = bytes.onnx - (kFloat - 1) * (table + in_eight_bits.matrices) +
+                    kFloat * (shape.vocabulary + in_eight_bits.outputs + in_eight_bits.inputs) +
+                    (kInt8Nodes * kNode + 2 * kInitializer) * in_eight_bits.linears;
+  return bytes;
+}
+
+int64_t TrainingBytes(const Shape& shape, int batch, int length) {
+  Trace trace = Counter(shape);
+  trace.Keep(Encode(shape, trace));
+  const int64_t tokens = static_cast<int64_t>(batch) * length;
+  return kFloat * tokens * (trace.cost().kept + length * trace.cost().kept_shares);
+}
+
+int64_t InferenceBytes(const Shape& shape, int batch, int length) {
+  Trace trace = Counter(shape);
+  Encode(shape, trace);
+  return kFloat * batch * length * trace.cost().most_alive;
+}
+
+}  // namespace thimble::models

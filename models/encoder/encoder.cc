@@ -1,0 +1,126 @@
+#include "models/encoder/encoder.h"
+
+#include "models/encoder/kinds.h"
+
+namespace thimble::models {
+namespace {
+
+std::string LayerScope(int index) { return "layer." + std::to_string(index); }
+
+std::string BlockScope(int index, int stack) { return LayerScope(index) + ".ffn." + std::to_string(stack); }
+
+// The norm of x + value.
+Value Close(Value x, Value value, Ops& ops) {
+  const Value sum = ops.Residual("norm", ops.Drop(value), x);
+  x = value = {};
+  return ops.Norm("norm", sum);
+}
+
+Value Narrow(std::string_view part, const Value& x, int width, Ops& ops) {
+  const Value linear = ops.Linear(part, x, width);
+  const Ops::Scope scope(ops, part);
+  return ops.Norm("norm", linear);
+}
+
+}  // namespace
+
+Value TokenEmbedding(const Shape& shape, Ops& ops) {
+  const Ops::Scope scope(ops, "embedding");
+  if (shape.trigram > 0) return TrigramEmbedding(shape, ops);
+  return shape.factorised > 0 ? FactorisedEmbedding(shape, ops) : PlainEmbedding(shape, ops);
+}
+
+Value EmbeddingSum(const Shape& shape, Ops& ops) {
+  Value x = TokenEmbedding(shape, ops);
+  const Ops::Scope scope(ops, "embedding");
+  const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
+  x = ops.Combine("position", Operator::kAdd, x, ops.Positions("position", shape.positions, shape.hidden));
+  return ops.Residual("segment", x, segment);
+}
+
+Value Embed(const Shape& shape, Ops& ops) {
+  const Value sum = EmbeddingSum(shape, ops);
+  const Ops::Scope scope(ops, "embedding");
+  return ops.Drop(ops.Norm("norm", sum));
+}
+
+LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Ops& ops) {
+  if (shape.bottleneck == 0) return {x, x, x};
+  const Ops::Scope layer(ops, LayerScope(index)), bottleneck(ops, "bottleneck");
+  const Value residual = Narrow("in", x, shape.bottleneck, ops);
+  if (!shape.share_query_key) return {residual, residual, residual};
+  return {Narrow("qk", x, shape.bottleneck, ops), x, residual};
+}
+
+Value Mix(const Shape& shape, int index, LayerInput in, const Value& bias, Ops& ops) {
+  const Ops::Scope layer(ops, LayerScope(index)), attention(ops, "attention");
+  in.residual = {};
+  return SelfAttention({.query_key = std::move(in.query_key),
+                        .value = std::move(in.value),
+                        .bias = bias,
+                        .width = shape.block_width(),
+                        .heads = shape.heads},
+                       ops);
+}
+
+Value CloseMixer(const Shape& shape, int index, Value context, Value residual, Ops& ops) {
+  const Ops::Scope layer(ops, LayerScope(index)), attention(ops, "attention");
+  Value mixed = ops.Linear("out", context, shape.block_width());
+  context = {};
+  return Close(std::move(residual), std::move(mixed), ops);
+}
+
+Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
+                  Ops& ops) {
+  const Ops::Scope block(ops, BlockScope(index, stack));
+  return ExpressionBlock(layer, shape.block_width(), x, ops);
+}
+
+Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops) {
+  const Ops::Scope block(ops, BlockScope(index, stack));
+  return Close(std::move(x), std::move(value), ops);
+}
+
+Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops) {
+  if (shape.bottleneck == 0) return x;
+  const Ops::Scope layer(ops, LayerScope(index)), bottleneck(ops, "bottleneck");
+  Value out = ops.Linear("out", x, shape.hidden);
+  x = {};
+  const Ops::Scope scope(ops, "out");
+  return Close(std::move(entered), std::move(out), ops);
+}
+
+Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value entered, const Value& bias,
+               Ops& ops) {
+  LayerInput in = EnterLayer(shape, index, entered, ops);
+  if (shape.bottleneck == 0) entered = {};
+  Value residual = in.residual;
+  Value context = Mix(shape, index, std::move(in), bias, ops);
+  Value x = CloseMixer(shape, index, std::move(context), std::move(residual), ops);
+  for (int stack = 0; stack < layer.stacks; ++stack) {
+    Value value = FeedForward(shape, index, stack, layer, x, ops);
+    x = CloseBlock(index, stack, std::move(value), std::move(x), ops);
+  }
+  return LeaveLayer(shape, index, std::move(entered), std::move(x), ops);
+}
+
+Value Pool(const Shape& shape, const Value& x, Ops& ops) {
+  return ops.Apply("pooler", Operator::kTanh,
+                   ops.Linear("pooler", ops.FirstToken("pooler", x), shape.pooler));
+}
+
+Value RunHead(const Shape& shape, int classes, Head head, const Value& x, Ops& ops) {
+  // No dropout before a head on tokens, as BertForQuestionAnswering.
+  if (head == Head::kTokens) return ops.Linear("head", x, classes);
+  return ops.Linear("head", ops.Drop(Pool(shape, x, ops)), classes);
+}
+
+Value Encode(const Shape& shape, Ops& ops) {
+  Value x = Embed(shape, ops);
+  const Value bias = ops.PaddingBias(kPaddingBias);
+  for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i)
+    x = RunLayer(shape, i, shape.layers[i], std::move(x), bias, ops);
+  return x;
+}
+
+}  // namespace thimble::models

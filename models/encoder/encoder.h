@@ -1,0 +1,49 @@
+// The one walk through an encoder: post-norm as BERT (Devlin et al., NAACL 2019), with the bottlenecks of
+// MobileBERT (Sun et al., ACL 2020, section 3.1) and stacked blocks (Dong et al., EMNLP Findings 2021).
+// Everything that looks at an encoder's structure is an interpreter of these functions (encoder/ops.h), or
+// listens to one.
+#pragma once
+#include "models/arch/architecture.h"
+#include "models/arch/head.h"
+#include "models/encoder/ops.h"
+
+namespace thimble::models {
+
+// [B, T, h]: of all three tables, before the norm. Of the tokens alone: what EmbeddingSum begins with.
+Value TokenEmbedding(const Shape& shape, Ops& ops);
+Value EmbeddingSum(const Shape& shape, Ops& ops);
+Value Embed(const Shape& shape, Ops& ops);  // with norm and dropout
+
+// The parts of a layer, in turn. `index` is the layer's, for names; `layer` its shape, which a view of a
+// larger model may have smaller than that. State x is [B, T, h], what parts exchange [B, T,
+// Shape::block_width()].
+struct LayerInput {
+  Value query_key, value, residual;  // all x, unless there is a bottleneck
+};
+LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Ops& ops);
+Value Mix(const Shape& shape, int index, LayerInput in, const Value& bias,
+          Ops& ops);  // context, before its linear
+// Of the context, with residual and norm.
+Value CloseMixer(const Shape& shape, int index, Value context, Value residual, Ops& ops);
+// f(x) of one stacked block, before residual and norm; and with them.
+Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
+                  Ops& ops);
+Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops);
+// What the layer returns, of what entered it and what its last block returned.
+Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops);
+
+// All of them: [B, T, h] to [B, T, h]. `bias`: Ops::PaddingBias.
+Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value entered, const Value& bias,
+               Ops& ops);
+
+Value Pool(const Shape& shape, const Value& x, Ops& ops);  // [B, pooler]
+// Outputs of the task head of `classes` outputs: [B, classes], on tokens [B, T, classes]. Not of
+// Head::kWords.
+Value RunHead(const Shape& shape, int classes, Head head, const Value& x, Ops& ops);
+
+constexpr char kPaddingBias[] = "attention_mask";  // its name
+
+// From token ids to the last state.
+Value Encode(const Shape& shape, Ops& ops);
+
+}  // namespace thimble::models

@@ -1,0 +1,110 @@
+// The words in which an encoder is said, once. The walk (encoder/encoder.h) and what it is made of (mixers/,
+// feed_forwards/, embeddings/) are functions over them. Interpreters read those functions: Trace counts
+// (encoder/trace.h), TorchOps computes (torch/torch_ops.h), OnnxOps writes a graph (onnx/onnx_ops.h).
+//
+// B rows of T tokens, H heads. A state is [B, T, c] and c its width. `name` is a weight's and a step's,
+// within the scope: "query" in layer.0.attention has the weights layer.0.attention.query.{weight,bias}.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/arch/expression.h"
+
+namespace thimble::models {
+
+// What a word returns: the interpreter's own, held by count. Memory is free once the last handle is gone, so
+// the walk drops what it does not need any more.
+class Value {
+ public:
+  Value() = default;
+  template <typename T>
+  static Value Of(T held) {
+    Value value;
+    value.held_ = std::make_shared<T>(std::move(held));
+    return value;
+  }
+  template <typename T>
+  const T& as() const {
+    return *static_cast<const T*>(held_.get());
+  }
+  explicit operator bool() const { return held_ != nullptr; }
+
+ private:
+  std::shared_ptr<const void> held_;
+};
+
+enum class Ids { kTokens, kSegments };
+// What losses look at inside of a mixer, beside the attention scores: [B, T, w] each.
+enum class Tapped { kQuery, kKey, kValue };
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  // Names are within "NAME." while it lives.
+  class Scope {
+   public:
+    Scope(Ops& ops, std::string_view name) : scope_(ops.scope_), length_(scope_.size()) {
+      scope_.append(name).push_back('.');
+    }
+    ~Scope() { scope_.resize(length_); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    std::string& scope_;
+    size_t length_;
+  };
+
+  // --- Weights ---
+  virtual Value Table(std::string_view name, int rows, int width, Ids ids) = 0;  // [B, T, width]: a row an id
+  virtual Value Positions(std::string_view name, int rows, int width) = 0;  // [T, width]: the first T rows
+  // [.., out] of [.., in]. Of a larger model's weights the first rows and columns; `in_parts`: its columns
+  // are as many parts side by side, of each of which a crop keeps the first.
+  virtual Value Linear(std::string_view name, const Value& x, int out, int in_parts = 1) = 0;
+  virtual Value Norm(std::string_view name,
+                     const Value& x) = 0;  // the model's: LayerNorm, or scale and shift alone
+
+  // --- Element by element ---
+  virtual Value Apply(std::string_view name, Operator op, const Value& x) = 0;  // an activation
+  virtual Value Combine(std::string_view name, Operator op, const Value& a,
+                        const Value& b) = 0;                                          // add, mul or max
+  virtual Value Residual(std::string_view name, const Value& a, const Value& b) = 0;  // a + b, before a norm
+  virtual Value Drop(const Value& x) = 0;                                // dropout, while a model is trained
+  virtual Value MaskPadding(std::string_view name, const Value& x) = 0;  // zero where a token is padding
+
+  // --- Moving ---
+  virtual Value Crop(std::string_view name, const Value& x, int width) = 0;  // the first channels
+  virtual Value Shift(std::string_view name, const Value& x,
+                      int by) = 0;  // token t gets token t + by's; zero beyond
+  virtual Value Concat(std::string_view name, const std::vector<Value>& parts) = 0;  // of channels
+  virtual Value FirstToken(std::string_view name, const Value& x) = 0;               // [B, c]
+
+  // --- Attention ---
+  virtual Value PaddingBias(
+      std::string_view name) = 0;  // what attention adds to scores: -10000 where a key is padding
+  enum class Order { kTokensFirst, kChannelsFirst };  // kChannelsFirst: as keys are multiplied with queries
+  // [B, H, T, c / H] or [B, H, c / H, T].
+  virtual Value SplitHeads(std::string_view name, const Value& x, int heads,
+                           Order order = Order::kTokensFirst) = 0;
+  virtual Value MergeHeads(std::string_view name, const Value& x) = 0;  // back to [B, T, c]
+  // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H]. One word, so that it may be one
+  // kernel.
+  virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) = 0;
+
+  virtual void Tap(Tapped what, const Value& x) {}
+
+ protected:
+  std::string Full(std::string_view name) const {
+    std::string full = scope_;
+    return full.append(name);
+  }
+
+ private:
+  std::string scope_;
+};
+
+}  // namespace thimble::models

@@ -1,0 +1,140 @@
+#include "models/encoder/trace.h"
+
+#include <algorithm>
+
+namespace thimble::models {
+
+struct Trace::Memory {
+  Memory(std::shared_ptr<Cost> cost, int64_t width, int id) : cost(std::move(cost)), width(width), id(id) {
+    this->cost->alive += width;
+    this->cost->most_alive = std::max(this->cost->most_alive, this->cost->alive);
+  }
+  ~Memory() { cost->alive -= width; }
+  std::shared_ptr<Cost> cost;
+  int64_t width;
+  int id;
+  bool kept = false;
+};
+
+Value Trace::New(int64_t width, int64_t nodes) {
+  cost_->nodes += nodes;
+  return Value::Of(Traced{std::make_shared<Memory>(cost_, width, values_++), width});
+}
+
+Value Trace::Part(const Value& x, int64_t width, int heads) {
+  return Value::Of(Traced{x.as<Traced>().memory, width, heads});
+}
+
+Value Trace::State(int width) { return New(width, 0); }
+
+void Trace::Keep(const Value& x) {
+  Memory& memory = *x.as<Traced>().memory;
+  if (!memory.kept) cost_->kept += memory.width;
+  memory.kept = true;
+}
+
+void Trace::Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, int in_parts) {
+  int64_t numbers = 1;
+  for (const int64_t size : sizes) numbers *= size;
+  cost_->parameters += numbers;
+  ++cost_->tensors;
+  if (named_) weights_.push_back({Full(name).append(part), std::move(sizes), in_parts});
+}
+
+Value Trace::Table(std::string_view name, int rows, int width, Ids) {
+  Weight(name, "", {rows, width});
+  return New(width, 1);
+}
+
+// A part of the weight itself: no memory.
+Value Trace::Positions(std::string_view name, int rows, int width) {
+  Weight(name, "", {rows, width});
+  return New(0, 2);
+}
+
+Value Trace::Linear(std::string_view name, const Value& x, int out, int in_parts) {
+  const int64_t in = Width(x);
+  const int input = x.as<Traced>().memory->id;
+  Weight(name, ".weight", {out, in}, in_parts);
+  Weight(name, ".bias", {out});
+  ++cost_->linears;
+  cost_->matrices += in * out;
+  cost_->token_products += in * out;
+  cost_->outputs += out;
+  if (read_by_linears_.insert(input).second) cost_->inputs += in;
+  if (named_) linears_.push_back({Full(name), input});
+  Keep(x);
+  return New(out, 2);
+}
+
+Value Trace::Norm(std::string_view name, const Value& x) {
+  const int64_t width = Width(x);
+  Weight(name, ".weight", {width});
+  Weight(name, ".bias", {width});
+  Keep(x);
+  cost_->kept += statistics_;
+  return New(width, 1);
+}
+
+Value Trace::Apply(std::string_view, Operator op, const Value& x) {
+  constexpr int kGeluNodes = 8, kErfNodes = 5;  // as ONNX spells them
+  const int nodes = op == Operator::kGelu      ? kGeluNodes
+                    : op == Operator::kGeluErf ? kErfNodes
+                    : op == Operator::kSwish   ? 2
+                                               : 1;
+  const Value result = New(Width(x), nodes);
+  // Some gradients are functions of the result.
+  const bool of_result = op == Operator::kTanh || op == Operator::kSigmoid || op == Operator::kRelu;
+  Keep(of_result ? result : x);
+  return result;
+}
+
+Value Trace::Combine(std::string_view, Operator op, const Value& a, const Value& b) {
+  if (op != Operator::kAdd) {
+    Keep(a);
+    Keep(b);
+  }
+  return New(Width(a), 1);
+}
+
+Value Trace::Residual(std::string_view, const Value& a, const Value&) { return New(Width(a), 1); }
+Value Trace::MaskPadding(std::string_view, const Value& x) { return New(Width(x), 3); }
+Value Trace::Crop(std::string_view, const Value& x, int width) {
+  ++cost_->nodes;
+  return Part(x, width);
+}
+Value Trace::Shift(std::string_view, const Value& x, int) { return New(Width(x), 2); }
+
+Value Trace::Concat(std::string_view, const std::vector<Value>& parts) {
+  int64_t width = 0;
+  for (const Value& part : parts) width += Width(part);
+  return New(width, 1);
+}
+
+// One token's channels are next to nothing beside all tokens'.
+Value Trace::FirstToken(std::string_view, const Value& x) {
+  Value first = New(0, 1);
+  return Part(first, Width(x));
+}
+
+Value Trace::PaddingBias(std::string_view) { return New(0, 5); }
+
+Value Trace::SplitHeads(std::string_view, const Value& x, int heads, Order) {
+  cost_->nodes += 2;
+  return Part(x, Width(x), heads);
+}
+
+Value Trace::MergeHeads(std::string_view, const Value& x) {
+  cost_->nodes += 2;
+  return Part(x, Width(x));
+}
+
+Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&) {
+  constexpr int kNodes = 5;
+  for (const Value& each : {query, key, value}) Keep(each);
+  cost_->pair_products += Width(query) + Width(value);
+  cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
+  return New(Width(value), kNodes);
+}
+
+}  // namespace thimble::models

@@ -1,0 +1,88 @@
+// Reads the walk without a tensor: which weights there are and who reads what (what a graph in eight bits
+// shares), and what it all costs.
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "models/encoder/ops.h"
+
+namespace thimble::models {
+
+struct WeightShape {
+  std::string name;
+  std::vector<int64_t> sizes;
+  int in_parts = 1;  // of a matrix: its columns are as many parts side by side (Ops::Linear)
+};
+
+class Trace final : public Ops {
+ public:
+  // Without names weights are counted but not listed: four times as fast.
+  enum class Names { kKept, kLeftOut };
+  // `statistics`: numbers a token that the model's norm keeps for its way back: 2 of a LayerNorm (mean,
+  // deviation).
+  explicit Trace(Names names, int statistics = 2) : named_(names == Names::kKept), statistics_(statistics) {}
+
+  struct Reader {
+    std::string name;
+    int input = 0;  // equal for those that read the same state
+  };
+  struct Cost {
+    int64_t parameters = 0, tensors = 0, nodes = 0;  // nodes of an ONNX graph, about
+    int64_t token_products = 0;                      // multiply-adds of linears a token
+    int64_t pair_products = 0;                       // of attention, a pair of tokens
+    int64_t linears = 0, matrices = 0, outputs = 0,
+            inputs = 0;  // of linears: their numbers; inputs read by several once
+    int64_t alive = 0,
+            most_alive = 0;   // channels a token of states held at once, without gradients; now, at most
+    int64_t kept = 0;         // channels a token that the way back of a training step reads
+    int64_t kept_shares = 0;  // likewise numbers a pair of tokens
+  };
+  const Cost& cost() const { return *cost_; }
+  const std::vector<WeightShape>& weights() const { return weights_; }
+  const std::vector<Reader>& linears() const { return linears_; }
+
+  Value State(int width);     // one that comes from elsewhere
+  void Keep(const Value& x);  // the way back reads it
+
+  Value Table(std::string_view name, int rows, int width, Ids ids) override;
+  Value Positions(std::string_view name, int rows, int width) override;
+  Value Linear(std::string_view name, const Value& x, int out, int in_parts) override;
+  Value Norm(std::string_view name, const Value& x) override;
+  Value Apply(std::string_view name, Operator op, const Value& x) override;
+  Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
+  Value Residual(std::string_view name, const Value& a, const Value& b) override;
+  Value Drop(const Value& x) override { return x; }
+  Value MaskPadding(std::string_view name, const Value& x) override;
+  Value Crop(std::string_view name, const Value& x, int width) override;
+  Value Shift(std::string_view name, const Value& x, int by) override;
+  Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value FirstToken(std::string_view name, const Value& x) override;
+  Value PaddingBias(std::string_view name) override;
+  Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
+  Value MergeHeads(std::string_view name, const Value& x) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+
+ private:
+  // What several values may share: a crop is a part of what it is taken from.
+  struct Memory;
+  struct Traced {
+    std::shared_ptr<Memory> memory;
+    int64_t width = 0;
+    int heads = 0;
+  };
+  Value New(int64_t width, int64_t nodes);
+  static Value Part(const Value& x, int64_t width, int heads = 0);
+  void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, int in_parts = 1);
+  static int64_t Width(const Value& x) { return x.as<Traced>().width; }
+
+  const bool named_;
+  const int statistics_;
+  std::shared_ptr<Cost> cost_ = std::make_shared<Cost>();  // shared with values, which may outlive the trace
+  std::vector<WeightShape> weights_;
+  std::vector<Reader> linears_;
+  std::set<int> read_by_linears_;
+  int values_ = 0;
+};
+
+}  // namespace thimble::models

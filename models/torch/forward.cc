@@ -1,0 +1,108 @@
+// Forward, and what looks at its parts: the walk of models/encoder over TorchOps.
+#include <torch/torch.h>
+
+#include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/model.h"
+#include "models/torch/layer.h"
+#include "models/torch/listener.h"
+#include "models/torch/products.h"
+#include "models/torch/torch_ops.h"
+
+namespace thimble::models {
+namespace {
+
+// Of the tokens that are to be found (label 0 or above), in order: [hidden words, V].
+at::Tensor WordScores(const Model& model, const at::Tensor& states, const at::Tensor& labels) {
+  const at::Tensor places = (labels.flatten() >= 0).nonzero().flatten();
+  at::Tensor x = Linear(model, "head.transform", states.flatten(0, 1).index_select(0, places));
+  x = LayerNorm(model, "head.norm", at::gelu(x));
+  return Linear(x, model.weights.at("embedding.token"), model.weights.at("head.bias"));
+}
+
+// What one linear read.
+class Input final : public Listener {
+ public:
+  explicit Input(std::string linear) : linear_(std::move(linear)) {}
+  void OnLinear(const std::string& name, const at::Tensor& input, const at::Tensor&) override {
+    if (name == linear_) read = input;
+  }
+  at::Tensor read;
+
+ private:
+  const std::string linear_;
+};
+
+}  // namespace
+
+at::Tensor EmbeddingInput(const Model& model, const Batch& batch) {
+  Input input("embedding.project");
+  const ForwardOptions options{.listener = &input};
+  TorchOps ops(model, batch, options);
+  const Value tokens = TokenEmbedding(model.shape, ops);
+  return input.read.defined() ? input.read : TorchOps::In(tokens);
+}
+
+at::Tensor EmbeddingSum(const Model& model, const Batch& batch) {
+  const ForwardOptions options;
+  TorchOps ops(model, batch, options);
+  return TorchOps::In(EmbeddingSum(model.shape, ops));
+}
+
+Attention Attend(const Model& model, int layer, const at::Tensor& x, const Batch& batch,
+                 const ForwardOptions& options, const at::Tensor* value_input) {
+  TorchOps ops(model, batch, options);
+  const Value in = TorchOps::Of(x), value = value_input ? TorchOps::Of(*value_input) : in;
+  const Value context = Mix(model.shape, layer, {in, value, {}}, ops.PaddingBias(kPaddingBias), ops);
+  return {std::move(ops.scores), std::move(ops.projections), TorchOps::In(context)};
+}
+
+at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
+                            const at::Tensor& x, Listener* listener) {
+  const ForwardOptions options{.listener = listener};
+  const Batch none;
+  TorchOps ops(model, none, options);
+  return TorchOps::In(FeedForward(model.shape, layer, stack, shape, TorchOps::Of(x), ops));
+}
+
+LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer, at::Tensor input,
+                          const Batch& batch, const ForwardOptions& options) {
+  TorchOps ops(model, batch, options);
+  const Value bias = ops.PaddingBias(kPaddingBias);
+  const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, ops);
+  return {TorchOps::In(state), std::move(ops.scores), std::move(ops.projections)};
+}
+
+Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options) {
+  const Shape& shape = options.candidate ? *options.candidate : model.shape;
+  THIMBLE_CHECK(shape.layers.size() == model.shape.layers.size(), "candidate and model differ in depth");
+  TorchOps ops(model, batch, options);
+  Outputs outputs;
+  at::Tensor x = TorchOps::In(Embed(shape, ops));
+  if (options.hidden) outputs.hidden.push_back(x);
+  for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
+    LayerOutputs layer;
+    if (options.recompute) {
+      layer = Recomputed(model, i, shape.layers[i], x, batch, options);
+    } else {
+      // What flows back into a layer's input is added up inside the layer first, recomputed or not: the same
+      // bits.
+      at::Tensor entered = at::alias(x);
+      x.reset();
+      layer = ComputeLayer(model, i, shape.layers[i], std::move(entered), batch, options);
+    }
+    x = layer.state;
+    if (options.scores) outputs.scores.push_back(std::move(layer.scores));
+    if (options.projections) outputs.projections.push_back(std::move(layer.projections));
+    if (options.hidden) outputs.hidden.push_back(x);
+  }
+  outputs.last = x;
+  if (model.classes > 0 && model.head == Head::kWords) {
+    if (batch.labels.defined()) outputs.logits = WordScores(model, x, batch.labels);
+  } else if (model.classes > 0) {
+    outputs.logits = TorchOps::In(RunHead(shape, model.classes, model.head, TorchOps::Of(x), ops));
+  }
+  return outputs;
+}
+
+}  // namespace thimble::models

@@ -1,0 +1,167 @@
+#include "models/torch/torch_ops.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "models/torch/kernels/dropout.h"
+#include "models/torch/listener.h"
+#include "models/torch/products.h"
+
+namespace thimble::models {
+namespace {
+
+// Added to the scores of padded keys. Finite, as BERT's: a row of padding alone stays free of NaN, and
+// exp(-10000) is 0.
+constexpr double kMasked = -10000;
+
+// The first `n` entries of dimension `d`: a view, through which gradients reach the shared weight.
+at::Tensor First(const at::Tensor& x, int64_t d, int64_t n) {
+  THIMBLE_CHECK(n <= x.size(d),
+                "view of " + std::to_string(n) + " of " + std::to_string(x.size(d)) + " channels");
+  return n == x.size(d) ? x : x.narrow(d, 0, n);
+}
+
+at::Tensor Dropped(const Dropout& dropout, const at::Tensor& x) {
+  if (dropout.probability == 0) return x;
+  THIMBLE_CHECK(dropout.random != nullptr, "dropout without a random stream");
+  return kernels::Dropout(x, dropout.probability, dropout.random->Next());
+}
+
+}  // namespace
+
+at::Tensor Activation(Operator op, const at::Tensor& x) {
+  switch (op) {
+    case Operator::kGelu:
+      return at::gelu(x, "tanh");
+    case Operator::kGeluErf:
+      return at::gelu(x, "none");
+    case Operator::kSigmoid:
+      return at::sigmoid(x);
+    case Operator::kTanh:
+      return at::tanh(x);
+    case Operator::kRelu:
+      return at::relu(x);
+    case Operator::kLeakyRelu:
+      return at::leaky_relu(x, 0.01);
+    case Operator::kElu:
+      return at::elu(x);
+    case Operator::kSwish:
+      return at::silu(x);
+    default:
+      THIMBLE_CHECK(false, "not an activation: " + std::string(OperatorName(op)));
+  }
+  return x;
+}
+
+at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x) {
+  return Linear(x, model.weights.at(prefix + ".weight"), model.weights.at(prefix + ".bias"));
+}
+
+at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x) {
+  return at::layer_norm(x, {x.size(-1)}, model.weights.at(prefix + ".weight"),
+                        model.weights.at(prefix + ".bias"), model.shape.layer_norm_epsilon);
+}
+
+at::Tensor Normalise(const Model& model, const std::string& prefix, const at::Tensor& x) {
+  if (!model.shape.no_norm) return LayerNorm(model, prefix, x);
+  return at::addcmul(model.weights.at(prefix + ".bias"), x, model.weights.at(prefix + ".weight"));
+}
+
+Value TorchOps::Table(std::string_view name, int, int, Ids ids) {
+  return Of(at::embedding(Weight(Full(name)), ids == Ids::kTokens ? batch_.ids : batch_.segments));
+}
+
+Value TorchOps::Positions(std::string_view name, int rows, int) {
+  const int64_t length = batch_.ids.size(1);
+  if (length > rows) {
+    throw BadRequest("forward pass", "a sequence is longer than the model's position table",
+                     std::to_string(length) + " tokens", "at most " + std::to_string(rows));
+  }
+  return Of(First(Weight(Full(name)), 0, length));
+}
+
+Value TorchOps::Linear(std::string_view name, const Value& x, int out, int) {
+  const std::string full = Full(name);
+  const at::Tensor& input = In(x);
+  at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
+                                     First(Weight(full + ".bias"), 0, out));
+  if (options_.listener) options_.listener->OnLinear(full, input, output);
+  return Of(std::move(output));
+}
+
+Value TorchOps::Norm(std::string_view name, const Value& x) {
+  const std::string full = Full(name);
+  at::Tensor state = Normalise(model_, full, In(x));
+  if (options_.listener) options_.listener->OnNorm(full, In(x), state);
+  return Of(std::move(state));
+}
+
+Value TorchOps::Apply(std::string_view, Operator op, const Value& x) { return Of(Activation(op, In(x))); }
+
+Value TorchOps::Combine(std::string_view, Operator op, const Value& a, const Value& b) {
+  if (op == Operator::kAdd) return Of(In(a) + In(b));
+  return Of(op == Operator::kMul ? In(a) * In(b) : at::maximum(In(a), In(b)));
+}
+
+Value TorchOps::Residual(std::string_view, const Value& a, const Value& b) { return Of(In(a) + In(b)); }
+
+Value TorchOps::Drop(const Value& x) { return Of(Dropped(options_.dropout, In(x))); }
+
+Value TorchOps::MaskPadding(std::string_view, const Value& x) {
+  return Of(In(x) * batch_.mask.to(In(x).scalar_type()).unsqueeze(-1));
+}
+
+Value TorchOps::Crop(std::string_view, const Value& x, int width) { return Of(First(In(x), -1, width)); }
+
+Value TorchOps::Shift(std::string_view, const Value& x, int by) {
+  const at::Tensor& all = In(x);
+  const int64_t length = all.size(1), moved = std::min<int64_t>(std::abs(by), length);
+  const at::Tensor none = at::zeros({all.size(0), moved, all.size(2)}, all.options());
+  const at::Tensor rest = all.narrow(1, by > 0 ? moved : 0, length - moved);
+  return Of(by > 0 ? at::cat({rest, none}, 1) : at::cat({none, rest}, 1));
+}
+
+Value TorchOps::Concat(std::string_view, const std::vector<Value>& parts) {
+  std::vector<at::Tensor> tensors;
+  for (const Value& part : parts) tensors.push_back(In(part));
+  return Of(at::cat(tensors, -1));
+}
+
+Value TorchOps::FirstToken(std::string_view, const Value& x) { return Of(In(x).select(1, 0)); }
+
+// In the weights' type, which is that of the states.
+Value TorchOps::PaddingBias(std::string_view) {
+  const at::ScalarType type = model_.weights.begin()->second.scalar_type();
+  return Of(((1 - batch_.mask) * kMasked).to(type).view({batch_.rows(), 1, 1, batch_.mask.size(1)}));
+}
+
+Value TorchOps::SplitHeads(std::string_view, const Value& x, int heads, Order) {
+  const at::Tensor& all = In(x);
+  return Of(all.view({all.size(0), all.size(1), heads, all.size(2) / heads}).transpose(1, 2));
+}
+
+Value TorchOps::MergeHeads(std::string_view, const Value& x) {
+  const at::Tensor& heads = In(x);
+  return Of(heads.transpose(1, 2).reshape({heads.size(0), heads.size(2), heads.size(1) * heads.size(3)}));
+}
+
+Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias) {
+  const at::Tensor &q = In(query), &k = In(key), &v = In(value);
+  if (!options_.scores && options_.dropout.probability == 0) return Of(FusedAttention(q, k, v, In(bias)));
+  const at::Tensor logits =
+      Product(q * (1 / std::sqrt(static_cast<double>(q.size(-1)))), k.transpose(-2, -1));
+  if (options_.scores) scores = logits;
+  return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
+}
+
+void TorchOps::Tap(Tapped what, const Value& x) {
+  if (!options_.projections) return;
+  (what == Tapped::kQuery ? projections.query
+   : what == Tapped::kKey ? projections.key
+                          : projections.value) = In(x);
+}
+
+}  // namespace thimble::models

@@ -1,0 +1,54 @@
+// Computes the words of encoder/ops.h with LibTorch: a forward pass of a model, or of a part of a larger
+// model's weights.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "models/encoder/ops.h"
+#include "models/model.h"
+
+namespace thimble::models {
+
+class TorchOps final : public Ops {
+ public:
+  // All three must live as long.
+  TorchOps(const Model& model, const Batch& batch, const ForwardOptions& options)
+      : model_(model), batch_(batch), options_(options) {}
+
+  static Value Of(at::Tensor x) { return Value::Of(std::move(x)); }
+  static const at::Tensor& In(const Value& x) { return x.as<at::Tensor>(); }
+
+  // Of the mixer that ran last, if the options ask for them.
+  at::Tensor scores;
+  Projections projections;
+
+  Value Table(std::string_view name, int rows, int width, Ids ids) override;
+  Value Positions(std::string_view name, int rows, int width) override;
+  Value Linear(std::string_view name, const Value& x, int out, int in_parts) override;
+  Value Norm(std::string_view name, const Value& x) override;
+  Value Apply(std::string_view name, Operator op, const Value& x) override;
+  Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
+  Value Residual(std::string_view name, const Value& a, const Value& b) override;
+  Value Drop(const Value& x) override;
+  Value MaskPadding(std::string_view name, const Value& x) override;
+  Value Crop(std::string_view name, const Value& x, int width) override;
+  Value Shift(std::string_view name, const Value& x, int by) override;
+  Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value FirstToken(std::string_view name, const Value& x) override;
+  Value PaddingBias(std::string_view name) override;
+  // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
+  Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
+  Value MergeHeads(std::string_view name, const Value& x) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  void Tap(Tapped what, const Value& x) override;
+
+ private:
+  const at::Tensor& Weight(const std::string& name) const { return model_.weights.at(name); }
+
+  const Model& model_;
+  const Batch& batch_;
+  const ForwardOptions& options_;
+};
+
+}  // namespace thimble::models
