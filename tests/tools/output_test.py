@@ -1,5 +1,6 @@
 """What a command may replace, where it may write, and what happens to what it prints."""
 import os
+import pathlib
 import resource
 import shutil
 import signal
@@ -44,7 +45,7 @@ class Output(Case):
 
     def test_init_spares_the_trials_of_a_study(self):
         study = self.init("begun")
-        command = ("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--force")
+        command = ("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--max-params", "60k", "--force")
         run(*command)
         (study / "study.db").write_text("hours of work")
         self.refuse(command, "study.db")
@@ -53,14 +54,14 @@ class Output(Case):
         file = self.root / "teacher/config.json"
         sample = ("--task", "sample", "--data", self.data)
         architecture = self.root / "teacher/architecture.textproto"
-        for out in (file / "below", "/proc/thimble", "/dev/null/x"):
+        for out in (file / "below", pathlib.Path("/proc/thimble"), pathlib.Path("/dev/null/x")):
             for command in (("finetune", self.root / "base", *sample), ("slice", self.root / "teacher", *sample),
                             ("distill", self.root / "teacher", "--architecture", architecture, *sample),
                             ("distill", self.root / "teacher", "--architecture", architecture, "--corpus", self.data / "corpus.txt"),
                             ("crop", self.root / "teacher", "--layers", "doubled"),
                             ("rank", self.root / "teacher", *sample), ("vocab", "train", "--file", self.data / "corpus.txt")):
-                self.refuse((*command, "--out", out), str(out).split("/")[-1])
-            self.refuse(("init", out, *sample, "--teacher", self.root / "teacher"), str(out).split("/")[-1])
+                self.refuse((*command, "--out", out), str(out.parent))
+            self.refuse(("init", out, *sample, "--teacher", self.root / "teacher"), str(out.parent))
 
     def test_the_result_is_there_or_nothing_is_when_the_directory_vanishes(self):
         """The folder of the output goes while the work is under way: it is made again."""
