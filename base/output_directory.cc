@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -41,7 +42,8 @@ bool IsMountPoint(const std::string& path) {
 std::vector<std::string> FilesBelow(const std::string& directory) {
   std::vector<std::string> files;
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+  for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error))
     if (entry->is_symlink() || !entry->is_directory())
       files.push_back(entry->path().lexically_relative(directory).string());
   if (error) throw BadRequest(directory, "cannot be listed: " + error.message());
@@ -49,7 +51,45 @@ std::vector<std::string> FilesBelow(const std::string& directory) {
   return files;
 }
 
-std::set<std::string> WrittenFiles(const std::string& directory) {
+// What earlier versions, which kept no list, wrote into a model or a study that was not begun.
+const std::set<std::string> kKnownNames = {"README.md",
+                                           "added_tokens.json",
+                                           "architecture.textproto",
+                                           "config.json",
+                                           "model.int8.onnx",
+                                           "model.onnx",
+                                           "model.safetensors",
+                                           "modeling_thimble.py",
+                                           "sliced_start.json",
+                                           "study.textproto",
+                                           "special_tokens_map.json",
+                                           "tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "training.safetensors",
+                                           "vocab.txt"};
+
+// Nobody else writes these names beside others of the list; a vocabulary of ours comes with its settings
+// alone.
+bool IsOurs(const std::set<std::string>& names) {
+  return names.count("architecture.textproto") > 0 || names.count("study.textproto") > 0 ||
+         names == std::set<std::string>{"tokenizer_config.json", "vocab.txt"};
+}
+
+// The files of earlier versions: in the directory or, of several tasks trained together, one folder a task.
+std::set<std::string> FilesOfEarlierVersions(const std::string& directory) {
+  std::map<std::string, std::set<std::string>> folders;
+  for (const fs::path file : FilesBelow(directory))
+    folders[file.parent_path().string()].insert(file.filename().string());
+  std::set<std::string> files;
+  for (const auto& [folder, names] : folders)
+    if (IsOurs(names) && fs::path(folder).parent_path().empty())
+      for (const auto& name : names)
+        if (kKnownNames.count(name) > 0) files.insert((fs::path(folder) / name).string());
+  return files;
+}
+
+// Those on the list; none where there is none.
+std::set<std::string> ListedFiles(const std::string& directory) {
   std::set<std::string> names;
   const std::string list = directory + "/" + kWrittenFiles;
   std::error_code ignored;
@@ -81,15 +121,16 @@ void CheckReplaceable(const std::string& path, bool force) {
   std::error_code ignored;
   if (!fs::is_directory(path, ignored)) throw BadRequest(path, "exists and is not a directory");
   if (path == fs::current_path(ignored))
-    throw BadRequest(path, "is the current directory, which cannot be replaced", "", "a directory in it, or another");
+    throw BadRequest(path, "is the current directory, which cannot be replaced", "",
+                     "a directory in it, or another");
   if (IsMountPoint(path))
     throw BadRequest(path, "is a mount point, which cannot be replaced", "", "a directory in it");
   if (!force && !fs::is_empty(path, ignored))
     throw BadRequest(path, "exists and is not empty", "", "another directory, or --force to replace it");
   const auto foreign = ForeignFiles(path);
   if (!foreign.empty())
-    throw BadRequest(path, "holds files that thimble did not write, and --force replaces its own alone", Some(foreign),
-                     "another directory, or these moved elsewhere");
+    throw BadRequest(path, "holds files that thimble did not write, and --force replaces its own alone",
+                     Some(foreign), "another directory, or these moved elsewhere");
 }
 
 // As BadRequest: it is before the work.
@@ -128,7 +169,8 @@ WritableDirectory::WritableDirectory(const std::string& path, const std::string&
   }
 }
 
-OutputDirectory::OutputDirectory(const std::string& path, bool force) : above_(Beside(CheckedPlace(path, force))) {}
+OutputDirectory::OutputDirectory(const std::string& path, bool force)
+    : above_(Beside(CheckedPlace(path, force))) {}
 
 PendingDirectory::PendingDirectory(const std::string& path)
     : path_(Resolved(path)), working_(PartialName(path_)), above_(Above(path_)) {
@@ -164,12 +206,14 @@ void PendingDirectory::Replace() {
   }
   const auto foreign = ForeignFiles(path_);
   if (!foreign.empty())
-    throw WorkFailed(path_, "files that thimble did not write have come into the directory: " + Some(foreign));
+    throw WorkFailed(path_,
+                     "files that thimble did not write have come into the directory: " + Some(foreign));
   if (write_calls::Exchange(working_.c_str(), path_.c_str()) == 0) return;
   if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw fail("cannot replace the directory");
   // A file system that cannot exchange: a kill between the two renames is mended by ClearLeftovers.
   const std::string replaced = ReplacedName(path_);
-  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0) throw fail("cannot move the old directory away");
+  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0)
+    throw fail("cannot move the old directory away");
   if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) {
     const Error error = fail("cannot rename the directory");
     ::rename(replaced.c_str(), path_.c_str());
@@ -179,14 +223,15 @@ void PendingDirectory::Replace() {
 }
 
 std::vector<std::string> ForeignFiles(const std::string& directory) {
-  const auto written = WrittenFiles(directory);
+  auto written = ListedFiles(directory);
+  if (written.empty()) written = FilesOfEarlierVersions(directory);
   auto files = FilesBelow(directory);
   std::erase_if(files, [&](const std::string& name) { return written.count(name) > 0; });
   return files;
 }
 
 void NoteWrittenFile(const std::string& directory, const std::string& name) {
-  auto names = WrittenFiles(directory);
+  auto names = ListedFiles(directory);
   if (names.empty() || !names.insert(name).second) return;
   WriteList(directory, names);
 }

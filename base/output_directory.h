@@ -54,7 +54,8 @@ class PendingDirectory {
 
 // In every directory that a PendingDirectory made: the files that thimble wrote there, a relative path a line.
 inline constexpr char kWrittenFiles[] = ".thimble-files";
-// The files below `directory` that are not on its list, sorted; all where there is none.
+// The files below `directory` that are not on its list, sorted. Where there is none: those that do not have the
+// names of a model or study that an earlier version wrote there.
 std::vector<std::string> ForeignFiles(const std::string& directory);
 // Adds a file that was written later to the list, if `directory` has one.
 void NoteWrittenFile(const std::string& directory, const std::string& name);

@@ -90,6 +90,30 @@ TEST_F(OutputDirectoryTest, ForceSparesFilesOfOthers) {
   EXPECT_THAT(ForeignFiles(directory_ + "/mine"), ElementsAre("notes.txt")) << "not made by us";
 }
 
+TEST_F(OutputDirectoryTest, ForceReplacesWhatEarlierVersionsWrote) {
+  const auto put = [&](const std::string& folder, const std::vector<std::string>& names) {
+    for (const auto& name : names) Put(folder + "/" + name, "x");
+  };
+  const std::vector<std::string> model = {"config.json", "model.safetensors", "architecture.textproto",
+                                          "README.md", "vocab.txt"};
+  put("model", model);
+  put("mix/cola", model);
+  put("mix/rte", model);
+  put("begun", {"study.textproto"});
+  put("vocabulary", {"vocab.txt", "tokenizer_config.json"});
+  for (const char* name : {"/model", "/mix", "/begun", "/vocabulary"}) {
+    EXPECT_EQ(Refusal(directory_ + name, true), "") << name;
+    Put(name + std::string("/notes.txt"), "x");
+    EXPECT_THAT(Refusal(directory_ + name, true), HasSubstr("notes.txt")) << name;
+  }
+  Put("begun/study.db", "x");
+  EXPECT_THAT(ForeignFiles(directory_ + "/begun"), ElementsAre("notes.txt", "study.db")) << "has trials";
+  put("below/a/b", model);
+  EXPECT_EQ(ForeignFiles(directory_ + "/below").size(), model.size()) << "no mix lies so deep";
+  put("elsewhere", {"config.json", "model.safetensors", "vocab.txt"});
+  EXPECT_THAT(Refusal(directory_ + "/elsewhere", true), HasSubstr("config.json")) << "a model of others";
+}
+
 TEST_F(OutputDirectoryTest, FilesThatCameMeanwhileAreNotLost) {
   Make("out", "old");
   PendingDirectory pending(directory_ + "/out");
@@ -155,7 +179,8 @@ TEST_F(OutputDirectoryTest, WhatAKilledProcessMovedAwayIsPutBack) {
 
 TEST_F(OutputDirectoryTest, WhatIsInUseIsNoLeftover) {
   Put("out.partial-" + std::to_string(::getppid()) + "/a", "of a living process");
-  const std::string held = "out.partial-" + DeadProcess();  // as of another container, whose numbers are its own
+  const std::string held =
+      "out.partial-" + DeadProcess();  // as of another container, whose numbers are its own
   Put(held + "/a", "of a process elsewhere");
   const int file = ::open((directory_ + "/" + held).c_str(), O_RDONLY | O_DIRECTORY);
   HoldPartial(file);
