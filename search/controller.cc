@@ -365,6 +365,13 @@ std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext&
   return results;
 }
 
+void CheckStoredInputs(const std::string& stage, const Store& store, const Scorer& scorer) {
+  const auto id = store.FindStage(stage);
+  if (!id) return;
+  for (const auto& [input, hash] : scorer.Inputs())
+    if (const auto before = store.Fact(*id, kInputFact + input)) CheckSameInput(stage, input, *before, hash);
+}
+
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   std::vector<StageResult> results;
   for (const auto& stage : study.stage()) {

@@ -55,6 +55,9 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
 std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
                                   Scorer* scorer);
 
+// Error (exit 2) if the stored stage was begun with other inputs than `scorer` has.
+void CheckStoredInputs(const std::string& stage, const Store& store, const Scorer& scorer);
+
 // The stages' results as stored, without running or creating anything; a stage not begun has no trials.
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store);
 

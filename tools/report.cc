@@ -151,7 +151,7 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
   return rows;
 }
 
-std::string TrialText(const std::vector<StageResult>& results, const search::SpaceContext&) {
+std::string TrialText(const std::vector<StageResult>& results) {
   std::string text;
   for (const auto& stage : results) {
     std::vector<std::vector<std::string>> table = {{"trial", "state", "parameters", "untrained", "score", "+-", "layers"}};
@@ -168,7 +168,7 @@ std::string TrialText(const std::vector<StageResult>& results, const search::Spa
   return text;
 }
 
-std::string ResultText(const std::vector<StageResult>& results, const search::SpaceContext& context) {
+std::string ResultText(const std::vector<StageResult>& results) {
   std::string text;
   for (const auto& stage : results) {
     if (stage.best < 0) {
@@ -186,7 +186,7 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
     }
     text += "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " +
             Decimal(best.trial.value, 4) + " +- " + Decimal(best.trial.standard_error, 4) + ", " +
-            Millions(models::DeployedParameters(models::Resolve(best.trial.architecture), context.classes, context.head)) +
+            Millions(best.deployed_parameters) +
             " parameters; " + std::to_string(complete) + " scored, " + std::to_string(close) +
             " of them within two standard errors of it\n";
   }
@@ -204,14 +204,13 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
   return text + "\n";
 }
 
-std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results,
-                       const search::SpaceContext& context) {
+std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results) {
   std::string html =
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + Escaped(TitleOf(file)) +
       "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
       "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
       "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
-      Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results, context)) + "</pre>";
+      Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results)) + "</pre>";
   for (const auto& stage : results) {
     html += "<h2>" + Escaped(stage.name) + "</h2><p>Score (higher is better) against deployed parameters; bars: one standard "
             "error; red: Pareto front.</p>" + Scatter(stage);

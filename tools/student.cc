@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "data/corpus.h"
+#include "data/text/text_lines.h"
 #include "distill/start/sliced.h"
 #include "models/hub/safetensors.h"
 #include "search/space.h"
@@ -134,9 +135,11 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
   for (const auto& weight : models::WeightShapes(blank.shape, blank.classes > 0 && blank.head == models::Head::kPooled,
                                                  blank.classes, hidden, blank.head))
     blank.weights.Add(weight.name, at::empty(weight.sizes));
+  // Of text what it says, not where it lies.
+  const std::string& sample = plan.request.sample;
+  const std::string text = sample.empty() ? "" : ", text " + std::to_string(data::HashFiles(Glob(sample)));
   return {.student = WithTeachersHead(std::move(blank), teacher),
-          .start = "cut from the teacher, " + CanonicalText(options) +
-                   (plan.request.sample.empty() ? "" : ", text " + plan.request.sample)};
+          .start = "cut from the teacher, " + CanonicalText(options) + text};
 }
 
 void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,

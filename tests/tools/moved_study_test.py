@@ -72,10 +72,15 @@ class MovedStudy(Case):
         self.go_on(study)
         # Another teacher at that place is noticed.
         shutil.rmtree(self.root / "away/teacher")
+        self.assertIn("joint/1", run("show", study).stdout, "what was found is stored")
         run("finetune", self.root / "base", "--task", "sample", "--data", self.data, "--rows", 64, "--out", self.root / "away/teacher")
         done = run("search", study, check=False)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("teacher.model", done.stderr)
+        done = run("export", study, "--epochs", 0, "--out", self.root / "of-another-teacher", check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("another content of teacher.model", done.stderr)
+        self.assertFalse((self.root / "of-another-teacher").exists())
 
     def test_a_store_of_an_earlier_version(self):
         """Its stages bear the directory's name; where its inputs lay stands for what they were."""

@@ -178,6 +178,7 @@ void ExportStudy(const Request& request) {
     return;
   }
   search::Workbench bench(file.study, file.directory, deployment);
+  search::CheckStoredInputs(chosen.stage->name, store, bench);
   UseStoredChoices(file, &store, &bench);
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes, context.head)) +

@@ -31,7 +31,7 @@ void Run(const Request& request) {
   search::Store store(file.directory + "/study.db");
   UseStoredChoices(file, &store, &bench);
   const auto results = search::RunStudy(file.study, bench.context(), &store, &bench);
-  std::fputs(ResultText(results, bench.context()).c_str(), stdout);
+  std::fputs(ResultText(results).c_str(), stdout);
   std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
 }
 
