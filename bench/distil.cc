@@ -1,7 +1,7 @@
 // Distillation as a search does it: students of one architecture learn from a teacher, step by step, dropout and optimizer
 // included. Random weights: time does not depend on their values.
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>

@@ -1,5 +1,5 @@
 // A forward pass of architectures with random weights: latency does not depend on their values.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>

@@ -1,6 +1,7 @@
 // One step of an update rule on the parameters of a 15.8M-parameter student: 145 tensors, fixed gradients.
 // Also a memory copy of as many bytes, the measure of what this machine's memory gives.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
 #include <cstring>
@@ -31,7 +32,7 @@ constexpr Tensors kStudent[] = {{30522, 128, 1}, {540, 384, 1}, {540, 0, 78}, {5
                                 {180, 0, 2},     {540, 180, 2}, {2, 0, 1},    {384, 540, 1}, {384, 0, 1}};
 
 optim::Parameters MakeStudent() {
-  torch::manual_seed(0);
+  at::manual_seed(0);
   optim::Parameters parameters;
   for (const Tensors& tensors : kStudent)
     for (int k = 0; k < tensors.count; ++k) {
@@ -39,8 +40,8 @@ optim::Parameters MakeStudent() {
                                              ? std::vector<int64_t>{tensors.rows, tensors.columns}
                                              : std::vector<int64_t>{tensors.rows};
       parameters.push_back(
-          {std::to_string(parameters.size()), (torch::randn(sizes) * 0.02).requires_grad_()});
-      parameters.back().value.mutable_grad() = torch::randn(sizes) * 1e-3;
+          {std::to_string(parameters.size()), (at::randn(sizes) * 0.02).requires_grad_()});
+      parameters.back().value.mutable_grad() = at::randn(sizes) * 1e-3;
     }
   return parameters;
 }
@@ -67,7 +68,7 @@ class Bench {
   std::vector<Timing> Round() {
     std::vector<Timing> timings;
     for (const int threads : request_.threads) {
-      torch::set_num_threads(threads);
+      at::set_num_threads(threads);
       const std::string suffix = threads == 1 ? ", 1 thread" : ", " + std::to_string(threads) + " threads";
       for (size_t i = 0; i < optimizers_.size(); ++i) {
         const double seconds = Time([&] { optimizers_[i]->Step(1e-3); });

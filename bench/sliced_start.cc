@@ -1,7 +1,7 @@
 // What a refit costs and gives: random candidates of a study's first stage, with the study's teacher and data; or with a given
 // teacher on random tokens, where only time and memory are of interest.
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <ctime>

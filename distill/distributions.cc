@@ -1,6 +1,6 @@
 #include "distill/distributions.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 
@@ -13,7 +13,7 @@ constexpr double kNothing = -1e30;
 }  // namespace
 
 at::Tensor LogShares(const at::Tensor& logits, const at::Tensor& allowed) {
-  return torch::log_softmax(logits.to(torch::kFloat).masked_fill(allowed == 0, kNothing), -1);
+  return at::log_softmax(logits.to(at::kFloat).masked_fill(allowed == 0, kNothing), -1);
 }
 
 at::Tensor DivergenceTerms(const at::Tensor& log_student, const at::Tensor& log_teacher,
@@ -29,7 +29,7 @@ LossSum AttentionDivergence(const at::Tensor& student, const at::Tensor& teacher
   const at::Tensor keys = mask.view({mask.size(0), 1, 1, mask.size(1)});
   const at::Tensor terms =
       DivergenceTerms(LogShares(student, keys), LogShares(teacher.detach(), keys), divergence);
-  const at::Tensor queries = mask.to(torch::kFloat).view({mask.size(0), 1, mask.size(1), 1});
+  const at::Tensor queries = mask.to(at::kFloat).view({mask.size(0), 1, mask.size(1), 1});
   return {(terms * queries).sum(), mask.sum().item<double>() * static_cast<double>(student.size(1))};
 }
 

@@ -1,7 +1,7 @@
 #include "distill/objective.h"
 
 #include <google/protobuf/descriptor.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <set>

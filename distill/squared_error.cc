@@ -1,6 +1,8 @@
 #include "distill/squared_error.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -68,7 +70,7 @@ class SquaredErrorFunction : public torch::autograd::Function<SquaredErrorFuncti
     });
     double sum = 0;
     for (const double part : parts) sum += part;
-    return torch::scalar_tensor(sum, torch::kFloat);
+    return at::scalar_tensor(sum, at::kFloat);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -82,7 +84,7 @@ class SquaredErrorFunction : public torch::autograd::Function<SquaredErrorFuncti
     const float* weights = holder->rows->weights.const_data_ptr<float>();
     const float scale = 2 * gradients[0].item<float>();
     const bool every_row = pairs.size() == static_cast<size_t>(student.size(0));
-    const at::Tensor out = every_row ? torch::empty_like(student) : torch::zeros_like(student);
+    const at::Tensor out = every_row ? at::empty_like(student) : at::zeros_like(student);
     const bool widened = out.scalar_type() != at::kFloat;
     ForChunks(pairs.size(), [&](size_t, size_t first, size_t end) {
       RowReader of_student(student), of_teacher(teacher);

@@ -1,6 +1,6 @@
 #include "models/finite.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "models/inherit.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <utility>

@@ -1,6 +1,6 @@
 #include "models/weights.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 

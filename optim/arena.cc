@@ -1,7 +1,7 @@
 #include "optim/arena.h"
 
 #include <sys/mman.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <new>
 
@@ -40,7 +40,7 @@ at::Tensor Arena::Zeros(at::IntArrayRef sizes) {
   }
   char* start = block_->start + used_;
   used_ += RoundUp(bytes, kCacheLine);
-  return torch::from_blob(
+  return at::from_blob(
       start, sizes, [keep = block_](void*) {}, at::kFloat);
 }
 

@@ -1,6 +1,6 @@
 #include "optim/floats.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 

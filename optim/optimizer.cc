@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <atomic>

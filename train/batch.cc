@@ -1,6 +1,6 @@
 #include "train/batch.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "train/evaluate.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,7 +25,7 @@ struct Tally {
 
 void KeepLogits(const at::Tensor& logits, const std::vector<int>& rows,
                 std::vector<std::vector<double>>* kept) {
-  const at::Tensor values = logits.to(torch::kFloat).contiguous();
+  const at::Tensor values = logits.to(at::kFloat).contiguous();
   const int64_t each = values.numel() / values.size(0);
   const float* from = values.const_data_ptr<float>();
   for (size_t b = 0; b < rows.size(); ++b, from += each) (*kept)[rows[b]].assign(from, from + each);
@@ -81,7 +81,7 @@ void AddPredictions(const at::Tensor& logits, const std::vector<int>& rows, Tall
   if (!tally->logits.empty()) return KeepLogits(logits, rows, &tally->logits);
   Evaluation* evaluation = &tally->evaluation;
   if (!evaluation->scores.empty()) {
-    const at::Tensor values = logits.squeeze(-1).to(torch::kFloat).contiguous();
+    const at::Tensor values = logits.squeeze(-1).to(at::kFloat).contiguous();
     for (size_t b = 0; b < rows.size(); ++b) evaluation->scores[rows[b]] = values.const_data_ptr<float>()[b];
     return;
   }

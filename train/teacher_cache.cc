@@ -1,6 +1,6 @@
 #include "train/teacher_cache.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
 #include "train/threads.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include "base/error.h"
 #include "base/parallel.h"

@@ -1,6 +1,6 @@
 // Divergence of the attention distributions, head by head. Wang et al., NeurIPS 2020 (MiniLM), equation 4,
 // there for the last layer alone.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "distill/distributions.h"
@@ -29,7 +29,7 @@ class AttentionDistributions final : public Loss {
       loss = {loss.sum.defined() ? loss.sum + part.sum : part.sum, part.count};
     }
     if (!loss.sum.defined())  // the one layer that counts is not the last
-      loss = {torch::zeros({}),
+      loss = {at::zeros({}),
               input.batch.mask.sum().item<double>() * static_cast<double>(student[0].size(1))};
     return loss;
   }

@@ -1,6 +1,6 @@
 // Squared distance of the raw attention scores, head by head. Jiao et al., EMNLP Findings 2020, equation 7,
 // over pairs of real tokens only, or over padding, too, as the published code averages.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "distill/objective.h"
@@ -14,13 +14,13 @@ class AttentionScores final : public Loss {
  public:
   explicit AttentionScores(bool count_padding) : count_padding_(count_padding) {}
 
-  double Things(const models::Batch& batch) const override { return Pairs(batch.mask.to(torch::kFloat)); }
+  double Things(const models::Batch& batch) const override { return Pairs(batch.mask.to(at::kFloat)); }
 
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.scores;
     const auto& teacher = input.teacher_outputs->scores;
     const int64_t heads = student[0].size(1), length = student[0].size(3);
-    const at::Tensor mask = input.batch.mask.to(torch::kFloat).contiguous();
+    const at::Tensor mask = input.batch.mask.to(at::kFloat).contiguous();
     const auto rows = Queries(mask, heads, length);
     LossSum loss = {{}, Pairs(mask) * static_cast<double>(heads)};
     for (size_t i = 0; i < student.size(); ++i) {
@@ -39,7 +39,7 @@ class AttentionScores final : public Loss {
   // Of a query and a key, in one head.
   double Pairs(const at::Tensor& mask) const {
     return count_padding_ ? static_cast<double>(mask.numel() * mask.size(1))
-                          : mask.sum(1).to(torch::kDouble).square().sum().item<double>();
+                          : mask.sum(1).to(at::kDouble).square().sum().item<double>();
   }
 
   // Rows of [B, H, T, T] that belong to a query that is looked at; the keys are weighted by the mask.

@@ -2,7 +2,7 @@
 // equations 8 and 9, with one projection for all layers as EfficientBERT has it, over real tokens only, or over
 // padding, too, as the published code averages. Cosine: Sanh et al., 2019 (DistilBERT), section 3; on [CLS] of
 // inner layers it is, but for a factor of 2, Sun et al., EMNLP 2019 (PKD), equation 7.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "distill/objective.h"
@@ -45,7 +45,7 @@ class HiddenStates final : public Loss {
       const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), rows, real, projected);
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
-    if (!loss.sum.defined()) loss.sum = torch::zeros({});  // the one layer that counts is not among its states
+    if (!loss.sum.defined()) loss.sum = at::zeros({});  // the one layer that counts is not among its states
     if (spec_.distance() != Spec::COSINE) loss.sum = loss.sum / static_cast<double>(teacher[0].size(2));
     return loss;
   }
@@ -53,8 +53,8 @@ class HiddenStates final : public Loss {
  private:
   // The tokens looked at, as indices into B * T.
   at::Tensor Compared(const at::Tensor& mask) const {
-    if (spec_.first_token()) return torch::arange(mask.size(0)) * mask.size(1);
-    return spec_.count_padding() ? torch::arange(mask.numel()) : mask.flatten().nonzero().flatten();
+    if (spec_.first_token()) return at::arange(mask.size(0)) * mask.size(1);
+    return spec_.count_padding() ? at::arange(mask.numel()) : mask.flatten().nonzero().flatten();
   }
 
   // The shared projection stands for a state's own until training adds that: both begin alike.
@@ -67,7 +67,7 @@ class HiddenStates final : public Loss {
   std::shared_ptr<const RowPairs> Pairs(const at::Tensor& real, bool packed, int64_t width) const {
     if (spec_.distance() != Spec::SQUARED) return nullptr;
     auto rows = std::make_shared<RowPairs>();
-    rows->weights = torch::ones({1, width});
+    rows->weights = at::ones({1, width});
     const int64_t* row = real.const_data_ptr<int64_t>();
     for (int64_t n = 0; n < real.numel(); ++n) rows->pairs.push_back({packed ? n : row[n], row[n], 0});
     return rows;
@@ -78,11 +78,11 @@ class HiddenStates final : public Loss {
                       const std::shared_ptr<const RowPairs>& rows, const at::Tensor& real,
                       bool packed) const {
     if (spec_.distance() == Spec::SQUARED) return SquaredError(state, teacher, rows);
-    const at::Tensor a = (packed ? state : state.index_select(0, real)).to(torch::kFloat),
-                     b = teacher.detach().index_select(0, real).to(torch::kFloat);
-    if (spec_.distance() == Spec::COSINE) return (1 - torch::cosine_similarity(a, b, 1)).sum();
+    const at::Tensor a = (packed ? state : state.index_select(0, real)).to(at::kFloat),
+                     b = teacher.detach().index_select(0, real).to(at::kFloat);
+    if (spec_.distance() == Spec::COSINE) return (1 - at::cosine_similarity(a, b, 1)).sum();
     const auto normalised = [&](const at::Tensor& x) {
-      return torch::layer_norm(x, {x.size(1)}, {}, {}, 1e-12);
+      return at::layer_norm(x, {x.size(1)}, {}, {}, 1e-12);
     };
     return (normalised(a) - normalised(b)).square().sum();
   }

@@ -1,6 +1,6 @@
 // Relations of queries, keys and values to themselves, of the student's last layer and one of the teacher's.
 // Wang et al., Findings of ACL 2021 (MiniLMv2), equations 4 to 6.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -19,8 +19,8 @@ at::Tensor Relation(const at::Tensor& vectors, int64_t heads) {
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const int64_t width = vectors.size(2) / heads;
   const at::Tensor split =
-      vectors.to(torch::kFloat).view({vectors.size(0), vectors.size(1), heads, width}).transpose(1, 2);
-  return torch::matmul(split, split.transpose(2, 3)) / std::sqrt(static_cast<double>(width));
+      vectors.to(at::kFloat).view({vectors.size(0), vectors.size(1), heads, width}).transpose(1, 2);
+  return at::matmul(split, split.transpose(2, 3)) / std::sqrt(static_cast<double>(width));
 }
 
 const at::Tensor& Vectors(const models::Projections& layer, int part) {

@@ -3,7 +3,7 @@
 // A regression head, of one output, has no distribution: there it is the squared difference to the teacher. A
 // span head has two, of where the answer starts and where it ends, over [CLS] and the passage: the mean of
 // their divergences.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "distill/distributions.h"
@@ -27,11 +27,11 @@ class SoftLabels final : public Loss {
                   "logits of student and teacher have different shapes");
     if (student.dim() == 3) return Spans(student, teacher, input.batch.places);
     if (student.size(1) == 1) {
-      const at::Tensor difference = student.to(torch::kFloat) - teacher.detach().to(torch::kFloat);
+      const at::Tensor difference = student.to(at::kFloat) - teacher.detach().to(at::kFloat);
       return {difference.square().sum(), static_cast<double>(student.size(0))};
     }
-    const at::Tensor q = torch::log_softmax(student.to(torch::kFloat) / temperature_, 1);
-    const at::Tensor p = torch::log_softmax(teacher.detach().to(torch::kFloat) / temperature_, 1);
+    const at::Tensor q = at::log_softmax(student.to(at::kFloat) / temperature_, 1);
+    const at::Tensor p = at::log_softmax(teacher.detach().to(at::kFloat) / temperature_, 1);
     const bool averaged = divergence_ == proto::AVERAGED_CROSS_ENTROPY;
     const double classes = averaged ? static_cast<double>(student.size(1)) : 1;
     return {DivergenceTerms(q, p, divergence_).sum() * (temperature_ * temperature_ / classes),
@@ -43,7 +43,7 @@ class SoftLabels final : public Loss {
   LossSum Spans(const at::Tensor& student, const at::Tensor& teacher, const at::Tensor& places) const {
     THIMBLE_CHECK(places.defined(), "a span head without the places of answers");
     const auto log_shares = [&](const at::Tensor& logits) {
-      return LogShares(logits.to(torch::kFloat).transpose(1, 2) / temperature_, places.unsqueeze(1));
+      return LogShares(logits.to(at::kFloat).transpose(1, 2) / temperature_, places.unsqueeze(1));
     };
     const double ends = divergence_ == proto::AVERAGED_CROSS_ENTROPY ? 1 : 2;
     const at::Tensor terms = DivergenceTerms(log_shares(student), log_shares(teacher.detach()), divergence_);

@@ -1,5 +1,5 @@
 // Step 1: the teacher's states, their principal directions, and the student's coordinates.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

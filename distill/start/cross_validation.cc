@@ -1,6 +1,6 @@
 #include "distill/start/cross_validation.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

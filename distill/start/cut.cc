@@ -1,6 +1,6 @@
 // Steps 2 to 7: the teacher's weights in the student's coordinates. All in float64; rotating and cutting
 // weights by principal directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

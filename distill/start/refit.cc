@@ -1,6 +1,6 @@
 // The refit: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting
 // a compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 #include "distill/start/sliced.h"
 
 #include <ATen/autocast_mode.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <cstdio>

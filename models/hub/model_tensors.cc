@@ -1,6 +1,6 @@
 #include "models/hub/model_tensors.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "models/finite.h"

@@ -1,6 +1,6 @@
 #include "models/hub/pretrained.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "models/hub/safetensors.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cstring>

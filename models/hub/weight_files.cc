@@ -1,6 +1,6 @@
 #include "models/hub/weight_files.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstring>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // The walk of models/encoder as an ONNX graph; models/onnx/onnx_ops.h says how it is spelt.
 #include "models/onnx/onnx.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <climits>
 

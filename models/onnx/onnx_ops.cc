@@ -1,6 +1,6 @@
 #include "models/onnx/onnx_ops.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 // Forward, and what looks at its parts: the walk of models/encoder over TorchOps.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"

@@ -1,6 +1,6 @@
 #include "models/torch/products.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <ATen/autocast_mode.h>
 

@@ -1,6 +1,6 @@
 #include "search/evaluators/w_pca.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <string>
 

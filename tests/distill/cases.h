@@ -1,7 +1,7 @@
 // Made-up outputs of a student and a teacher. A value depends on its coordinates only, so that a row is the
 // same in any batch and at any padding; what lies in padding is large, to show up if it enters a sum.
 #pragma once
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <string>
@@ -47,17 +47,17 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
                      bool project = true) {
   const auto rows = static_cast<int64_t>(lengths.size());
   Case c;
-  c.batch.ids = torch::zeros({rows, padded}, torch::kLong);
-  c.batch.segments = torch::zeros({rows, padded}, torch::kLong);
-  c.batch.mask = torch::zeros({rows, padded});
-  c.batch.labels = torch::zeros({rows}, torch::kLong);
+  c.batch.ids = at::zeros({rows, padded}, at::kLong);
+  c.batch.segments = at::zeros({rows, padded}, at::kLong);
+  c.batch.mask = at::zeros({rows, padded});
+  c.batch.labels = at::zeros({rows}, at::kLong);
   for (int64_t b = 0; b < rows; ++b) {
     c.batch.mask[b].slice(0, 0, lengths[b]).fill_(1);
     c.batch.labels[b] = (first + b) % kClasses;
   }
   const auto real = [&](int64_t b, int64_t t) { return t < lengths[b]; };
   const auto states = [&](const std::string& what, int64_t width) {
-    at::Tensor out = torch::full({rows, padded, width}, 1e3f + static_cast<float>(what.size()));
+    at::Tensor out = at::full({rows, padded, width}, 1e3f + static_cast<float>(what.size()));
     auto to = out.accessor<float, 3>();
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t t = 0; t < padded; ++t)
@@ -65,7 +65,7 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
     return out;
   };
   const auto scores = [&](const std::string& what) {
-    at::Tensor out = torch::full({rows, kHeads, padded, padded}, 1e3f * static_cast<float>(what.size()));
+    at::Tensor out = at::full({rows, kHeads, padded, padded}, 1e3f * static_cast<float>(what.size()));
     auto to = out.accessor<float, 4>();
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t h = 0; h < kHeads; ++h)
@@ -75,7 +75,7 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
     return out;
   };
   const auto logits = [&](const std::string& what) {
-    at::Tensor out = torch::empty({rows, kClasses});
+    at::Tensor out = at::empty({rows, kClasses});
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t k = 0; k < kClasses; ++k) out[b][k] = 3 * ValueAt(what, {first + b, k});
     return out;
@@ -101,7 +101,7 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   c.outputs.logits = logits("logits");
   c.teacher.logits = logits("teacher logits");
   if (project) {
-    at::Tensor weight = torch::empty({kTeacherWidth, kWidth}), bias = torch::empty({kTeacherWidth});
+    at::Tensor weight = at::empty({kTeacherWidth, kWidth}), bias = at::empty({kTeacherWidth});
     for (int64_t i = 0; i < kTeacherWidth; ++i) {
       bias[i] = ValueAt("bias", {i});
       for (int64_t j = 0; j < kWidth; ++j) weight[i][j] = ValueAt("weight", {i, j});
@@ -119,7 +119,7 @@ inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, in
   Case c = MakeCase(lengths, padded, first);
   const auto rows = static_cast<int64_t>(lengths.size());
   const auto logits = [&](const std::string& what) {
-    at::Tensor out = torch::full({rows, padded, 2}, 1e3f);
+    at::Tensor out = at::full({rows, padded, 2}, 1e3f);
     for (int64_t b = 0; b < rows; ++b)
       for (int64_t t = 0; t < lengths[b]; ++t)
         for (int64_t k = 0; k < 2; ++k) out[b][t][k] = 3 * ValueAt(what, {first + b, t, k});
@@ -127,8 +127,8 @@ inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, in
   };
   c.outputs.logits = logits("span logits").requires_grad_();
   c.teacher.logits = logits("teacher span logits");
-  c.batch.labels = torch::zeros({rows, 2}, torch::kLong);
-  c.batch.places = torch::zeros({rows, padded});
+  c.batch.labels = at::zeros({rows, 2}, at::kLong);
+  c.batch.places = at::zeros({rows, padded});
   for (int64_t b = 0; b < rows; ++b) {
     c.batch.places[b][0] = 1;
     if (lengths[b] > 3) c.batch.places[b].slice(0, 2, lengths[b] - 1).fill_(1);

@@ -1,8 +1,10 @@
 // What every loss must do: runs over the whole catalogue.
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "tests/distill/cases.h"
 
@@ -118,14 +120,14 @@ TEST_P(EveryLoss, NeedsWhatItsEntrySaysAndNoMore) {
 // Without a projection, whose matrix product is torch's.
 TEST_P(EveryLoss, IsTheSameForAnyThreadCount) {
   const Case c = MakeCase({20, 33, 31, 7, 40}, 40, 0, false);
-  const int threads = torch::get_num_threads();
-  torch::set_num_threads(1);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
   const double one = Sum(c);
   const auto gradients_one = Gradients(c);
-  torch::set_num_threads(2);
+  at::set_num_threads(2);
   EXPECT_EQ(Sum(c), one);
   const auto gradients_two = Gradients(c);
-  torch::set_num_threads(threads);
+  at::set_num_threads(threads);
   for (size_t i = 0; i < gradients_one.size(); ++i)
     if (gradients_one[i].defined()) {
       EXPECT_TRUE(gradients_one[i].equal(gradients_two[i])) << i;
@@ -137,8 +139,8 @@ TEST_P(EveryLoss, ComparesBfloat16InFloat32) {
   Case exact = MakeCase({6, 3}, 8), half = MakeCase({6, 3}, 8);
   const auto round = [](std::vector<at::Tensor>& tensors, bool keep_half) {
     for (at::Tensor& tensor : tensors) {
-      tensor = tensor.detach().to(torch::kBFloat16);
-      if (!keep_half) tensor = tensor.to(torch::kFloat);
+      tensor = tensor.detach().to(at::kBFloat16);
+      if (!keep_half) tensor = tensor.to(at::kFloat);
     }
   };
   for (Case* c : {&exact, &half}) {
@@ -152,14 +154,14 @@ TEST_P(EveryLoss, ComparesBfloat16InFloat32) {
     c->teacher.logits = logits[1];
     for (at::Tensor& leaf : c->Leaves()) leaf.requires_grad_();
   }
-  EXPECT_EQ(loss_->Compute(half.input()).sum.scalar_type(), torch::kFloat);
+  EXPECT_EQ(loss_->Compute(half.input()).sum.scalar_type(), at::kFloat);
   EXPECT_NEAR(Sum(half) / Sum(exact), 1, 1e-6);
   const auto a = Gradients(exact), b = Gradients(half);
   for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_EQ(a[i].defined(), b[i].defined());
     if (!a[i].defined()) continue;
     EXPECT_EQ(b[i].scalar_type(), half.Leaves()[i].scalar_type());
-    EXPECT_LE((a[i] - b[i].to(torch::kFloat)).abs().max().item<double>(),
+    EXPECT_LE((a[i] - b[i].to(at::kFloat)).abs().max().item<double>(),
               0.004 * a[i].abs().max().item<double>())
         << i;
   }
@@ -173,7 +175,7 @@ TEST_P(EveryLoss, AutocastChangesTheProjectionOnly) {
   const LossSum cast = loss_->Compute(c.input());
   at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(at::kCPU, false);
-  EXPECT_EQ(cast.sum.scalar_type(), torch::kFloat);
+  EXPECT_EQ(cast.sum.scalar_type(), at::kFloat);
   EXPECT_NEAR(cast.sum.item<double>() / plain, 1, GetParam().hidden ? 0.01 : 1e-6);
 }
 

@@ -1,5 +1,7 @@
 // Each loss against plain loops in double precision over what is real.
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/types.h>
 
 #include <functional>
 
@@ -12,7 +14,7 @@ const std::vector<int64_t> kLengths = {7, 4, 1};
 
 void ExpectLoss(const LossSum& got, double sum, double count) {
   EXPECT_EQ(got.count, count);
-  EXPECT_EQ(got.sum.scalar_type(), torch::kFloat);
+  EXPECT_EQ(got.sum.scalar_type(), at::kFloat);
   EXPECT_EQ(got.sum.dim(), 0);
   EXPECT_NEAR(got.sum.item<double>() / sum, 1, 1e-5);
 }
@@ -45,9 +47,9 @@ TEST(CountPadding, IsTheMeanOverAllPositionsSummedOverLayers) {
   const at::Tensor keys = c.batch.mask.view({3, 1, 1, 9});
   double scores = 0, states = 0;
   for (size_t layer = 0; layer < 2; ++layer)
-    scores += torch::mse_loss(c.outputs.scores[layer] * keys, c.teacher.scores[kLayerMap[layer] - 1] * keys).item<double>();
+    scores += at::mse_loss(c.outputs.scores[layer] * keys, c.teacher.scores[kLayerMap[layer] - 1] * keys).item<double>();
   for (size_t layer = 0; layer < 3; ++layer)
-    states += torch::mse_loss(torch::nn::functional::linear(c.outputs.hidden[layer], c.student.weights.at("fit_dense.weight"),
+    states += at::mse_loss(at::linear(c.outputs.hidden[layer], c.student.weights.at("fit_dense.weight"),
                                                             c.student.weights.at("fit_dense.bias")),
                               c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]])
                   .item<double>();
@@ -80,7 +82,7 @@ TEST(HiddenStates, SumsProjectedDistancesOverRealPositionsAndLayers) {
 // Hidden words: a row of scores for each token that is to be found, in order.
 TEST(MaskedText, LabelsAreOfHiddenWordsAlone) {
   Case c = MakeCase({5, 3}, 6);
-  c.batch.labels = torch::full({2, 6}, -1, torch::kLong);
+  c.batch.labels = at::full({2, 6}, -1, at::kLong);
   c.batch.labels[0][3] = 2;
   c.batch.labels[1][0] = 1;
   c.batch.labels[1][2] = 0;
@@ -353,13 +355,13 @@ double StateSum(const Case& c, const std::vector<size_t>& layers, bool first_tok
   for (const size_t layer : layers)
     for (int64_t b = 0; b < 3; ++b)
       for (int64_t t = 0; t < (first_token ? 1 : kLengths[b]); ++t) {
-        const at::Tensor x = c.outputs.hidden[layer].detach()[b][t].to(torch::kDouble);
+        const at::Tensor x = c.outputs.hidden[layer].detach()[b][t].to(at::kDouble);
         const at::Tensor projected =
-            torch::mv(c.student.weights.at("fit_dense.weight").detach().to(torch::kDouble), x) +
-            c.student.weights.at("fit_dense.bias").detach().to(torch::kDouble);
+            at::mv(c.student.weights.at("fit_dense.weight").detach().to(at::kDouble), x) +
+            c.student.weights.at("fit_dense.bias").detach().to(at::kDouble);
         sum +=
             each(projected,
-                 c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]].detach()[b][t].to(torch::kDouble));
+                 c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]].detach()[b][t].to(at::kDouble));
       }
   return sum;
 }

@@ -2,7 +2,7 @@
 // tests/golden/checkpoints.py.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

@@ -1,7 +1,8 @@
 #include "models/torch/kernels/dropout.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <vector>

@@ -1,6 +1,6 @@
 // Small models and batches.
 #pragma once
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <string>

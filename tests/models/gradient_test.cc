@@ -1,6 +1,7 @@
 // Gradients against central differences in double precision.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <functional>
 

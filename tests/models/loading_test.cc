@@ -2,7 +2,7 @@
 // numbers that are none, heads that are none of ours.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <limits>

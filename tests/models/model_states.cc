@@ -1,7 +1,7 @@
 // model_states MODEL BATCH OUT float|double: what the model of a directory computes for a batch, for
 // transformers_check.py. BATCH is a safetensors file with ids, segments and mask; OUT gets hidden.N (N from
 // 0, the embedding) and scores.N, before mask and softmax.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 

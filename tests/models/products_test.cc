@@ -2,7 +2,7 @@
 #include "models/torch/products.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "models/torch/autocast.h"
 

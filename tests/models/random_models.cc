@@ -1,7 +1,7 @@
 // random_models OUT DATA VOCABULARY COUNT: random points of the space of all architectures, one directory
 // each with the exported model and what it computes for real sentences, for agreement_check.py. DATA holds
 // MRPC/dev.tsv.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstdio>
 #include <filesystem>

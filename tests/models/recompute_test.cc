@@ -1,6 +1,7 @@
 // Layers that are computed again on the way back: the same bits as layers whose inner states are kept.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <ATen/autocast_mode.h>
 

@@ -1,6 +1,6 @@
 // The forward pass against transformers' BertModel. Expected numbers: tests/golden/teacher.py.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

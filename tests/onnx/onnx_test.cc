@@ -4,7 +4,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstring>
 #include <filesystem>
@@ -113,9 +113,9 @@ Batch RandomBatch(const std::vector<int64_t>& lengths, Random random) {
   const int64_t rows = static_cast<int64_t>(lengths.size()),
                 longest = *std::max_element(lengths.begin(), lengths.end());
   Batch batch;
-  batch.ids = torch::empty({rows, longest}, torch::kLong);
-  batch.segments = torch::empty({rows, longest}, torch::kLong);
-  batch.mask = torch::zeros({rows, longest});
+  batch.ids = at::empty({rows, longest}, at::kLong);
+  batch.segments = at::empty({rows, longest}, at::kLong);
+  batch.mask = at::zeros({rows, longest});
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t i = 0; i < longest; ++i) {
       batch.ids[row][i] = static_cast<int64_t>(random.Below(40));
@@ -134,11 +134,11 @@ nlohmann::json ToJson(const at::Tensor& tensor) {
 }
 
 nlohmann::json InputsAndOutput(const Model& model, const Batch& batch) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const Outputs outputs = Forward(model, batch);
   return {{"input_ids", ToJson<int64_t>(batch.ids)},
           {"token_type_ids", ToJson<int64_t>(batch.segments)},
-          {"attention_mask", ToJson<int64_t>(batch.mask.to(torch::kLong))},
+          {"attention_mask", ToJson<int64_t>(batch.mask.to(at::kLong))},
           {"output", ToJson<float>(model.classes > 0 ? outputs.logits : outputs.last)}};
 }
 
@@ -199,14 +199,14 @@ TEST(Onnx, HoldsTheModelsWeightsAndNoOthers) {
 
 // Of an initializer that holds its values as raw bytes; unsigned ones less their zero point.
 at::Tensor ToTensor(const onnx::TensorProto& initializer) {
-  const std::map<int, at::ScalarType> types = {{onnx::TensorProto::INT8, torch::kChar},
-                                               {onnx::TensorProto::UINT8, torch::kByte},
-                                               {onnx::TensorProto::FLOAT, torch::kFloat}};
+  const std::map<int, at::ScalarType> types = {{onnx::TensorProto::INT8, at::kChar},
+                                               {onnx::TensorProto::UINT8, at::kByte},
+                                               {onnx::TensorProto::FLOAT, at::kFloat}};
   const std::vector<int64_t> sizes(initializer.dims().begin(), initializer.dims().end());
-  const at::Tensor tensor = torch::empty(sizes, types.at(initializer.data_type()));
+  const at::Tensor tensor = at::empty(sizes, types.at(initializer.data_type()));
   EXPECT_EQ(initializer.raw_data().size(), tensor.nbytes()) << initializer.name();
   std::memcpy(tensor.data_ptr(), initializer.raw_data().data(), tensor.nbytes());
-  return tensor.scalar_type() == torch::kByte ? (tensor.to(torch::kShort) - 128).to(torch::kChar) : tensor;
+  return tensor.scalar_type() == at::kByte ? (tensor.to(at::kShort) - 128).to(at::kChar) : tensor;
 }
 
 TEST(Onnx, HoldsMatricesInEightBits) {
@@ -232,16 +232,16 @@ TEST(Onnx, HoldsMatricesInEightBits) {
       continue;
     }
     ++in_eight_bits;
-    ASSERT_EQ(held.at(name).scalar_type(), torch::kChar);
+    ASSERT_EQ(held.at(name).scalar_type(), at::kChar);
     const at::Tensor values = table ? held.at(name) : held.at(name).t();
     const at::Tensor scales = held.at(name + ".scale").reshape({-1, 1});
     const int largest = 127;
-    EXPECT_EQ(values.to(torch::kShort).abs().max().item<int>(), largest);
+    EXPECT_EQ(values.to(at::kShort).abs().max().item<int>(), largest);
     // To the nearest: half a step at most.
     EXPECT_LE((values * scales - weight).abs().div(scales).max().item<float>(), 0.5001f);
     const at::Tensor magnitudes = weight.abs().amax(1, true);
     EXPECT_TRUE(
-        torch::allclose(scales * largest, torch::where(magnitudes > 0, magnitudes, scales * largest)));
+        at::allclose(scales * largest, at::where(magnitudes > 0, magnitudes, scales * largest)));
   }
   EXPECT_EQ(in_eight_bits, 1 + 1 + 4 + 4 + 1);  // table, projection, attention, two blocks, pooler
 }
@@ -316,7 +316,7 @@ TEST(Onnx, WritesTheSameBytesAgainOverAnOldFile) {
 TEST(Onnx, RefusesMoreThanProtobufCanHold) {
   Model model = RandomModel({"", kPlain, {Ffn(kBertFfn)}, 2});
   // One zero in memory, 2 GiB in the file.
-  model.weights.at("embedding.token") = torch::zeros({1, 1}).expand({1 << 20, 512});
+  model.weights.at("embedding.token") = at::zeros({1, 1}).expand({1 << 20, 512});
   const std::string path = testing::TempDir() + "/large.onnx";
   fs::remove(path);
   try {

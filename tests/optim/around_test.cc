@@ -1,6 +1,8 @@
 // What stands around an update rule: groups, layer-wise rates, further passes, averages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/types.h>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -18,8 +20,8 @@ namespace {
 std::vector<double> Moves(const std::string& around, const std::vector<std::string>& names) {
   Parameters parameters;
   for (const std::string& name : names) {
-    parameters.push_back({name, torch::ones({1}).requires_grad_(), DecayByName(name)});
-    parameters.back().value.mutable_grad() = torch::ones({1});
+    parameters.push_back({name, at::ones({1}).requires_grad_(), DecayByName(name)});
+    parameters.back().value.mutable_grad() = at::ones({1});
   }
   MakeOptimizer(Spec("sgd {learning_rate: 1 weight_decay: 0.5} " + around), parameters)->Step(1);
   std::vector<double> moves;
@@ -56,7 +58,7 @@ TEST(LayerDecay, LowersRatesTowardsTheEmbeddings) {
 struct Toy {
   at::Tensor a = StartValue(0, {4, 3}).requires_grad_(), b = StartValue(1, {3}).requires_grad_();
   Parameters parameters = {{"a", a}, {"b", b}};
-  at::Tensor Loss() const { return (torch::matmul(a, b) - 0.3).pow(4).sum() + a.pow(3).sum(); }
+  at::Tensor Loss() const { return (at::matmul(a, b) - 0.3).pow(4).sum() + a.pow(3).sum(); }
 };
 
 TEST(Sam, TakesTheGradientAtDistanceRhoUphillAndComesBack) {
@@ -67,8 +69,8 @@ TEST(Sam, TakesTheGradientAtDistanceRhoUphillAndComesBack) {
   const at::Tensor ga = toy.a.grad().clone(), gb = toy.b.grad().clone();
   ASSERT_TRUE(optimizer->NextPass());
   const double norm = std::sqrt((ga.square().sum() + gb.square().sum()).item<double>());
-  EXPECT_TRUE(torch::allclose(toy.a.detach() - before, ga * (0.1 / norm), 0, 1e-7));
-  EXPECT_TRUE(torch::allclose(toy.b.detach() - before_b, gb * (0.1 / norm), 0, 1e-7));
+  EXPECT_TRUE(at::allclose(toy.a.detach() - before, ga * (0.1 / norm), 0, 1e-7));
+  EXPECT_TRUE(at::allclose(toy.b.detach() - before_b, gb * (0.1 / norm), 0, 1e-7));
   optimizer->ZeroGradients();
   toy.Loss().backward();
   const at::Tensor sharp = toy.a.grad().clone();
@@ -76,7 +78,7 @@ TEST(Sam, TakesTheGradientAtDistanceRhoUphillAndComesBack) {
   EXPECT_TRUE(toy.a.detach().equal(before));
   EXPECT_TRUE(toy.a.grad().equal(sharp));
   optimizer->Step(1);
-  EXPECT_TRUE(torch::allclose(before - toy.a.detach(), 1e-2 * sharp, 1e-4, 1e-7));
+  EXPECT_TRUE(at::allclose(before - toy.a.detach(), 1e-2 * sharp, 1e-4, 1e-7));
 }
 
 TEST(Sam, TheMaskKeepsTheLargestGradientsOfAllTensors) {
@@ -85,10 +87,10 @@ TEST(Sam, TheMaskKeepsTheLargestGradientsOfAllTensors) {
       MakeOptimizer(Spec("sgd {learning_rate: 1e-2} sam {keep: 0.2 refresh: 2}"), toy.parameters);
   const at::Tensor before = toy.a.detach().clone(), before_b = toy.b.detach().clone();
   toy.Loss().backward();
-  const at::Tensor all = torch::cat({toy.a.grad().flatten(), toy.b.grad()}).abs();
+  const at::Tensor all = at::cat({toy.a.grad().flatten(), toy.b.grad()}).abs();
   const at::Tensor moved_least = std::get<0>(all.topk(3)).min();
   ASSERT_TRUE(optimizer->NextPass());
-  const at::Tensor moved = torch::cat({(toy.a.detach() - before).flatten(), toy.b.detach() - before_b}) != 0;
+  const at::Tensor moved = at::cat({(toy.a.detach() - before).flatten(), toy.b.detach() - before_b}) != 0;
   EXPECT_TRUE(moved.equal(all >= moved_least));
   EXPECT_EQ(moved.sum().item<int>(), 3);  // of 15
 }
@@ -114,7 +116,7 @@ TEST(Passes, TheProductWithTheHessianIsThatOfTwoBackwardPasses) {
   const at::Tensor first = toy.a.grad().clone();
   ASSERT_TRUE(passes.Next(toy.parameters));
   const at::Tensor za = (toy.a.detach() - a).sign(), zb = (toy.b.detach() - b).sign();
-  EXPECT_TRUE((toy.a.detach() - a).abs().allclose(torch::full({4, 3}, 1e-3), 0, 1e-7));
+  EXPECT_TRUE((toy.a.detach() - a).abs().allclose(at::full({4, 3}, 1e-3), 0, 1e-7));
   toy.a.mutable_grad().reset();
   toy.b.mutable_grad().reset();
   toy.Loss().backward();
@@ -124,8 +126,8 @@ TEST(Passes, TheProductWithTheHessianIsThatOfTwoBackwardPasses) {
   const auto gradients = torch::autograd::grad({toy.Loss()}, {toy.a, toy.b}, {}, true, true);
   const auto exact =
       torch::autograd::grad({(gradients[0] * za).sum() + (gradients[1] * zb).sum()}, {toy.a, toy.b});
-  EXPECT_TRUE(torch::allclose(passes.curvature(0), exact[0], 1e-2, 2e-2)) << passes.curvature(0) << exact[0];
-  EXPECT_TRUE(torch::allclose(passes.curvature(1), exact[1], 1e-2, 2e-2)) << passes.curvature(1) << exact[1];
+  EXPECT_TRUE(at::allclose(passes.curvature(0), exact[0], 1e-2, 2e-2)) << passes.curvature(0) << exact[0];
+  EXPECT_TRUE(at::allclose(passes.curvature(1), exact[1], 1e-2, 2e-2)) << passes.curvature(1) << exact[1];
   EXPECT_EQ(steps, 1);
 }
 
@@ -140,26 +142,26 @@ TEST(Average, FollowsTheFormulaAndIsShownAndHidden) {
   const at::Tensor value = torch::tensor({1.0f, -2.0f}).requires_grad_();
   const auto optimizer =
       MakeOptimizer(Spec("sgd {learning_rate: 0.5 momentum: 0} average {decay: 0.25}"), {{"p", value}});
-  at::Tensor want = value.detach().to(torch::kDouble);
+  at::Tensor want = value.detach().to(at::kDouble);
   for (int step = 0; step < 8; ++step) {
     value.mutable_grad() = torch::tensor({0.25f, -1.0f}) * (step + 1);
     optimizer->Step(1);
     const double decay = std::min(0.25, (1.0 + step) / (10.0 + step));
-    want = decay * want + (1 - decay) * value.detach().to(torch::kDouble);
+    want = decay * want + (1 - decay) * value.detach().to(at::kDouble);
   }
   const at::Tensor weights = value.detach().clone();
   optimizer->ShowAverage();
-  EXPECT_TRUE(torch::allclose(value.detach().to(torch::kDouble), want, 1e-6, 0));
+  EXPECT_TRUE(at::allclose(value.detach().to(at::kDouble), want, 1e-6, 0));
   EXPECT_FALSE(value.detach().equal(weights));
   optimizer->HideAverage();
   EXPECT_TRUE(value.detach().equal(weights));
 }
 
 TEST(Average, IsNothingUnlessAsked) {
-  const at::Tensor value = torch::ones({2}).requires_grad_();
+  const at::Tensor value = at::ones({2}).requires_grad_();
   const auto optimizer = MakeOptimizer(Spec("sgd {learning_rate: 0.5}"), {{"p", value}});
   optimizer->ShowAverage();
-  EXPECT_TRUE(value.detach().equal(torch::ones({2})));
+  EXPECT_TRUE(value.detach().equal(at::ones({2})));
   optimizer->HideAverage();
   EXPECT_EQ(optimizer->State().size(), 1u);
 }

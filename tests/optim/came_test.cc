@@ -16,24 +16,24 @@ namespace {
 struct Reference {
   at::Tensor p, m, r, c, rr, cc;
   explicit Reference(const at::Tensor& start)
-      : p(start.to(torch::kDouble)),
-        m(torch::zeros_like(p)),
-        r(torch::zeros({p.size(0), 1}, torch::kDouble)),
-        c(torch::zeros({1, p.size(1)}, torch::kDouble)),
-        rr(torch::zeros_like(r)),
-        cc(torch::zeros_like(c)) {}
+      : p(start.to(at::kDouble)),
+        m(at::zeros_like(p)),
+        r(at::zeros({p.size(0), 1}, at::kDouble)),
+        c(at::zeros({1, p.size(1)}, at::kDouble)),
+        rr(at::zeros_like(r)),
+        cc(at::zeros_like(c)) {}
 
   void Step(const at::Tensor& gradient, double rate, const proto::Came& spec) {
-    const at::Tensor g = gradient.to(torch::kDouble), squares = g * g + spec.epsilon1();
+    const at::Tensor g = gradient.to(at::kDouble), squares = g * g + spec.epsilon1();
     r = spec.beta2() * r + (1 - spec.beta2()) * squares.sum(1, true);
     c = spec.beta2() * c + (1 - spec.beta2()) * squares.sum(0, true);
-    at::Tensor u = g / (torch::matmul(r, c) / r.sum()).sqrt();
+    at::Tensor u = g / (at::matmul(r, c) / r.sum()).sqrt();
     u = u / std::max(1.0, u.square().mean().sqrt().item<double>() / spec.clip_threshold());
     m = spec.beta1() * m + (1 - spec.beta1()) * u;
     const at::Tensor residual = (u - m).square() + spec.epsilon2();
     rr = spec.beta3() * rr + (1 - spec.beta3()) * residual.sum(1, true);
     cc = spec.beta3() * cc + (1 - spec.beta3()) * residual.sum(0, true);
-    p = p * (1 - rate * spec.weight_decay()) - rate * m / (torch::matmul(rr, cc) / rr.sum()).sqrt();
+    p = p * (1 - rate * spec.weight_decay()) - rate * m / (at::matmul(rr, cc) / rr.sum()).sqrt();
   }
 };
 
@@ -58,12 +58,12 @@ TEST(Came, AgreesWithAlgorithm2OnEveryShapeOfLoop) {
 
 // 30,000 rows of like squares: a running float32 sum is off by 6e-5.
 TEST(Came, ColumnStatisticsOfALongTableAreExact) {
-  const at::Tensor value = torch::zeros({30000, 3}).requires_grad_();
-  const at::Tensor gradient = torch::full({30000, 3}, 0.1f);
+  const at::Tensor value = at::zeros({30000, 3}).requires_grad_();
+  const at::Tensor gradient = at::full({30000, 3}, 0.1f);
   value.mutable_grad() = gradient;
   const auto optimizer = MakeOptimizer(Spec("came {learning_rate: 1e-3 beta2: 0}"), {{"p", value}});
   optimizer->Step(1);
-  const double want = gradient.to(torch::kDouble).square()[0][0].item<double>();
+  const double want = gradient.to(at::kDouble).square()[0][0].item<double>();
   for (const auto& [name, tensor] : optimizer->State())
     if (name == "p/column") {
       EXPECT_NEAR(tensor[1].item<double>() / want, 1, 2e-6);
@@ -72,7 +72,7 @@ TEST(Came, ColumnStatisticsOfALongTableAreExact) {
 
 TEST(Came, StateIsMomentumPlusFourVectors) {
   const auto bytes = [](const std::vector<int64_t>& sizes) {
-    return MakeOptimizer(Spec("came {learning_rate: 1e-3}"), {{"p", torch::zeros(sizes).requires_grad_()}})
+    return MakeOptimizer(Spec("came {learning_rate: 1e-3}"), {{"p", at::zeros(sizes).requires_grad_()}})
         ->StateBytes();
   };
   EXPECT_EQ(bytes({30, 70}), 4 * (30 * 70 + 2 * 30 + 2 * 70));
@@ -117,20 +117,20 @@ TEST(Came, OtherTensorsAreUpdatedLikeOneVector) {
 
 // A momentum scaled in place by the rate would keep the step of a vector at 0.1 rates.
 TEST(Came, AVectorsStepGrowsToTheLearningRate) {
-  const at::Tensor value = torch::zeros({8}).requires_grad_();
+  const at::Tensor value = at::zeros({8}).requires_grad_();
   const auto optimizer =
       MakeOptimizer(Spec("came {learning_rate: 1e-3 beta2: 0 weight_decay: 0}"), {{"p", value}});
   at::Tensor before;
   for (int step = 0; step < 100; ++step) {
     before = value.detach().clone();
-    value.mutable_grad() = torch::ones({8});
+    value.mutable_grad() = at::ones({8});
     optimizer->Step(1);
   }
   EXPECT_NEAR((before - value.detach())[0].item<double>() / 1e-3, 1, 1e-3);
 }
 
 TEST(Came, TheFirstStepIsElevenLearningRatesLong) {
-  const at::Tensor value = torch::zeros({64, 64}).requires_grad_();
+  const at::Tensor value = at::zeros({64, 64}).requires_grad_();
   value.mutable_grad() = GradientValue(3, 0, {64, 64}).abs() + 0.5;
   MakeOptimizer(Spec("came {learning_rate: 1e-3}"), {{"p", value}})->Step(1);
   EXPECT_NEAR(value.detach().square().mean().sqrt().item<double>() / 1e-3, 11.1, 0.2);
@@ -138,11 +138,11 @@ TEST(Came, TheFirstStepIsElevenLearningRatesLong) {
 
 // The other sizes that the warning quotes, in learning rates.
 TEST(Came, AGradientThatStaysTheSameGivesLongerSteps) {
-  const at::Tensor value = torch::zeros({64, 64}).requires_grad_();
+  const at::Tensor value = at::zeros({64, 64}).requires_grad_();
   const auto optimizer = MakeOptimizer(Spec("came {learning_rate: 1e-3 weight_decay: 0}"), {{"p", value}});
   for (int step = 1; step <= 300; ++step) {
     const at::Tensor before = value.detach().clone();
-    value.mutable_grad() = torch::ones({64, 64});
+    value.mutable_grad() = at::ones({64, 64});
     optimizer->Step(1);
     const double size = (value.detach() - before).square().mean().sqrt().item<double>() / 1e-3;
     if (step == 10) {

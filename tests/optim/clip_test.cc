@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>
@@ -15,7 +16,7 @@ Parameters WithGradients(const std::vector<at::Tensor>& gradients) {
   Parameters parameters;
   for (const at::Tensor& gradient : gradients) {
     parameters.push_back(
-        {"p" + std::to_string(parameters.size()), torch::zeros(gradient.sizes()).requires_grad_()});
+        {"p" + std::to_string(parameters.size()), at::zeros(gradient.sizes()).requires_grad_()});
     parameters.back().value.mutable_grad() = gradient.clone();
   }
   return parameters;
@@ -48,7 +49,7 @@ TEST(ClipGradients, ReturnsNaNAndInfAndScalesNothing) {
 }
 
 TEST(ClipGradients, LargeValuesDoNotOverflow) {
-  const Parameters parameters = WithGradients({torch::full({1000}, 1e30f)});
+  const Parameters parameters = WithGradients({at::full({1000}, 1e30f)});
   EXPECT_NEAR(ClipGradients(parameters, 1) / (1e30 * std::sqrt(1000.0)), 1, 1e-6);
   EXPECT_NEAR(parameters[0].value.grad().norm().item<double>(), 1, 1e-5);
 }
@@ -56,27 +57,27 @@ TEST(ClipGradients, LargeValuesDoNotOverflow) {
 TEST(ClipGradients, AgreesWithDoubleOnManyOddSizesAndTypes) {
   std::vector<at::Tensor> gradients;
   double squares = 0;
-  torch::manual_seed(5);
+  at::manual_seed(5);
   for (const int64_t n : {1, 3, 7, 8, 9, 31, 1000}) {
-    gradients.push_back(torch::randn({n}));
-    squares += gradients.back().to(torch::kDouble).square().sum().item<double>();
+    gradients.push_back(at::randn({n}));
+    squares += gradients.back().to(at::kDouble).square().sum().item<double>();
   }
-  gradients.push_back(torch::randn({5, 6}).t());
-  squares += gradients.back().to(torch::kDouble).square().sum().item<double>();
+  gradients.push_back(at::randn({5, 6}).t());
+  squares += gradients.back().to(at::kDouble).square().sum().item<double>();
   EXPECT_NEAR(ClipGradients(WithGradients(gradients), 0), std::sqrt(squares), 1e-10 * std::sqrt(squares));
 
-  Parameters half = {{"half", torch::zeros({2}, torch::kBFloat16).requires_grad_()}};
-  half[0].value.mutable_grad() = torch::tensor({3.0f, 4.0f}).to(torch::kBFloat16);
+  Parameters half = {{"half", at::zeros({2}, at::kBFloat16).requires_grad_()}};
+  half[0].value.mutable_grad() = torch::tensor({3.0f, 4.0f}).to(at::kBFloat16);
   EXPECT_DOUBLE_EQ(ClipGradients(half, 2.5), 5);
   EXPECT_EQ(half[0].value.grad()[1].item<float>(), 2.0f);
 }
 
 TEST(ClipGradients, IgnoresMissingGradientsAndRefusesSparseOnes) {
   Parameters parameters = WithGradients({torch::tensor({3.0f, 4.0f})});
-  parameters.push_back({"unused", torch::zeros({3}).requires_grad_()});
+  parameters.push_back({"unused", at::zeros({3}).requires_grad_()});
   EXPECT_DOUBLE_EQ(ClipGradients(parameters, 1), 5);
-  parameters.push_back({"table", torch::zeros({3}).requires_grad_()});
-  parameters.back().value.mutable_grad() = torch::ones({3}).to_sparse();
+  parameters.push_back({"table", at::zeros({3}).requires_grad_()});
+  parameters.back().value.mutable_grad() = at::ones({3}).to_sparse();
   try {
     ClipGradients(parameters, 1);
     FAIL() << "a sparse gradient was taken";
@@ -89,13 +90,13 @@ TEST(ClipGradients, IgnoresMissingGradientsAndRefusesSparseOnes) {
 TEST(ClipGradientValues, CutsEveryElementAndKeepsNaN) {
   const Parameters parameters = WithGradients(
       {torch::tensor({-3.0f, -0.5f, 0.25f, 7.0f, std::nanf(""), -std::numeric_limits<float>::infinity()}),
-       torch::linspace(-2, 2, 37)});
+       at::linspace(-2, 2, 37)});
   ClipGradientValues(parameters, 0.5);
   const at::Tensor& cut = parameters[0].value.grad();
   EXPECT_TRUE(cut.slice(0, 0, 4).equal(torch::tensor({-0.5f, -0.5f, 0.25f, 0.5f})));
   EXPECT_TRUE(std::isnan(cut[4].item<float>()));
   EXPECT_EQ(cut[5].item<float>(), -0.5f);
-  EXPECT_TRUE(parameters[1].value.grad().equal(torch::linspace(-2, 2, 37).clamp(-0.5, 0.5)));
+  EXPECT_TRUE(parameters[1].value.grad().equal(at::linspace(-2, 2, 37).clamp(-0.5, 0.5)));
 }
 
 }  // namespace

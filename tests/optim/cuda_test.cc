@@ -3,6 +3,7 @@
 #include "optim/cuda/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/types.h>
 
 #include "base/error.h"
 #include "optim/cuda/device.h"

@@ -1,6 +1,6 @@
 // The start weights and gradients of tests/golden/optimizers.py, bit for bit.
 #pragma once
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <cstdint>
@@ -20,14 +20,14 @@ inline double Hashed(uint32_t key, uint32_t index) {
 }
 
 inline at::Tensor StartValue(uint32_t tensor, at::IntArrayRef sizes) {
-  const at::Tensor value = torch::empty(sizes);
+  const at::Tensor value = at::empty(sizes);
   for (int64_t i = 0; i < value.numel(); ++i)
     value.data_ptr<float>()[i] = static_cast<float>(Hashed(1000 + tensor, static_cast<uint32_t>(i)));
   return value;
 }
 
 inline at::Tensor GradientValue(uint32_t tensor, uint32_t step, at::IntArrayRef sizes) {
-  const at::Tensor value = torch::empty(sizes);
+  const at::Tensor value = at::empty(sizes);
   const int64_t columns = sizes.size() == 2 ? sizes[1] : 1;
   for (int64_t i = 0; i < value.numel(); ++i) {
     const auto index = static_cast<uint32_t>(i);

@@ -1,5 +1,6 @@
 // Against came-pytorch, torch and double-precision NumPy: tests/golden/optimizers.json.
 #include <gtest/gtest.h>
+#include <torch/types.h>
 
 #include <nlohmann/json.hpp>
 
@@ -24,7 +25,7 @@ void SetGradients(const nlohmann::json& run, int step, int pass, Parameters* par
     if (run.contains("coarse"))
       gradient = (gradient * 1024).round() / 1024 + run["slope"].get<float>() * value;
     if (hessian && pass == 1) {
-      const at::Tensor product = torch::empty(value.sizes());
+      const at::Tensor product = at::empty(value.sizes());
       for (int64_t k = 0; k < product.numel(); ++k)
         product.data_ptr<float>()[k] =
             static_cast<float>(std::nearbyint(Hashed(3000 + i, static_cast<uint32_t>(k)) * 64) / 64);

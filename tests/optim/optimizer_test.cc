@@ -1,4 +1,5 @@
 // What every update rule must do: runs over the whole catalogue.
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
@@ -112,44 +113,44 @@ TEST_P(EveryOptimizer, ResumesBitForBit) {
 
 TEST_P(EveryOptimizer, IsDeterministicForAnyThreadCount) {
   Parameters a = MakeParameters(), b = MakeParameters();
-  const int threads = torch::get_num_threads();
-  torch::set_num_threads(1);
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
   Train(Make(a).get(), &a, 0, 20);
-  torch::set_num_threads(2);
+  at::set_num_threads(2);
   Train(Make(b).get(), &b, 0, 20);
-  torch::set_num_threads(threads);
+  at::set_num_threads(threads);
   ExpectSameBits(a, b);
 }
 
 // Large enough for its rows to be shared out.
 TEST_P(EveryOptimizer, SharesOutTheRowsOfALargeTensor) {
-  const int threads = torch::get_num_threads();
+  const int threads = at::get_num_threads();
   std::vector<at::Tensor> results;
   for (const int count : {1, 2, 3}) {
-    torch::set_num_threads(count);
+    at::set_num_threads(count);
     Parameters parameters;
-    parameters.push_back({"table", torch::linspace(-1, 1, 1050 * 1031).view({1050, 1031}).requires_grad_()});
-    parameters.push_back({"long", torch::linspace(-1, 1, 1100003).requires_grad_()});
+    parameters.push_back({"table", at::linspace(-1, 1, 1050 * 1031).view({1050, 1031}).requires_grad_()});
+    parameters.push_back({"long", at::linspace(-1, 1, 1100003).requires_grad_()});
     const auto optimizer = Make(parameters);
     for (int step = 0; step < 2; ++step) {
       for (Parameter& parameter : parameters)
-        parameter.value.mutable_grad() = torch::sin(parameter.value.detach() * (900 + step));
+        parameter.value.mutable_grad() = at::sin(parameter.value.detach() * (900 + step));
       StepOnce(optimizer.get());
     }
     results.push_back(parameters[0].value.detach());
     results.push_back(parameters[1].value.detach());
   }
-  torch::set_num_threads(threads);
+  at::set_num_threads(threads);
   for (size_t i = 2; i < results.size(); ++i) EXPECT_TRUE(results[i].equal(results[i % 2])) << i;
 }
 
 TEST_P(EveryOptimizer, StateIsFloat32AndSized) {
   Parameters parameters = MakeParameters();
-  parameters.push_back({"half", StartValue(9, {4, 4}).to(torch::kBFloat16).requires_grad_()});
+  parameters.push_back({"half", StartValue(9, {4, 4}).to(at::kBFloat16).requires_grad_()});
   const auto optimizer = Make(parameters);
   int64_t bytes = 0;
   for (const auto& [name, tensor] : optimizer->State()) {
-    EXPECT_EQ(tensor.scalar_type(), torch::kFloat) << name;
+    EXPECT_EQ(tensor.scalar_type(), at::kFloat) << name;
     EXPECT_THAT(name, testing::ContainsRegex("^[a-z0-9]+/[a-z_]+$"));
     if (!EndsWith(name, "/average")) {
       EXPECT_EQ(tensor.abs().sum().item<double>(), 0) << name;
@@ -164,7 +165,7 @@ TEST_P(EveryOptimizer, LoadStateRefusesAnotherState) {
   const auto optimizer = Make(parameters);
   NamedTensors missing = optimizer->State(), reshaped = optimizer->State();
   missing.pop_back();
-  reshaped[0].second = torch::zeros({2, 2});
+  reshaped[0].second = at::zeros({2, 2});
   EXPECT_THROW(optimizer->LoadState(missing), std::logic_error);
   EXPECT_THROW(optimizer->LoadState(reshaped), std::logic_error);
 }
@@ -194,8 +195,8 @@ TEST_P(EveryOptimizer, RefusesASparseGradientBeforeAnyUpdate) {
   Parameters parameters = {{"first", StartValue(0, {4, 3}).requires_grad_()},
                            {"table", StartValue(1, {4, 3}).requires_grad_()}};
   const at::Tensor before = parameters[0].value.detach().clone();
-  parameters[0].value.mutable_grad() = torch::ones({4, 3});
-  parameters[1].value.mutable_grad() = torch::ones({4, 3}).to_sparse();
+  parameters[0].value.mutable_grad() = at::ones({4, 3});
+  parameters[1].value.mutable_grad() = at::ones({4, 3}).to_sparse();
   const auto optimizer = Make(parameters);
   try {
     optimizer->Step(1);
@@ -211,16 +212,16 @@ TEST_P(EveryOptimizer, OtherTypesAndLayoutsFollowTheFloat32Path) {
   if (Name() == "adahessian") GTEST_SKIP() << "takes differences of gradients, which bfloat16 cannot hold";
   const at::Tensor plain = StartValue(0, {5, 8}).requires_grad_();
   const at::Tensor turned = StartValue(0, {5, 8}).t().contiguous().t().requires_grad_();
-  const at::Tensor half = StartValue(0, {5, 8}).to(torch::kBFloat16).requires_grad_();
+  const at::Tensor half = StartValue(0, {5, 8}).to(at::kBFloat16).requires_grad_();
   ASSERT_FALSE(turned.is_contiguous());
   const at::Tensor gradient = GradientValue(0, 3, {5, 8});
   plain.mutable_grad() = gradient;
   turned.mutable_grad() = gradient;
-  half.mutable_grad() = gradient.to(torch::kBFloat16);
+  half.mutable_grad() = gradient.to(at::kBFloat16);
   for (const at::Tensor& value : {plain, turned, half}) StepOnce(Make({{"p", value}}).get());
   EXPECT_TRUE(turned.equal(plain));
-  EXPECT_LT((half.to(torch::kFloat) - plain).abs().max().item<double>(), 0.01);
-  EXPECT_FALSE(half.equal(StartValue(0, {5, 8}).to(torch::kBFloat16)));
+  EXPECT_LT((half.to(at::kFloat) - plain).abs().max().item<double>(), 0.01);
+  EXPECT_FALSE(half.equal(StartValue(0, {5, 8}).to(at::kBFloat16)));
 }
 
 TEST_P(EveryOptimizer, AZeroGradientFromTheStartMovesNothingButDecay) {
@@ -228,7 +229,7 @@ TEST_P(EveryOptimizer, AZeroGradientFromTheStartMovesNothingButDecay) {
   const at::Tensor before = parameters[0].value.detach().clone();
   const auto optimizer = Make(parameters);
   for (int step = 0; step < 3; ++step) {
-    parameters[0].value.mutable_grad() = torch::zeros({4, 4});
+    parameters[0].value.mutable_grad() = at::zeros({4, 4});
     StepOnce(optimizer.get());
   }
   EXPECT_TRUE(parameters[0].value.equal(before));
@@ -297,7 +298,7 @@ TEST(Optimizers, AreTheCasesOfTheSchema) {
 TEST(Optimizers, NoKindIsAnError) { EXPECT_THROW(MakeOptimizer({}, {}), Error); }
 
 TEST(Optimizers, RefuseTwoParametersOfOneNameAndComputedOnes) {
-  const at::Tensor a = torch::zeros({2}).requires_grad_();
+  const at::Tensor a = at::zeros({2}).requires_grad_();
   EXPECT_THROW(MakeOptimizer(DefaultSpec("adamw"), {{"a", a}, {"a", a}}), std::logic_error);
   EXPECT_THROW(MakeOptimizer(DefaultSpec("adamw"), {{"a", a * 2}}), std::logic_error);
 }

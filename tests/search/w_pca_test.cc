@@ -1,7 +1,7 @@
 #include "search/evaluators/w_pca.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "tests/train/toy.h"
 #include "train/batch.h"
@@ -16,7 +16,7 @@ class WPca : public testing::Test {
     auto model = models::MakeModel(train::ToyArchitecture(), 2, 0, Random(1));
     for (const char* name : {"layer.0.ffn.0.up.weight", "layer.1.ffn.0.up.weight"}) {
       at::Tensor& up = model.weights.at(name);
-      torch::manual_seed(7);
+      at::manual_seed(7);
       up.copy_(at::matmul(at::randn({up.size(0), rank}), at::randn({rank, up.size(1)})));
     }
     return model;

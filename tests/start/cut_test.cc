@@ -22,7 +22,7 @@ std::string Ffn(int width) { return "ffn_hidden: " + std::to_string(width); }
 
 // Hidden states seen through fit_dense, scores and logits of student and teacher.
 void ExpectEqualToTeacher(const models::Model& student, const models::Model& teacher, double tolerance) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   models::Batch batch = RandomBatches(1, 8, 9)[0];
   models::ForwardOptions options{.hidden = true, .scores = true};
   models::Outputs s = models::Forward(student, batch, options), t = models::Forward(teacher, batch, options);
@@ -119,7 +119,7 @@ TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
 TEST(CutTest, MostImportantNeuronsComeFirst) {
   models::Model teacher = RandomTeacher(1, 32, 64, true);
   {
-    torch::NoGradGuard no_grad;
+    at::NoGradGuard no_grad;
     at::Tensor down = teacher.weights.at("layer.0.ffn.0.down.weight");
     for (auto [neuron, factor] : {std::pair{41, 1e6}, {7, 1e4}, {20, 1e2}})
       down.select(1, neuron).mul_(factor);
@@ -154,7 +154,7 @@ TEST(CutTest, WhatTheTeacherDoesNotHaveIsReported) {
 // Rows of every head of a query or key that `change` alters in place: [heads, width, h].
 void ChangeHeads(models::Model* teacher, const std::string& name,
                  const std::function<void(at::Tensor)>& change) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   for (size_t l = 0; l < teacher->shape.layers.size(); ++l)
     for (const char* what : {".weight", ".bias"}) {
       at::Tensor& x = teacher->weights.at("layer." + std::to_string(l) + ".attention." + name + what);
@@ -163,7 +163,7 @@ void ChangeHeads(models::Model* teacher, const std::string& name,
 }
 
 double LogitDifference(const models::Model& student, const models::Model& teacher) {
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   models::Batch batch = RandomBatches(1, 8, 9)[0];
   return (models::Forward(student, batch).logits - models::Forward(teacher, batch).logits)
       .abs()

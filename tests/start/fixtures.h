@@ -1,6 +1,6 @@
 // Small teachers, students and samples.
 #pragma once
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <string>
 #include <vector>
@@ -34,7 +34,7 @@ inline models::Model RandomTeacher(int layers, int hidden, int ffn, bool unit_ga
   models::Model teacher =
       models::MakeModel(Encoder(layers, hidden, kBertBlock, "ffn_hidden: " + std::to_string(ffn)),
                         /*classes=*/3, /*teacher_hidden=*/0, Random(seed));
-  torch::NoGradGuard no_grad;
+  at::NoGradGuard no_grad;
   Random random(seed + 1);
   for (const auto& [name, weight] : teacher.weights) {
     bool gain = name.find("norm.weight") != std::string::npos;

@@ -37,7 +37,7 @@ class Resume(Case):
         begin = time.time()
         run("search", whole)
         took = time.time() - begin
-        kills = kill_until_done(("search", killed, "--checkpoint-seconds", "0.05"), random.Random(2), 0.1 * took, 0.4 * took)
+        kills = kill_until_done(("search", killed, "--checkpoint-seconds", "0.05"), random.Random(2), 0.05 * took, 0.2 * took)
         self.assertGreaterEqual(kills, 2)
         self.assertEqual(run("show", whole).stdout.replace("whole-study", "STUDY"),
                          run("show", killed).stdout.replace("killed-study", "STUDY"))

@@ -1,6 +1,6 @@
 // In a program of its own: the flag that Ctrl-C sets stays set for the life of a process.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <csignal>

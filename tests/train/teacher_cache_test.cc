@@ -1,7 +1,7 @@
 #include "train/teacher_cache.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <filesystem>
