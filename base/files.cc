@@ -139,6 +139,56 @@ void EnsuredDirectory::RemoveUnused() {
   for (auto at = made_.rbegin(); at != made_.rend(); ++at) ::rmdir(at->c_str());  // fails where it is filled
 }
 
+std::string RealPath(const std::string& path) {
+  std::error_code error;
+  const fs::path found = fs::weakly_canonical(fs::path(path + "/").parent_path(), error);
+  if (error) throw BadRequest(path, "cannot be looked at: " + error.message());
+  const fs::path whole = fs::absolute(found, error).lexically_normal();
+  return whole.has_filename() ? whole.string() : whole.parent_path().string();
+}
+
+PendingDirectory::PendingDirectory(const std::string& path)
+    : path_(RealPath(path)), working_(PartialName(path_)), above_(ParentOf(path_)) {
+  ClearLeftovers(path_);
+  if (write_calls::MakeDirectory(working_.c_str()) != 0)
+    throw WorkFailed(path_, "cannot create the directory: " + Reason());
+  lock_ = ::open(working_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  HoldPartial(lock_);
+}
+
+PendingDirectory::~PendingDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+  std::error_code ignored;
+  fs::remove_all(working_, ignored);  // once committed: the directory that was replaced
+}
+
+void PendingDirectory::Commit() {
+  SyncDirectory(working_);
+  Replace();
+  SyncDirectory(ParentOf(path_));
+}
+
+void PendingDirectory::Replace() {
+  const auto fail = [&](const std::string& problem) { return WorkFailed(path_, problem + ": " + Reason()); };
+  std::error_code ignored;
+  if (fs::symlink_status(path_, ignored).type() == fs::file_type::not_found) {
+    if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) throw fail("cannot rename the directory");
+    return;
+  }
+  if (write_calls::Exchange(working_.c_str(), path_.c_str()) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw fail("cannot replace the directory");
+  // A file system that cannot exchange: a kill between the two renames is mended by ClearLeftovers.
+  const std::string replaced = ReplacedName(path_);
+  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0)
+    throw fail("cannot move the old directory away");
+  if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) {
+    const Error error = fail("cannot rename the directory");
+    ::rename(replaced.c_str(), path_.c_str());
+    throw error;
+  }
+  fs::remove_all(replaced, ignored);
+}
+
 std::vector<std::string> Glob(const std::string& pattern) {
   glob_t matches{};
   ::glob(pattern.c_str(), 0, nullptr, &matches);  // nothing is found where it fails

@@ -2,11 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -14,24 +11,11 @@
 
 #include "base/error.h"
 #include "base/leftovers.h"
-#include "base/write_calls.h"
 
 namespace fs = std::filesystem;
 
 namespace thimble {
 namespace {
-
-// Where `path` really lies: links followed, no "." or ".." in it, no slash at its end.
-std::string Resolved(const std::string& path) {
-  if (path.empty()) throw BadRequest("--out", "a directory is needed");
-  std::error_code error;
-  const fs::path found = fs::weakly_canonical(fs::path(path + "/").parent_path(), error);
-  if (error) throw BadRequest(path, "cannot be looked at: " + error.message());
-  const fs::path whole = fs::absolute(found, error).lexically_normal();
-  return whole.has_filename() ? whole.string() : whole.parent_path().string();
-}
-
-std::string Above(const std::string& path) { return fs::path(path).parent_path().string(); }
 
 bool IsMountPoint(const std::string& path) {
   struct statx info;
@@ -142,7 +126,8 @@ EnsuredDirectory Ensured(const std::string& path) try {
 
 // Checks what is at `path` and returns where it really lies.
 fs::path CheckedPlace(const std::string& path, bool force) {
-  const std::string place = Resolved(path);
+  if (path.empty()) throw BadRequest("--out", "a directory is needed");
+  const std::string place = RealPath(path);
   ClearLeftovers(place);
   std::error_code ignored;
   const auto type = fs::symlink_status(place, ignored).type();
@@ -172,54 +157,17 @@ WritableDirectory::WritableDirectory(const std::string& path, const std::string&
 OutputDirectory::OutputDirectory(const std::string& path, bool force)
     : above_(Beside(CheckedPlace(path, force))) {}
 
-PendingDirectory::PendingDirectory(const std::string& path)
-    : path_(Resolved(path)), working_(PartialName(path_)), above_(Above(path_)) {
-  ClearLeftovers(path_);
-  if (write_calls::MakeDirectory(working_.c_str()) != 0)
-    throw WorkFailed(path_, std::string("cannot create the directory: ") + std::strerror(errno));
-  lock_ = ::open(working_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  HoldPartial(lock_);
-}
-
-PendingDirectory::~PendingDirectory() {
-  if (lock_ >= 0) ::close(lock_);
+void PendingOutput::Commit() {
+  const auto files = FilesBelow(working());
+  WriteList(working(), {files.begin(), files.end()});
   std::error_code ignored;
-  fs::remove_all(working_, ignored);  // once committed: the directory that was replaced
-}
-
-void PendingDirectory::Commit() {
-  const auto files = FilesBelow(working_);
-  WriteList(working_, {files.begin(), files.end()});
-  SyncDirectory(working_);
-  Replace();
-  SyncDirectory(Above(path_));
-}
-
-void PendingDirectory::Replace() {
-  const auto fail = [&](const std::string& problem) {
-    return WorkFailed(path_, problem + ": " + std::strerror(errno));
-  };
-  std::error_code ignored;
-  if (fs::symlink_status(path_, ignored).type() == fs::file_type::not_found) {
-    if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) throw fail("cannot rename the directory");
-    return;
+  if (fs::exists(directory_.path(), ignored)) {
+    const auto foreign = ForeignFiles(directory_.path());
+    if (!foreign.empty())
+      throw WorkFailed(directory_.path(),
+                       "files that thimble did not write have come into the directory: " + Some(foreign));
   }
-  const auto foreign = ForeignFiles(path_);
-  if (!foreign.empty())
-    throw WorkFailed(path_,
-                     "files that thimble did not write have come into the directory: " + Some(foreign));
-  if (write_calls::Exchange(working_.c_str(), path_.c_str()) == 0) return;
-  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw fail("cannot replace the directory");
-  // A file system that cannot exchange: a kill between the two renames is mended by ClearLeftovers.
-  const std::string replaced = ReplacedName(path_);
-  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0)
-    throw fail("cannot move the old directory away");
-  if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) {
-    const Error error = fail("cannot rename the directory");
-    ::rename(replaced.c_str(), path_.c_str());
-    throw error;
-  }
-  fs::remove_all(replaced, ignored);
+  directory_.Commit();
 }
 
 std::vector<std::string> ForeignFiles(const std::string& directory) {

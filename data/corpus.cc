@@ -8,7 +8,6 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/output_directory.h"
 #include "base/parallel.h"
 #include "data/readers/table.h"
 #include "data/sentence_pairs.h"
@@ -295,11 +294,7 @@ std::shared_ptr<const Corpus> Corpus::Open(const CorpusOptions& options, const W
     corpus->block_rows_ = options.block_rows;
     if (corpus->Read(folder, key)) return corpus;
     THIMBLE_CHECK(!made, "a corpus just written cannot be read: " + folder);
-    const EnsuredDirectory above(directory);
-    if (fs::exists(folder)) {
-      Warn(folder + ": damaged tokens, made anew");
-      fs::remove_all(folder);
-    }
+    if (fs::exists(folder)) Warn(folder + ": damaged tokens, made anew");
     PendingDirectory pending(folder);
     Maker(options, tokenizer, pending.working(), key, threads).Make();
     pending.Commit();

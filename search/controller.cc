@@ -1,8 +1,5 @@
 #include "search/controller.h"
 
-#include <google/protobuf/text_format.h>
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -24,9 +21,7 @@ namespace thimble::search {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr char kStudyFact[] = "study";
 constexpr char kFinishedFact[] = "finished";
-constexpr char kInputFact[] = "input: ";  // and its name
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -73,65 +68,6 @@ std::string Reasons(const std::vector<StoredTrial>& trials) {
   return text;
 }
 
-// What the stage's results follow from: the study without later stages, and without where its data lie.
-proto::Study Determining(const proto::Study& study, int stage) {
-  proto::Study kept = study;
-  kept.mutable_stage()->DeleteSubrange(stage + 1, kept.stage_size() - stage - 1);
-  kept.mutable_data()->clear_directory();
-  return kept;
-}
-
-// Without any place: what the places hold is among Scorer::Inputs, or is told apart by who reads it (text).
-std::string Unplaced(proto::Study study) {
-  study.mutable_teacher()->clear_model();
-  if (study.warmup().has_corpus()) study.mutable_warmup()->mutable_corpus()->clear_path();
-  return CanonicalText(study);
-}
-
-// "stage[0].trials: 5 -> 6", at most three of them.
-std::string Differences(const proto::Study& before, const proto::Study& now) {
-  std::string report;
-  google::protobuf::util::MessageDifferencer differencer;
-  differencer.ReportDifferencesToString(&report);
-  differencer.Compare(before, now);
-  std::istringstream lines(report);
-  std::string text, line;
-  for (int i = 0; i < 3 && std::getline(lines, line); ++i) text += (i ? "; " : "") + line;
-  return text;
-}
-
-void CheckSameInput(const std::string& stage, const std::string& input, const std::string& before,
-                    const std::string& now) {
-  if (before != now)
-    throw BadRequest("stage " + Quoted(stage), "was begun with another content of " + input, now,
-                     before + ", as it was; what has changed is for a new directory");
-}
-
-// The first opening of a stage keeps its study and what its paths led to; later ones must come with the same.
-// Stages begun before inputs were kept go by the paths, and keep the inputs from now on.
-void CheckSameStudy(const proto::Study& study, int index, int id, Store* store, const Scorer& scorer) {
-  const auto now = Determining(study, index);
-  const std::string& name = study.stage(index).name();
-  const auto kept = store->Fact(id, kStudyFact);
-  const auto inputs = scorer.Inputs();
-  bool placed = kept.has_value();  // goes by the paths
-  for (const auto& [input, hash] : inputs)
-    if (const auto before = store->Fact(id, kInputFact + input)) {
-      placed = false;
-      CheckSameInput(name, input, *before, hash);
-    }
-  proto::Study before;
-  if (kept && !google::protobuf::TextFormat::ParseFromString(*kept, &before))
-    throw BadRequest("stage " + Quoted(name), "its stored study cannot be read; the store was edited");
-  const bool same = !kept || (placed ? CanonicalText(before) == CanonicalText(now) : Unplaced(before) == Unplaced(now));
-  if (!same)
-    throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(before, now),
-                     "the study file as it was; run a changed one in a new directory");
-  for (const auto& [input, hash] : inputs)
-    if (!store->Fact(id, kInputFact + input)) store->SetFact(id, kInputFact + input, hash);
-  if (!kept) store->SetFact(id, kStudyFact, CanonicalText(now));
-}
-
 class StageRun {
  public:
   // `before`: the result of the stage that this one comes `from`; nullptr without.
@@ -145,7 +81,7 @@ class StageRun {
         store_(store),
         scorer_(scorer),
         id_(store->OpenStage(name_)) {
-    CheckSameStudy(study, index, id_, store, *scorer);
+    CheckSameStudy(study, index, scorer->Inputs(), id_, store);
     stored_ = store->Trials(id_);
     if (store->Fact(id_, kFinishedFact)) {
       finished_ = true;
@@ -363,13 +299,6 @@ std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext&
     results.push_back(StageRun(study, i, before, context, store, scorer).Run());
   }
   return results;
-}
-
-void CheckStoredInputs(const std::string& stage, const Store& store, const Scorer& scorer) {
-  const auto id = store.FindStage(stage);
-  if (!id) return;
-  for (const auto& [input, hash] : scorer.Inputs())
-    if (const auto before = store.Fact(*id, kInputFact + input)) CheckSameInput(stage, input, *before, hash);
 }
 
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {

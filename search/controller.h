@@ -1,10 +1,10 @@
 // Runs a study's stages from coarse to fine: proposes in rounds, filters, has candidates scored, stores, goes
 // on after a kill.
 #pragma once
-#include <map>
 #include <string>
 #include <vector>
 
+#include "search/same_study.h"
 #include "search/space.h"
 #include "search/store.h"
 
@@ -23,9 +23,7 @@ struct Score {
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  // What the study's paths lead to: what it is ("the teacher") to a hash of its content. A study may move, and
-  // its paths with it; what they lead to stays.
-  virtual std::map<std::string, std::string> Inputs() const { return {}; }
+  virtual search::Inputs Inputs() const { return {}; }
   // Before a stage's first round, with the architecture that fixes what it does not vary (trains the
   // supernet, for instance; resumes by itself).
   virtual void Prepare(const proto::Stage& stage, const StageSpace& space) = 0;
@@ -50,13 +48,10 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
 // again. Resuming replays stored rounds through the strategy. With a filter, each round proposes ceil(round /
 // keep) candidates, evaluates the best `round` of them, and stores the others as pruned. Throws Interrupted
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in
-// more than its paths and later stages, or with other inputs (Scorer::Inputs); Error (exit 1) if no candidate of
-// a stage could be scored.
+// more than its paths and later stages, or with other inputs (same_study.h); Error (exit 1) if no candidate
+// of a stage could be scored.
 std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
                                   Scorer* scorer);
-
-// Error (exit 2) if the stored stage was begun with other inputs than `scorer` has.
-void CheckStoredInputs(const std::string& stage, const Store& store, const Scorer& scorer);
 
 // The stages' results as stored, without running or creating anything; a stage not begun has no trials.
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store);

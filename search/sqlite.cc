@@ -40,7 +40,8 @@ int64_t Database::LastRow() const { return sqlite3_last_insert_rowid(handle_); }
 void Database::CheckInPlace() const {
   int moved = 0;
   if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
-    throw WorkFailed(path_, "was moved or removed while it was in use; the same command goes on where it is now");
+    throw WorkFailed(path_,
+                     "was moved or removed while it was in use; the same command goes on where it is now");
 }
 
 void Database::Fail(int code) const {

@@ -196,17 +196,14 @@ void InsertTrial(Database& db, int stage, const StoredTrial& stored,
     insert.Bind(trial, value, "FINITE").Run();
 }
 
-}  // namespace
-
-namespace {
-
 constexpr char kNewPrefix[] = "study/";
 
 // Of the stages' names in this file. Only studies with facts are stages: Optuna may have added others.
 std::string PrefixIn(Database& db) {
-  Statement names(db,
-                  "SELECT study_name FROM studies WHERE instr(study_name, '/') > 0 AND study_id IN (SELECT "
-                  "study_id FROM study_user_attributes WHERE key IN ('study', 'precision')) ORDER BY study_id");
+  Statement names(
+      db,
+      "SELECT study_name FROM studies WHERE instr(study_name, '/') > 0 AND study_id IN (SELECT "
+      "study_id FROM study_user_attributes WHERE key IN ('study', 'precision')) ORDER BY study_id");
   std::vector<std::string> prefixes;
   while (names.Step()) {
     const std::string name = names.Text(0);

@@ -1,8 +1,8 @@
 // Trials on disk: SQLite in Optuna's RDB schema (revision v3.2.0.a), WAL, every write one transaction.
 // optuna-dashboard and Optuna's Python API open the file unchanged. Each stage of a study is one Optuna study
-// named "study/STAGE", wherever the file lies. Files of earlier versions have the name of the study's directory
-// before the slash: what is there goes on under the name it has. Of several (the directory was renamed, and the
-// search began anew) the one begun last.
+// named "study/STAGE", wherever the file lies. Files of earlier versions have the name of the study's
+// directory before the slash: what is there goes on under the name it has. Of several (the directory was
+// renamed, and the search began anew) the one begun last.
 #pragma once
 #include <memory>
 #include <optional>

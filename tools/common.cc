@@ -181,7 +181,8 @@ DirectoryLock::DirectoryLock(const std::string& directory, const std::string& co
   if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
   const int error = errno;
   if (fd_ >= 0) ::close(fd_);
-  if (fd_ >= 0 && error == EWOULDBLOCK) throw BadRequest(directory, "another `" + command + "` is running here");
+  if (fd_ >= 0 && error == EWOULDBLOCK)
+    throw BadRequest(directory, "another `" + command + "` is running here");
   throw BadRequest(directory, std::string("cannot lock the directory: ") + std::strerror(error));
 }
 DirectoryLock::~DirectoryLock() { ::close(fd_); }

@@ -31,7 +31,8 @@ TeacherFacts FactsOf(const proto::Study& study) {
 
 // The directory's last component.
 std::string TitleOf(const StudyFile& file) {
-  const std::string name = fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
+  const std::string name =
+      fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
   return name.empty() ? "study" : name;
 }
 
@@ -186,9 +187,8 @@ std::string ResultText(const std::vector<StageResult>& results) {
     }
     text += "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " +
             Decimal(best.trial.value, 4) + " +- " + Decimal(best.trial.standard_error, 4) + ", " +
-            Millions(best.deployed_parameters) +
-            " parameters; " + std::to_string(complete) + " scored, " + std::to_string(close) +
-            " of them within two standard errors of it\n";
+            Millions(best.deployed_parameters) + " parameters; " + std::to_string(complete) + " scored, " +
+            std::to_string(close) + " of them within two standard errors of it\n";
   }
   if (results.empty() || results.back().best < 0) return text;
   const auto& last = results.back();
@@ -205,12 +205,14 @@ std::string ResultText(const std::vector<StageResult>& results) {
 }
 
 std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results) {
-  std::string html =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + Escaped(TitleOf(file)) +
-      "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
-      "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
-      "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
-      Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results)) + "</pre>";
+  std::string html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
+                     Escaped(TitleOf(file)) +
+                     "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 "
+                     "1em}table{border-collapse:collapse}"
+                     "td,th{padding:2px 8px;border-bottom:1px solid "
+                     "#ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
+                     "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
+                     Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results)) + "</pre>";
   for (const auto& stage : results) {
     html += "<h2>" + Escaped(stage.name) + "</h2><p>Score (higher is better) against deployed parameters; bars: one standard "
             "error; red: Pareto front.</p>" + Scatter(stage);

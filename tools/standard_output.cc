@@ -34,8 +34,9 @@ void PrepareOutput() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   // What is opened next takes the lowest free number. Writes to a closed output go on failing.
-  for (const auto& [number, file] : {std::pair{STDIN_FILENO, "/dev/null"}, std::pair{STDOUT_FILENO, "/dev/full"},
-                                     std::pair{STDERR_FILENO, "/dev/null"}})
+  for (const auto& [number, file] :
+       {std::pair{STDIN_FILENO, "/dev/null"}, std::pair{STDOUT_FILENO, "/dev/full"},
+        std::pair{STDERR_FILENO, "/dev/null"}})
     if (::fcntl(number, F_GETFD) < 0 && errno == EBADF) ::open(file, O_RDWR);
 }
 

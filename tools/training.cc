@@ -119,7 +119,7 @@ void TrainAndExport(const TrainingRun& run) {
   if (result.best_epoch > 0)
     Say("kept: epoch " + std::to_string(result.best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
         ", the best on the dev rows that are scored below");
-  PendingDirectory out(run.out);
+  PendingOutput out(run.out);
   std::vector<std::vector<data::Metric>> metrics;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto score = ScoreOf(run, i, result);
@@ -148,7 +148,7 @@ void TrainAndExport(const TrainingRun& run) {
 void TrainOnText(const TextRun& run) {
   const train::Job job = JobOf(run);
   const auto result = TrainOne(job);
-  PendingDirectory out(run.out);
+  PendingOutput out(run.out);
   WriteExport(run.student, run.label_names, run.tokenizer_directory,
               {.task = "plain text", .how = run.how, .settings = run.settings}, out.working());
   if (run.write_more) run.write_more(out.working());

@@ -84,8 +84,8 @@ struct WordPiece::Impl {
            named(files.begin, "[CLS]") && named(files.separator, "[SEP]") &&
            (files.mask < 0 || named(files.mask, "[MASK]")) &&
            std::all_of(files.added.begin(), files.added.end(), [&](const AddedToken& token) {
-             return token.special && !token.single_word && !token.lstrip && !token.rstrip && !token.normalized &&
-                    named(token.id, token.content);
+             return token.special && !token.single_word && !token.lstrip && !token.rstrip &&
+                    !token.normalized && named(token.id, token.content);
            });
   }
 

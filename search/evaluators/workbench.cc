@@ -75,9 +75,10 @@ void CheckPlace(const std::string& field, const std::string& path) {
   if (path.empty() || fs::exists(path, error)) return;
   const bool relative = fs::path(path).is_relative();
   throw BadRequest(field, "there is nothing of this name", path,
-                   relative ? "a path that exists; a relative one starts in the current directory, now " +
-                                  fs::current_path(error).string()
-                            : "a path that exists; a study that moved may name another: --set " + field + "=PATH");
+                   relative
+                       ? "a path that exists; a relative one starts in the current directory, now " +
+                             fs::current_path(error).string()
+                       : "a path that exists; a study that moved may name another: --set " + field + "=PATH");
 }
 
 const proto::Study& WithPlaces(const proto::Study& study) {
@@ -133,7 +134,8 @@ struct Workbench::Impl {
 
   // A study that is moved while it runs is not begun anew where it was.
   void RequireInPlace() const {
-    if (!fs::is_directory(directory)) throw WorkFailed(directory, "was moved or removed while the study was running");
+    if (!fs::is_directory(directory))
+      throw WorkFailed(directory, "was moved or removed while the study was running");
   }
 
   void CheckTeacher() const {
@@ -499,7 +501,7 @@ Model Workbench::Student(const proto::Architecture& architecture, distill::Slice
   return impl_->Student(architecture, report);
 }
 
-std::map<std::string, std::string> Workbench::Inputs() const {
+Inputs Workbench::Inputs() const {
   return {{"teacher.model", impl_->teacher.model.weights.Hash()}, {"data.directory", impl_->rows_hash}};
 }
 

@@ -38,7 +38,7 @@ class OutputDirectoryTest : public testing::Test {
     WriteFileAtomically(directory_ + "/" + name, text);
   }
   void Make(const std::string& name, const std::string& text) const {
-    PendingDirectory pending(directory_ + "/" + name);
+    PendingOutput pending(directory_ + "/" + name);
     WriteFileAtomically(pending.working() + "/a", text);
     pending.Commit();
   }
@@ -116,7 +116,7 @@ TEST_F(OutputDirectoryTest, ForceReplacesWhatEarlierVersionsWrote) {
 
 TEST_F(OutputDirectoryTest, FilesThatCameMeanwhileAreNotLost) {
   Make("out", "old");
-  PendingDirectory pending(directory_ + "/out");
+  PendingOutput pending(directory_ + "/out");
   Put("out/notes.txt", "x");
   EXPECT_THROW(pending.Commit(), Error);
   EXPECT_EQ(ReadFile(directory_ + "/out/notes.txt"), "x");
@@ -138,7 +138,7 @@ TEST_F(OutputDirectoryTest, ATrialLeavesNothing) {
 TEST_F(OutputDirectoryTest, AppearsOnCommitOnly) {
   const std::string out = directory_ + "/out/";
   {
-    PendingDirectory pending(out);
+    PendingOutput pending(out);
     WriteFileAtomically(pending.working() + "/a", "x");
   }
   EXPECT_THAT(Entries(), ElementsAre());

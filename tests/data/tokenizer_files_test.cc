@@ -99,8 +99,9 @@ TEST_F(TokenizerFilesTest, APlainTokenizerKeepsItsHash) {
   std::set<std::string> others = {WordPiece(scratch_.path()).hash()};
   for (const char* flags : {R"("special": true, "lstrip": true)", R"("special": true, "single_word": true)",
                             R"("special": true)", R"("special": false, "normalized": true)"}) {
-    scratch_.Write("tokenizer_config.json", std::string(R"({"added_tokens_decoder": {"6": {"content": "the", )") +
-                                                flags + "}}, \"do_lower_case\": false}");
+    scratch_.Write("tokenizer_config.json",
+                   std::string(R"({"added_tokens_decoder": {"6": {"content": "the", )") + flags +
+                       "}}, \"do_lower_case\": false}");
     EXPECT_TRUE(others.insert(WordPiece(scratch_.path()).hash()).second) << flags;
   }
 }

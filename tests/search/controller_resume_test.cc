@@ -198,7 +198,8 @@ TEST_F(ControllerTest, PathsMayChangeWhatTheyLeadToMayNot) {
 
 // Earlier versions kept no inputs: the path stands for what it leads to.
 TEST_F(ControllerTest, AStudyOfAnEarlierVersionGoesByItsPaths) {
-  PlacedScorer killed("weights 1"), again("weights 1"), rest("weights 1"), whole("weights 1"), other("weights 2");
+  PlacedScorer killed("weights 1"), again("weights 1"), rest("weights 1"), whole("weights 1"),
+      other("weights 2");
   killed.kill_at = again.kill_at = 4;
   EXPECT_THROW(Run(MakeStudy(), &killed), Killed);
   sqlite3* db = nullptr;
@@ -213,7 +214,8 @@ TEST_F(ControllerTest, AStudyOfAnEarlierVersionGoesByItsPaths) {
   EXPECT_EQ(code, kBadRequest);
   EXPECT_THAT(text, HasSubstr("teacher.model"));
   EXPECT_THROW(Run(MakeStudy(), &again), Killed);
-  EXPECT_EQ(Thrown([&] { Run(MakeStudy(), &other); }).first, kBadRequest) << "from now on the inputs are kept";
+  EXPECT_EQ(Thrown([&] { Run(MakeStudy(), &other); }).first, kBadRequest)
+      << "from now on the inputs are kept";
   EXPECT_EQ(Table(Run(Moved(), &rest)), Table(Run(MakeStudy(), &whole, "whole.db")));
 }
 

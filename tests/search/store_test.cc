@@ -239,7 +239,8 @@ TEST_F(StoreTest, AStageHasTheSameNameWhereverTheFileLies) {
   ExpectSame(store.Trials(*store.FindStage("joint")), MakeRound());
 }
 
-// Until its directory was renamed, a study of earlier versions had its name; then it began anew under the other.
+// Until its directory was renamed, a study of earlier versions had its name; then it began anew under the
+// other.
 TEST_F(StoreTest, NamesOfEarlierVersionsAreGoneOnWith) {
   {
     Store store(path_);
@@ -268,8 +269,9 @@ TEST_F(StoreTest, AFileThatIsMovedWhileInUseFailsTheWork) {
   Store store(path_);
   const int stage = store.OpenStage("a");
   fs::rename(path_, path_ + ".away");
-  for (const auto& write : std::vector<std::function<void()>>{
-           [&] { store.AppendRound(stage, MakeRound(), stage_, space_); }, [&] { store.SetFact(stage, "a", "b"); }}) {
+  for (const auto& write :
+       std::vector<std::function<void()>>{[&] { store.AppendRound(stage, MakeRound(), stage_, space_); },
+                                          [&] { store.SetFact(stage, "a", "b"); }}) {
     const auto [code, text] = Thrown(write);
     EXPECT_EQ(code, kFailed);
     EXPECT_THAT(text, HasSubstr("moved or removed"));

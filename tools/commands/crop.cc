@@ -40,7 +40,7 @@ void Run(const Request& request) {
     Say("all is well: " + size);
     return;
   }
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",

@@ -178,7 +178,7 @@ void ExportStudy(const Request& request) {
     return;
   }
   search::Workbench bench(file.study, file.directory, deployment);
-  search::CheckStoredInputs(chosen.stage->name, store, bench);
+  search::CheckStoredInputs(chosen.stage->name, bench.Inputs(), store);
   UseStoredChoices(file, &store, &bench);
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes, context.head)) +
@@ -194,7 +194,7 @@ void ExportStudy(const Request& request) {
   const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
   auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
   settings.null_threshold = null_threshold;
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, bench.task().labels, study.teacher().model(),
               {.teacher = study.teacher().model(),
                .task = bench.task().name,

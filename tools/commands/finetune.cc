@@ -61,7 +61,7 @@ void Run(const Request& request) {
                         .teachers = teachers,
                         .view = nullptr,
                         .models = trained,
-                        .start = "weights " + loaded.model.weights.Hash(),
+                        .start = {"weights " + loaded.model.weights.Hash()},
                         .tokenizer_directory = request.model,
                         .out = request.out,
                         .how = "Fine-tuned from " + request.model + " on " + mix.Names() + " for " +

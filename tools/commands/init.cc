@@ -156,7 +156,7 @@ void Run(const Request& request) {
     std::fputs(text.c_str(), stdout);
     return;
   }
-  PendingDirectory out(request.directory);
+  PendingOutput out(request.directory);
   WriteFileAtomically(out.working() + "/study.textproto", text);
   out.Commit();
   std::printf("%s/study.textproto: hidden %d, %s to %s parameters (teacher %s)\nnext: thimble describe %s, thimble search %s\n",

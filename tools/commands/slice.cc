@@ -151,7 +151,7 @@ void Run(Request request) {
       std::printf("%s %.2f +- %.2f untrained (teacher %.2f)\n", teachers[i].name.c_str(), 100 * lineage.metrics[i].value,
                   100 * lineage.metrics[i].standard_error, 100 * teachers[i].value);
   }
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
   WriteTrainingWeights(student, out.working());
   WriteSlicedRecord(record, out.working());

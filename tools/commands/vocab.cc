@@ -45,7 +45,7 @@ void Train(const Request& request) {
                                  {"strip_accents", options.basic.strip_accents},
                                  {"tokenize_chinese_chars", options.basic.space_chinese},
                                  {"tokenizer_class", "BertTokenizer"}};
-  PendingDirectory directory(request.out);
+  PendingOutput directory(request.out);
   WriteFileAtomically(directory.working() + "/vocab.txt", text);
   WriteFileAtomically(directory.working() + "/tokenizer_config.json", config.dump(2) + "\n");
   directory.Commit();
