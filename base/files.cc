@@ -11,6 +11,8 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/leftovers.h"
+#include "base/write_calls.h"
 
 namespace fs = std::filesystem;
 
@@ -27,17 +29,17 @@ struct Descriptor {
   int fd;
 };
 
-void SyncDirectory(const std::string& path) {
-  Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY));
-  if (directory.fd >= 0) ::fsync(directory.fd);
-}
-
 std::string ParentOf(const std::string& path) {
   const std::string parent = fs::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
 }
 
 }  // namespace
+
+void SyncDirectory(const std::string& path) {
+  Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.fd >= 0) ::fsync(directory.fd);
+}
 
 MappedFile::MappedFile(const std::string& path) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -63,65 +65,128 @@ void WriteFileAtomically(const std::string& path, std::string_view bytes) {
 }
 
 void WriteFileAtomically(const std::string& path, const std::function<void(const Append&)>& write) {
-  const std::string temporary = path + ".partial-" + std::to_string(::getpid());
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (file.fd < 0) throw WorkFailed(path, "cannot create the file: " + Reason());
-  try {
-    write([&](std::string_view bytes) {
-      while (!bytes.empty()) {
-        const ssize_t n = ::write(file.fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw WorkFailed(path, "cannot write: " + Reason());
-        bytes.remove_prefix(static_cast<size_t>(n));
-      }
-    });
-    if (::fsync(file.fd) != 0 || file.Close() != 0) throw WorkFailed(path, "cannot write: " + Reason());
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw WorkFailed(path, "cannot rename: " + Reason());
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  SyncDirectory(ParentOf(path));
+  PendingFile file(path);
+  write([&](std::string_view bytes) { file.Append(bytes); });
+  file.Commit();
 }
 
-void CheckOutputDirectory(const std::string& path, bool force) {
-  if (path.empty()) throw BadRequest("--out", "a directory is needed");
-  std::error_code error, ignored;
-  if (!fs::exists(path, ignored)) {
-    // What is kept beside it while the work goes on needs the directories above.
-    fs::create_directories(ParentOf(fs::path(path + "/").parent_path().string()), error);
-    if (error) throw BadRequest(path, "cannot create the directory above it: " + error.message());
-    return;
+PendingFile::PendingFile(const std::string& path) : path_(path), working_(PartialName(path)) {
+  ClearLeftovers(path);
+  file_ = write_calls::Open(working_.c_str(), O_RDWR | O_CREAT | O_TRUNC);
+  if (file_ < 0) throw WorkFailed(path_, "cannot create the file: " + Reason());
+  HoldPartial(file_);
+}
+
+PendingFile::~PendingFile() {
+  Close();
+  if (!committed_) ::unlink(working_.c_str());
+}
+
+void PendingFile::Close() {
+  if (file_ >= 0) ::close(file_);
+  file_ = -1;
+}
+
+void PendingFile::Append(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write_calls::Write(file_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw WorkFailed(path_, "cannot write: " + Reason());
+    bytes.remove_prefix(static_cast<size_t>(n));
   }
-  if (!fs::is_directory(path, ignored)) throw BadRequest(path, "exists and is not a directory");
-  if (!force && !fs::is_empty(path, ignored))
-    throw BadRequest(path, "exists and is not empty", "", "another directory, or --force to replace it");
+}
+
+void PendingFile::Reserve(uint64_t bytes) {
+  if (write_calls::Reserve(file_, bytes) == 0) return;
+  throw WorkFailed(path_, "no room for " + std::to_string(bytes >> 20) + " MiB: " + Reason());
+}
+
+void PendingFile::Sync() {
+  if (write_calls::Sync(file_) != 0) throw WorkFailed(path_, "cannot write: " + Reason());
+}
+
+void PendingFile::Commit() {
+  Sync();
+  if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0)
+    throw WorkFailed(path_, "cannot rename: " + Reason());
+  committed_ = true;
+  Close();
+  SyncDirectory(ParentOf(path_));
+}
+
+EnsuredDirectory::EnsuredDirectory(const std::string& path) {
+  std::error_code ignored;
+  std::vector<std::string> missing;
+  for (fs::path at = fs::path(path + "/").parent_path(); !at.empty() && !fs::exists(at, ignored);
+       at = at.parent_path())
+    missing.push_back(at.string());
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (write_calls::MakeDirectory(at->c_str()) == 0) {
+      made_.push_back(*at);
+    } else if (errno != EEXIST) {  // another process may have been first
+      const std::string reason = Reason();
+      RemoveUnused();
+      throw WorkFailed(path, "cannot create the directory: " + reason);
+    }
+  }
+  if (!fs::is_directory(path, ignored))
+    throw WorkFailed(path, "cannot create the directory: something else bears its name");
+}
+
+EnsuredDirectory::~EnsuredDirectory() { RemoveUnused(); }
+
+void EnsuredDirectory::RemoveUnused() {
+  for (auto at = made_.rbegin(); at != made_.rend(); ++at) ::rmdir(at->c_str());  // fails where it is filled
+}
+
+std::string RealPath(const std::string& path) {
+  std::error_code error;
+  const fs::path found = fs::weakly_canonical(fs::path(path + "/").parent_path(), error);
+  if (error) throw BadRequest(path, "cannot be looked at: " + error.message());
+  const fs::path whole = fs::absolute(found, error).lexically_normal();
+  return whole.has_filename() ? whole.string() : whole.parent_path().string();
 }
 
 PendingDirectory::PendingDirectory(const std::string& path)
-    : path_(fs::path(path).lexically_normal().string()) {
-  while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
-  working_ = path_ + ".partial-" + std::to_string(::getpid());
-  std::error_code error;
-  fs::remove_all(working_, error);
-  fs::create_directories(working_, error);
-  if (error) throw WorkFailed(path_, "cannot create the directory: " + error.message());
+    : path_(RealPath(path)), working_(PartialName(path_)), above_(ParentOf(path_)) {
+  ClearLeftovers(path_);
+  if (write_calls::MakeDirectory(working_.c_str()) != 0)
+    throw WorkFailed(path_, "cannot create the directory: " + Reason());
+  lock_ = ::open(working_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  HoldPartial(lock_);
 }
 
 PendingDirectory::~PendingDirectory() {
+  if (lock_ >= 0) ::close(lock_);
   std::error_code ignored;
-  if (!committed_) fs::remove_all(working_, ignored);
+  fs::remove_all(working_, ignored);  // once committed: the directory that was replaced
 }
 
 void PendingDirectory::Commit() {
-  std::error_code error;
-  const std::string old = path_ + ".old-" + std::to_string(::getpid());
-  if (fs::exists(path_)) fs::rename(path_, old, error);
-  fs::rename(working_, path_, error);
-  if (error) throw WorkFailed(path_, "cannot rename the directory: " + error.message());
-  committed_ = true;
-  fs::remove_all(old, error);
+  SyncDirectory(working_);
+  Replace();
   SyncDirectory(ParentOf(path_));
+}
+
+void PendingDirectory::Replace() {
+  const auto fail = [&](const std::string& problem) { return WorkFailed(path_, problem + ": " + Reason()); };
+  std::error_code ignored;
+  if (fs::symlink_status(path_, ignored).type() == fs::file_type::not_found) {
+    if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) throw fail("cannot rename the directory");
+    return;
+  }
+  if (write_calls::Exchange(working_.c_str(), path_.c_str()) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) throw fail("cannot replace the directory");
+  // A file system that cannot exchange: a kill between the two renames is mended by ClearLeftovers.
+  const std::string replaced = ReplacedName(path_);
+  if (write_calls::Rename(path_.c_str(), replaced.c_str()) != 0)
+    throw fail("cannot move the old directory away");
+  if (write_calls::Rename(working_.c_str(), path_.c_str()) != 0) {
+    const Error error = fail("cannot rename the directory");
+    ::rename(replaced.c_str(), path_.c_str());
+    throw error;
+  }
+  fs::remove_all(replaced, ignored);
 }
 
 std::vector<std::string> Glob(const std::string& pattern) {

@@ -13,11 +13,14 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/output_directory.h"
 #include "bench/bench.h"
 #include "tools/common.h"
+#include "tools/standard_output.h"
 
 namespace thimble {
 namespace bench {
@@ -28,6 +31,11 @@ struct Request {
   std::string json;
   bool serve = false;
 };
+
+std::string FolderOf(const std::string& file) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
 
 // Linear interpolation between the two nearest, as numpy.quantile.
 double Quantile(std::vector<double> values, double share) {
@@ -49,7 +57,7 @@ void Serve(const Round& round) {
                         {"unit", timing.unit}});
     }
     std::printf("%s\n", answer.dump().c_str());
-    std::fflush(stdout);
+    tools::FlushOutput();
   }
 }
 
@@ -96,6 +104,8 @@ std::function<void()> Add(CLI::App& app) {
     const auto prepare = entry.add(*bench);                                            \
     bench->callback([request, chosen, prepare] {                                       \
       *chosen = [request, prepare] {                                                   \
+        std::optional<WritableDirectory> place;                                        \
+        if (!request->json.empty()) place.emplace(FolderOf(request->json));            \
         const Round round = prepare();                                                 \
         request->serve ? Serve(round) : Repeat(round, *request);                       \
       };                                                                               \

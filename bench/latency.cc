@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/config.h"
+#include "base/output_directory.h"
 #include "bench/bench.h"
 #include "models/latency.h"
 #include "models/onnx/onnx.h"
@@ -30,7 +32,7 @@ models::Batch AnyRow() {
 class Bench {
  public:
   explicit Bench(const Request& request) : request_(request) {
-    if (!request.onnx.empty()) std::filesystem::create_directories(request.onnx);
+    if (!request.onnx.empty()) directory_.emplace(request.onnx);
     for (const auto& path : request.architectures) {
       proto::Architecture architecture;
       ReadText(path, &architecture);
@@ -56,6 +58,7 @@ class Bench {
 
  private:
   const Request request_;
+  std::optional<WritableDirectory> directory_;  // for the files
   std::vector<std::pair<std::string, models::Model>> models_;
 };
 

@@ -2,9 +2,9 @@
 
 #include <bit>
 #include <cstdlib>
-#include <filesystem>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "data/token_file.h"
@@ -68,7 +68,7 @@ Dataset TokenizeCached(const std::vector<Row>& rows, const TaskEntry& task, cons
   }
   Dataset data = Tokenize(rows, task, tokenizer, max_length, threads);
   try {
-    std::filesystem::create_directories(directory);
+    const EnsuredDirectory made(directory);
     WriteTokenFile(path, key, data);
   } catch (const std::exception& error) {  // a full disk or a folder that is not ours costs time, no more
     Warn(std::string("tokens are not kept: ") + error.what());

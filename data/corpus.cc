@@ -295,7 +295,6 @@ std::shared_ptr<const Corpus> Corpus::Open(const CorpusOptions& options, const W
     if (corpus->Read(folder, key)) return corpus;
     THIMBLE_CHECK(!made, "a corpus just written cannot be read: " + folder);
     if (fs::exists(folder)) Warn(folder + ": damaged tokens, made anew");
-    fs::create_directories(directory);
     PendingDirectory pending(folder);
     Maker(options, tokenizer, pending.working(), key, threads).Make();
     pending.Commit();

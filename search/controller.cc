@@ -1,8 +1,5 @@
 #include "search/controller.h"
 
-#include <google/protobuf/text_format.h>
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -25,14 +22,9 @@ namespace thimble::search {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr char kStudyFact[] = "study";
 constexpr char kFinishedFact[] = "finished";
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
-
-std::string StageKey(const std::string& study_name, const proto::Stage& stage) {
-  return study_name + "/" + stage.name();
-}
 
 int Best(const std::vector<StoredTrial>& trials) {
   int best = -1;
@@ -77,54 +69,20 @@ std::string Reasons(const std::vector<StoredTrial>& trials) {
   return text;
 }
 
-// What the stage's results follow from: the study without later stages, and without where its data lie.
-proto::Study Determining(const proto::Study& study, int stage) {
-  proto::Study kept = study;
-  kept.mutable_stage()->DeleteSubrange(stage + 1, kept.stage_size() - stage - 1);
-  kept.mutable_data()->clear_directory();
-  return kept;
-}
-
-// "stage[0].trials: 5 -> 6", at most three of them.
-std::string Differences(const std::string& before, const std::string& now) {
-  proto::Study a, b;
-  if (!google::protobuf::TextFormat::ParseFromString(before, &a) ||
-      !google::protobuf::TextFormat::ParseFromString(now, &b))
-    return "";
-  std::string report;
-  google::protobuf::util::MessageDifferencer differencer;
-  differencer.ReportDifferencesToString(&report);
-  differencer.Compare(a, b);
-  std::istringstream lines(report);
-  std::string text, line;
-  for (int i = 0; i < 3 && std::getline(lines, line); ++i) text += (i ? "; " : "") + line;
-  return text;
-}
-
-// The first opening of a stage keeps its study; later ones must come with the same.
-void CheckSameStudy(const proto::Study& study, int index, int id, const std::string& name, Store* store) {
-  const std::string now = CanonicalText(Determining(study, index));
-  const auto before = store->Fact(id, kStudyFact);
-  if (!before) return store->SetFact(id, kStudyFact, now);
-  if (*before != now)
-    throw BadRequest("stage " + Quoted(name), "was begun with another study file", Differences(*before, now),
-                     "the study file as it was; run a changed one in a new directory");
-}
-
 class StageRun {
  public:
   // `before`: the result of the stage that this one comes `from`; nullptr without.
-  StageRun(const proto::Study& study, int index, const std::string& study_name, const StageResult* before,
-           const SpaceContext& context, Store* store, Scorer* scorer)
+  StageRun(const proto::Study& study, int index, const StageResult* before, const SpaceContext& context,
+           Store* store, Scorer* scorer)
       : study_(study),
         stage_(study.stage(index)),
         before_(before),
         context_(context),
-        name_(StageKey(study_name, stage_)),
+        name_(stage_.name()),
         store_(store),
         scorer_(scorer),
         id_(store->OpenStage(name_)) {
-    CheckSameStudy(study, index, id_, name_, store);
+    CheckSameStudy(study, index, scorer->Inputs(), id_, store);
     stored_ = store->Trials(id_);
     if (store->Fact(id_, kFinishedFact)) {
       finished_ = true;
@@ -333,23 +291,22 @@ const StageResult* Before(const proto::Stage& stage, const std::vector<StageResu
 
 }  // namespace
 
-std::vector<StageResult> RunStudy(const proto::Study& study, const std::string& study_name,
-                                  const SpaceContext& context, Store* store, Scorer* scorer) {
-  ValidateStudy(study, context, study_name);
+std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
+                                  Scorer* scorer) {
+  ValidateStudy(study, context, "");
   std::vector<StageResult> results;
   for (int i = 0; i < study.stage_size(); ++i) {
     const auto* before = Before(study.stage(i), results);
-    results.push_back(StageRun(study, i, study_name, before, context, store, scorer).Run());
+    results.push_back(StageRun(study, i, before, context, store, scorer).Run());
   }
   return results;
 }
 
-std::vector<StageResult> ReadStudy(const proto::Study& study, const std::string& study_name,
-                                   const SpaceContext&, Store* store) {
+std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   std::vector<StageResult> results;
   for (const auto& stage : study.stage()) {
     StageResult result{stage.name()};
-    if (const auto id = store->FindStage(StageKey(study_name, stage))) result.trials = store->Trials(*id);
+    if (const auto id = store->FindStage(stage.name())) result.trials = store->Trials(*id);
     result.best = Best(result.trials);
     results.push_back(std::move(result));
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "search/same_study.h"
 #include "search/space.h"
 #include "search/store.h"
 
@@ -22,6 +23,7 @@ struct Score {
 class Scorer {
  public:
   virtual ~Scorer() = default;
+  virtual search::Inputs Inputs() const { return {}; }
   // Before a stage's first round, with the architecture that fixes what it does not vary (trains the
   // supernet, for instance; resumes by itself).
   virtual void Prepare(const proto::Stage& stage, const StageSpace& space) = 0;
@@ -46,12 +48,12 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
 // again. Resuming replays stored rounds through the strategy. With a filter, each round proposes ceil(round /
 // keep) candidates, evaluates the best `round` of them, and stores the others as pruned. Throws Interrupted
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in
-// more than data.directory and later stages; Error (exit 1) if no candidate of a stage could be scored.
-std::vector<StageResult> RunStudy(const proto::Study& study, const std::string& study_name,
-                                  const SpaceContext& context, Store* store, Scorer* scorer);
+// more than its paths and later stages, or with other inputs (same_study.h); Error (exit 1) if no candidate
+// of a stage could be scored.
+std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
+                                  Scorer* scorer);
 
 // The stages' results as stored, without running or creating anything; a stage not begun has no trials.
-std::vector<StageResult> ReadStudy(const proto::Study& study, const std::string& study_name,
-                                   const SpaceContext& context, Store* store);
+std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store);
 
 }  // namespace thimble::search

@@ -37,6 +37,13 @@ bool Database::ReadOnly() const { return sqlite3_db_readonly(handle_, "main") ==
 
 int64_t Database::LastRow() const { return sqlite3_last_insert_rowid(handle_); }
 
+void Database::CheckInPlace() const {
+  int moved = 0;
+  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
+    throw WorkFailed(path_,
+                     "was moved or removed while it was in use; the same command goes on where it is now");
+}
+
 void Database::Fail(int code) const {
   const std::string reason = sqlite3_errmsg(handle_);
   switch (code & 0xff) {
@@ -44,6 +51,8 @@ void Database::Fail(int code) const {
       throw BadRequest(path_, "not an SQLite file");
     case SQLITE_CANTOPEN:
       throw BadRequest(path_, "cannot open the store: " + reason);
+    case SQLITE_READONLY:
+      throw BadRequest(path_, "the store cannot be written: " + reason);
     case SQLITE_CORRUPT:
       throw BadRequest(path_, "the store is damaged: " + reason);
     // The program's SQL is fixed, so what does not compile does not fit the file's tables.

@@ -23,6 +23,8 @@ class Database {
   bool ReadOnly() const;
   int64_t LastRow() const;  // id of the row inserted last
   const std::string& path() const { return path_; }
+  // Error (exit 1) if the file that is open is not what lies at `path` any more: what is written now is lost.
+  void CheckInPlace() const;
   [[noreturn]] void Fail(int code) const;  // the Error for an SQLite result code
 
  private:

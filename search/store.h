@@ -1,6 +1,8 @@
 // Trials on disk: SQLite in Optuna's RDB schema (revision v3.2.0.a), WAL, every write one transaction.
 // optuna-dashboard and Optuna's Python API open the file unchanged. Each stage of a study is one Optuna study
-// named "STUDY/STAGE".
+// named "study/STAGE", wherever the file lies. Files of earlier versions have the name of the study's
+// directory before the slash: what is there goes on under the name it has. Of several (the directory was
+// renamed, and the search began anew) the one begun last.
 #pragma once
 #include <memory>
 #include <optional>
@@ -28,8 +30,9 @@ class Store {
   explicit Store(const std::string& path);
   ~Store();
 
-  int OpenStage(const std::string& name);  // Optuna study id; created if new, direction MAXIMIZE
-  std::optional<int> FindStage(const std::string& name) const;  // creates nothing
+  // By the stage's name alone.
+  int OpenStage(const std::string& stage);  // Optuna study id; created if new, direction MAXIMIZE
+  std::optional<int> FindStage(const std::string& stage) const;  // creates nothing
 
   // Facts decided once (user attributes of the stage's Optuna study): precision, threads, finished.
   void SetFact(int stage, const std::string& key, const std::string& value);
@@ -38,7 +41,7 @@ class Store {
   // A round: all its trials in one transaction, so a kill leaves a round whole or absent. Stacks and ratio
   // are categorical parameters ("layer0/stacks", ...) where the stage varies them; expressions are user
   // attributes ("layer0/expression"). Error (exit 1) if the first number does not follow the stored ones:
-  // another process has written.
+  // another process has written; or if the file was moved or removed meanwhile.
   void AppendRound(int stage, const std::vector<StoredTrial>& trials, const proto::Stage& spec,
                    const proto::Space& space);
   std::vector<StoredTrial> Trials(int stage) const;  // in number order

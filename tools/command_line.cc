@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "tools/standard_output.h"
 
 namespace thimble::tools {
 namespace {
@@ -146,6 +147,7 @@ int ExitCodeOf(const std::function<void()>& body) {
   std::string message;
   try {
     body();
+    FlushOutput();
     return kDone;
   } catch (const Error& error) {
     code = error.code();

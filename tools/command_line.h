@@ -26,7 +26,8 @@ class CommandLine {
   std::string log_format_ = "text";
 };
 
-// Runs `body`. What it throws is said on standard error and gives the program's exit code.
+// Runs `body` and sees that what it printed arrives (FlushOutput). What it throws is said on standard error
+// and gives the program's exit code.
 int ExitCodeOf(const std::function<void()>& body);
 
 // What the program does once its command line names a command: in libthimble_commands.so, which holds all

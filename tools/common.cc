@@ -6,8 +6,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "base/config.h"
@@ -177,8 +179,11 @@ StudyFile LoadStudy(const std::string& where, const Options& options) {
 DirectoryLock::DirectoryLock(const std::string& directory, const std::string& command)
     : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  const int error = errno;
   if (fd_ >= 0) ::close(fd_);
-  throw BadRequest(directory, "another `" + command + "` is running here");
+  if (fd_ >= 0 && error == EWOULDBLOCK)
+    throw BadRequest(directory, "another `" + command + "` is running here");
+  throw BadRequest(directory, std::string("cannot lock the directory: ") + std::strerror(error));
 }
 DirectoryLock::~DirectoryLock() { ::close(fd_); }
 

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "tools/command_line.h"
+#include "tools/standard_output.h"
 
 namespace thimble::tools {
 namespace {
@@ -31,6 +32,7 @@ auto* LoadCommand() {
 }
 
 int Main(int argc, char** argv) {
+  PrepareOutput();
   decltype(&thimble_command) command = nullptr;
   const int code = ExitCodeOf([&] {
     CommandLine line;

@@ -31,6 +31,13 @@ TeacherFacts FactsOf(const proto::Study& study) {
   return {study.teacher().hidden(), study.teacher().layers()};
 }
 
+// The directory's last component.
+std::string TitleOf(const StudyFile& file) {
+  const std::string name =
+      fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
+  return name.empty() ? "study" : name;
+}
+
 std::string StateName(TrialState state) {
   return state == TrialState::kComplete ? "complete" : state == TrialState::kPruned ? "thinned" : "failed";
 }
@@ -115,11 +122,6 @@ std::string Scatter(const StageResult& stage) {
 
 }  // namespace
 
-std::string StudyName(const StudyFile& file) {
-  const std::string name = fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
-  return name.empty() ? "study" : name;
-}
-
 search::SpaceContext ContextOf(const proto::Study& study) {
   const int hidden = FactsOf(study).hidden;
   if (hidden == 0)
@@ -132,7 +134,7 @@ search::SpaceContext ContextOf(const proto::Study& study) {
 int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }
 
 void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workbench* bench) {
-  const int stage = store->OpenStage(StudyName(file) + "/" + file.study.stage(0).name());
+  const int stage = store->OpenStage(file.study.stage(0).name());
   search::Choices choices;
   const auto precision = store->Fact(stage, "precision");
   const auto members = store->Fact(stage, "members_threads");
@@ -164,7 +166,7 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
   return rows;
 }
 
-std::string TrialText(const std::vector<StageResult>& results, const search::SpaceContext&) {
+std::string TrialText(const std::vector<StageResult>& results) {
   std::string text;
   for (const auto& stage : results) {
     std::vector<std::vector<std::string>> table = {{"trial", "state", "parameters", "untrained", "score", "+-", "layers"}};
@@ -181,7 +183,7 @@ std::string TrialText(const std::vector<StageResult>& results, const search::Spa
   return text;
 }
 
-std::string ResultText(const std::vector<StageResult>& results, const search::SpaceContext& context) {
+std::string ResultText(const std::vector<StageResult>& results) {
   std::string text;
   for (const auto& stage : results) {
     if (stage.best < 0) {
@@ -199,9 +201,8 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
     }
     text += "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " +
             Decimal(best.trial.value, 4) + " +- " + Decimal(best.trial.standard_error, 4) + ", " +
-            Millions(models::DeployedParameters(models::Resolve(best.trial.architecture), context.classes, context.head)) +
-            " parameters; " + std::to_string(complete) + " scored, " + std::to_string(close) +
-            " of them within two standard errors of it\n";
+            Millions(best.deployed_parameters) + " parameters; " + std::to_string(complete) + " scored, " +
+            std::to_string(close) + " of them within two standard errors of it\n";
   }
   if (results.empty() || results.back().best < 0) return text;
   const auto& last = results.back();
@@ -218,14 +219,15 @@ std::string ResultText(const std::vector<StageResult>& results, const search::Sp
   return text + "\n";
 }
 
-std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results,
-                       const search::SpaceContext& context) {
-  std::string html =
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + Escaped(StudyName(file)) +
-      "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
-      "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
-      "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
-      Escaped(StudyName(file)) + "</h1><pre>" + Escaped(ResultText(results, context)) + "</pre>";
+std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results) {
+  std::string html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
+                     Escaped(TitleOf(file)) +
+                     "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 "
+                     "1em}table{border-collapse:collapse}"
+                     "td,th{padding:2px 8px;border-bottom:1px solid "
+                     "#ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
+                     "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
+                     Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results)) + "</pre>";
   for (const auto& stage : results) {
     html += "<h2>" + Escaped(stage.name) + "</h2><p>Score (higher is better) against deployed parameters; bars: one standard "
             "error; red: Pareto front.</p>" + Scatter(stage);

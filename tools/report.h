@@ -14,8 +14,6 @@ class Workbench;
 
 namespace thimble::tools {
 
-std::string StudyName(const StudyFile& file);  // the directory's last component: prefix of the Optuna studies
-
 // Classes of the task and width of the teacher; the teacher's own files when they are there, else teacher.hidden of the study.
 // Error (exit 2) if neither says.
 search::SpaceContext ContextOf(const proto::Study& study);
@@ -28,11 +26,10 @@ void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workb
 std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest);
 std::string Grouped(double count);  // 16,777,216
 
-std::string TrialText(const std::vector<search::StageResult>& results, const search::SpaceContext& context);
+std::string TrialText(const std::vector<search::StageResult>& results);
 // The best trial of each stage, how sure its lead is, and the Pareto front of the last stage.
-std::string ResultText(const std::vector<search::StageResult>& results, const search::SpaceContext& context);
+std::string ResultText(const std::vector<search::StageResult>& results);
 // One self-contained page: a scatter plot per stage and the table; no network.
-std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results,
-                       const search::SpaceContext& context);
+std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results);
 
 }  // namespace thimble::tools

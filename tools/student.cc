@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "data/corpus.h"
+#include "data/text/text_lines.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/safetensors.h"
@@ -117,8 +118,8 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
   const int hidden = teacher.model.shape.hidden;
   if (plan.earlier) {
     auto begin = GoOn(*plan.earlier, hidden, recipe.seed());
-    begin.start = "weights " + begin.student.model.weights.Hash();
-    if (begin.words.size() > 0) begin.start += ", of words " + begin.words.Hash();
+    begin.start.name = "weights " + begin.student.model.weights.Hash();
+    if (begin.words.size() > 0) begin.start.name += ", of words " + begin.words.Hash();
     return begin;
   }
   if (plan.request.random)
@@ -126,7 +127,7 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
                 WithTeachersHead(models::MakeModel(plan.architecture, teacher.model.classes, hidden,
                                                    Random(recipe.seed()).Fork("student"), teacher.model.head),
                                  teacher),
-            .start = "random weights"};
+            .start = {"random weights"}};
   models::Model blank{.architecture = plan.architecture,
                       .shape = models::Resolve(plan.architecture),
                       .classes = teacher.model.classes,
@@ -135,9 +136,12 @@ Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teache
   for (const auto& weight : models::WeightShapes(blank.shape, blank.classes > 0 && blank.head == models::Head::kPooled,
                                                  blank.classes, hidden, blank.head))
     blank.weights.Add(weight.name, at::empty(weight.sizes));
-  return {.student = WithTeachersHead(std::move(blank), teacher),
-          .start = "cut from the teacher, " + CanonicalText(options) +
-                   (plan.request.sample.empty() ? "" : ", text " + plan.request.sample)};
+  train::Start start{"cut from the teacher, " + CanonicalText(options)};
+  if (const std::string& sample = plan.request.sample; !sample.empty()) {
+    start.formerly = start.name + ", text " + sample;  // where it lay
+    start.name += ", text " + std::to_string(data::HashFiles(Glob(sample)));
+  }
+  return {.student = WithTeachersHead(std::move(blank), teacher), .start = start};
 }
 
 void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,

@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "models/hub/pretrained.h"
 #include "tools/sliced_report.h"
+#include "train/cohort.h"
 
 namespace thimble::tools {
 
@@ -36,7 +37,7 @@ struct Beginning {
   models::Pretrained student;  // with fit_dense
   models::Weights words;       // of its head for hidden words, where an earlier phase left one
   // Stands for the weights, in a checkpoint's identity: a run that is repeated with another start does not go on from it.
-  std::string start;
+  train::Start start;
 };
 // What takes no time: a student that goes on or is drawn. One that is to be cut has its shapes, and numbers of no meaning.
 Beginning BeginStudent(const StudentPlan& plan, const models::Pretrained& teacher, const proto::Recipe& recipe,

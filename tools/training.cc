@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "distill/objective.h"
 #include "train/batch.h"
 #include "train/cohort.h"
@@ -118,7 +119,7 @@ void TrainAndExport(const TrainingRun& run) {
   if (result.best_epoch > 0)
     Say("kept: epoch " + std::to_string(result.best_epoch) + " of " + std::to_string(run.recipe.epochs()) +
         ", the best on the dev rows that are scored below");
-  PendingDirectory out(run.out);
+  PendingOutput out(run.out);
   std::vector<std::vector<data::Metric>> metrics;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto score = ScoreOf(run, i, result);
@@ -127,7 +128,7 @@ void TrainAndExport(const TrainingRun& run) {
         train::TrainedWith(*parts[i].task, run.recipe.batching().max_length(), run.models[i]->shape);
     settings.null_threshold = score.null_threshold;
     const std::string directory = run.mix.mixed ? out.working() + "/" + parts[i].task->name : out.working();
-    fs::create_directories(directory);
+    const EnsuredDirectory made(directory);
     WriteExport(*run.models[i], parts[i].task->labels, run.tokenizer_directory,
                 {.teacher = parts[i].teacher,
                  .task = parts[i].task->name,
@@ -147,7 +148,7 @@ void TrainAndExport(const TrainingRun& run) {
 void TrainOnText(const TextRun& run) {
   const train::Job job = JobOf(run);
   const auto result = TrainOne(job);
-  PendingDirectory out(run.out);
+  PendingOutput out(run.out);
   WriteExport(run.student, run.label_names, run.tokenizer_directory,
               {.task = "plain text", .how = run.how, .settings = run.settings}, out.working());
   if (run.write_more) run.write_more(out.working());

@@ -6,6 +6,7 @@
 
 #include "tools/common.h"
 #include "tools/tasks.h"
+#include "train/cohort.h"
 
 namespace thimble::tools {
 
@@ -19,7 +20,7 @@ struct TrainingRun {
   const Teachers& teachers;
   std::function<models::Shape(int64_t batch)> view;  // Member::view
   std::vector<models::Model*> models;  // of each part, sharing all but the head
-  std::string start;                   // stands for their weights (train::Job::start)
+  train::Start start;                  // stands for their weights
   std::string tokenizer_directory, out;
   std::string how;                                                    // one sentence for the model card
   std::function<void(const std::string& directory)> write_more = {};  // further files beside each model's
@@ -43,7 +44,7 @@ struct TextRun {
   const models::Model& teacher;
   models::Model& learning;                // what is trained: the student, or its encoder under a head for hidden words
   const models::Model& student;           // what is written, of the same tensors
-  std::string start;                     // as above
+  train::Start start;                     // as above
   std::vector<std::string> label_names;  // of its head, if it has one
   models::Settings settings;             // likewise
   std::string tokenizer_directory, out, how;

@@ -148,7 +148,7 @@ const at::Tensor& Find(const std::string& path, const models::TensorFile& file, 
 Identity IdentityOf(const Job& job) {
   Identity identity;
   identity["recipe"] = CanonicalText(job.recipe);
-  if (!job.start.empty()) identity["start"] = job.start;
+  if (!job.start.name.empty()) identity["start"] = job.start.name;
   for (const auto& source : job.sources) {
     const std::string of = job.sources.size() > 1 ? " of " + source.task->name : "";
     identity["training data" + of] = source.train->hash;
@@ -173,6 +173,11 @@ Identity IdentityOf(const Job& job) {
   return identity;
 }
 
+Identity FormerIdentityOf(const Job& job) {
+  if (job.start.formerly.empty()) return {};
+  return {{"start", job.start.formerly}};
+}
+
 void WriteCheckpoint(const std::string& path, const Identity& identity, const RunState& state,
                      const std::vector<MemberTensors>& members) {
   models::Weights tensors;
@@ -188,8 +193,8 @@ void WriteCheckpoint(const std::string& path, const Identity& identity, const Ru
                            {{kMetadata, json.dump(-1, ' ', false, Json::error_handler_t::replace)}});
 }
 
-bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState* state,
-                    const std::vector<MemberTensors>& members) {
+bool ReadCheckpoint(const std::string& path, const Identity& identity, const Identity& formerly,
+                    RunState* state, const std::vector<MemberTensors>& members) {
   if (!std::filesystem::exists(path)) return false;
   const models::TensorFile file = models::ReadSafetensors(path);
   const auto found = file.metadata.find(kMetadata);
@@ -200,7 +205,10 @@ bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState*
     if (json.at("version").get<int>() != kVersion)
       throw BadRequest(path, "a checkpoint of another version of thimble", json.at("version").dump(),
                        std::to_string(kVersion));
-    RequireSameIdentity(path, json.at("identity").get<Identity>(), identity);
+    auto saved = json.at("identity").get<Identity>();
+    for (const auto& [part, value] : formerly)
+      if (saved[part] == value) saved[part] = identity.at(part);
+    RequireSameIdentity(path, saved, identity);
     read = ToState(json.at("state"));
   } catch (const Json::exception& error) {
     throw BadRequest(path, std::string("the checkpoint's record cannot be read: ") + error.what());

@@ -31,6 +31,8 @@ struct RunState {
 // views are not in it.
 using Identity = std::map<std::string, std::string>;
 Identity IdentityOf(const Job& job);
+// The parts of which earlier versions said something else.
+Identity FormerIdentityOf(const Job& job);
 
 struct MemberTensors {
   models::Weights weights;  // the member's own tensors, not copies
@@ -40,9 +42,10 @@ struct MemberTensors {
 
 void WriteCheckpoint(const std::string& path, const Identity& identity, const RunState& state,
                      const std::vector<MemberTensors>& members);
-// False if there is no such file. Fills weights and optimizers in place. Error (exit 2) on a file that is
-// damaged, no checkpoint, or of another run; names what differs. Weights and optimizers are untouched then.
-bool ReadCheckpoint(const std::string& path, const Identity& identity, RunState* state,
-                    const std::vector<MemberTensors>& members);
+// False if there is no such file. `formerly`: what its identity may say instead. Fills weights and optimizers
+// in place. Error (exit 2) on a file that is damaged, no checkpoint, or of another run; names what differs.
+// Weights and optimizers are untouched then.
+bool ReadCheckpoint(const std::string& path, const Identity& identity, const Identity& formerly,
+                    RunState* state, const std::vector<MemberTensors>& members);
 
 }  // namespace thimble::train

@@ -304,7 +304,8 @@ double Cohort::MeanLoss() const {
 std::vector<MemberResult> Cohort::Run() {
   int last = 0;
   for (size_t i = 0; i < students_.size(); ++i) last = std::max(last, LastEpoch(i));
-  if (!job_.checkpoint.empty() && ReadCheckpoint(job_.checkpoint, identity_, &state_, Tensors()))
+  if (!job_.checkpoint.empty() &&
+      ReadCheckpoint(job_.checkpoint, identity_, FormerIdentityOf(job_), &state_, Tensors()))
     Say(job_.what + ": going on after " + std::to_string(Batch()) + " of " +
         std::to_string(last * mixture_.batches()) + " batches");
   {

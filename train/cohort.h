@@ -51,6 +51,12 @@ struct Epoch {
   std::vector<Evaluation> validations;  // one for each source; without numbers where it was not scored
 };
 
+// Where starting weights come from, as a checkpoint says it.
+struct Start {
+  std::string name;           // empty: it says nothing
+  std::string formerly = {};  // what earlier versions said of the same start, where that was something else
+};
+
 struct Job {
   std::string what;      // for the progress line: "fine-tuning mrpc"
   proto::Recipe recipe;  // precision must be resolved (ResolvePrecision), not AUTO
@@ -70,8 +76,9 @@ struct Job {
   // File for exact resume, written every deployment.checkpoint_seconds and at each epoch's end, removed by
   // the caller. Empty: none. A checkpoint of another job (recipe, data, teacher, members, architectures) is
   // an Error, never silently used. The members' starting weights are not compared: a run that is resumed
-  // takes them from the file. `start`, where it is not empty, says where they come from, and is.
-  std::string checkpoint, start;
+  // takes them from the file. `start` is.
+  std::string checkpoint;
+  Start start;
 };
 
 struct MemberResult {

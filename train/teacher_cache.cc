@@ -1,17 +1,14 @@
 #include "train/teacher_cache.h"
 
-#include <fcntl.h>
 #include <ATen/ATen.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <set>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -34,23 +31,11 @@ auto Parts(Projections& projections) {
   return std::array{&projections.query, &projections.key, &projections.value};
 }
 
-// A full disk is found here, not by a fault while writing to the mapped file.
-void Reserve(const std::string& path, int64_t bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  const int error = fd < 0 ? errno : ::posix_fallocate(fd, 0, bytes);
-  if (fd >= 0) ::close(fd);
-  if (error == 0) return;
-  if (fd >= 0) ::unlink(path.c_str());
-  throw WorkFailed(path, "no room for the teacher's outputs, " + std::to_string(bytes >> 20) + " MiB: " +
-                             std::strerror(error) + "; recipe.teacher_cache_gib: 0 works without them");
-}
-
-// A file that bears its name after a power loss holds what was written.
-void Sync(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  if (fd >= 0) ::close(fd);
-  if (!synced) throw WorkFailed(path, std::string("cannot write: ") + std::strerror(errno));
+void Reserve(PendingFile* file, int64_t bytes) try {
+  file->Reserve(static_cast<uint64_t>(bytes));
+} catch (const Error& error) {
+  throw Error(std::string(error.what()) + "; recipe.teacher_cache_gib: 0 works without the teacher's outputs",
+              error.code());
 }
 
 // Whether all layers have as many heads, of one width: a file's rows are laid out for that.
@@ -141,10 +126,10 @@ void TeacherCache::Map(const std::string& path, at::ScalarType type, bool writab
 bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16, at::ScalarType type,
                         const std::string& path) {
   CheckFits(teacher, data, "the teacher");
-  fs::create_directories(fs::path(path).parent_path());
-  const std::string partial = path + ".partial";
-  Reserve(partial, 2 * starts_.back());
-  Map(partial, type, true);
+  const EnsuredDirectory directory(fs::path(path).parent_path().string());
+  PendingFile file(path);
+  Reserve(&file, 2 * starts_.back());
+  Map(file.working(), type, true);
   bool held = true;
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16);
@@ -182,13 +167,8 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
     }
   }
   numbers_.reset();
-  if (!held) {
-    fs::remove(partial);
-    return false;
-  }
-  Sync(partial);
-  fs::rename(partial, path);
-  return true;
+  if (held) file.Commit();
+  return held;
 }
 
 models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {

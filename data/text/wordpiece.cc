@@ -75,7 +75,43 @@ struct WordPiece::Impl {
     normalized = TokenFinder(std::move(normal), files.split_special);
   }
 
+  // [PAD] [UNK] [CLS] [SEP] [MASK] and tokens that are found as they are spelt, each under its own name.
+  bool IsPlain() const {
+    const auto named = [&](int32_t id, std::string_view name) {
+      return id >= 0 && static_cast<size_t>(id) < pieces.size() && pieces[id] == name;
+    };
+    return !files.split_special && named(files.pad, "[PAD]") && named(files.unknown, "[UNK]") &&
+           named(files.begin, "[CLS]") && named(files.separator, "[SEP]") &&
+           (files.mask < 0 || named(files.mask, "[MASK]")) &&
+           std::all_of(files.added.begin(), files.added.end(), [&](const AddedToken& token) {
+             return token.special && !token.single_word && !token.lstrip && !token.rstrip &&
+                    !token.normalized && named(token.id, token.content);
+           });
+  }
+
+  // A plain tokenizer has the hash that it had when thimble knew no others: text that was prepared with it,
+  // and weights that were trained on that text, are found again.
+  std::string HashOfPlain() const {
+    std::string all;
+    for (const auto& piece : pieces) all += piece + "\n";
+    std::vector<std::pair<std::string, int32_t>> found;
+    for (const int32_t id : {files.pad, files.unknown, files.begin, files.separator, files.mask})
+      if (id >= 0) found.emplace_back(pieces[id], id);
+    for (const AddedToken& token : files.added) {
+      const std::pair<std::string, int32_t> entry{token.content, token.id};
+      if (std::find(found.begin(), found.end(), entry) == found.end()) found.push_back(entry);
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+    for (const auto& [text, id] : found) all += text + "\t" + std::to_string(id) + "\n";
+    for (const bool option :
+         {files.options.lower_case, files.options.strip_accents, files.options.space_chinese})
+      all += option ? "1" : "0";
+    return HashHex(all);
+  }
+
   std::string HashOfAll() const {
+    if (IsPlain()) return HashOfPlain();
     std::string all;
     for (const auto& piece : pieces) all += piece + "\n";
     for (const AddedToken& token : files.added) {

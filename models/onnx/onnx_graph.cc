@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstdio>
+#include <exception>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -15,17 +16,26 @@ namespace {
 constexpr int kOpset = 17;  // the first with LayerNormalization
 constexpr int kIrVersion = 8;
 
-// Protobuf's output straight into the file: a model is not held in memory a second time.
+// Protobuf's output straight into the file: a model is not held in memory a second time. Its streams write in
+// their destructors, too, where an exception ends the program: one is kept until they are gone.
 class FileStream final : public google::protobuf::io::CopyingOutputStream {
  public:
   explicit FileStream(const Append& append) : append_(append) {}
   bool Write(const void* buffer, int size) override {
-    append_({static_cast<const char*>(buffer), static_cast<size_t>(size)});
-    return true;
+    try {
+      if (!error_) append_({static_cast<const char*>(buffer), static_cast<size_t>(size)});
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    return !error_;
+  }
+  void Rethrow() const {
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
   const Append& append_;
+  std::exception_ptr error_;
 };
 
 onnx::AttributeProto NamedAttribute(const std::string& name, onnx::AttributeProto::AttributeType type) {
@@ -181,8 +191,13 @@ void OnnxGraph::Write(const std::string& path) const {
   THIMBLE_CHECK(model_.ByteSizeLong() <= static_cast<size_t>(INT_MAX), path);
   WriteFileAtomically(path, [this](const Append& append) {
     FileStream file(append);
-    google::protobuf::io::CopyingOutputStreamAdaptor stream(&file);
-    THIMBLE_CHECK(model_.SerializeToZeroCopyStream(&stream) && stream.Flush(), "ONNX serialisation");
+    bool whole = false;
+    {
+      google::protobuf::io::CopyingOutputStreamAdaptor stream(&file);
+      whole = model_.SerializeToZeroCopyStream(&stream) && stream.Flush();
+    }
+    file.Rethrow();
+    THIMBLE_CHECK(whole, "ONNX serialisation");
   });
 }
 

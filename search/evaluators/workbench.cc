@@ -69,11 +69,37 @@ Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
   return std::isfinite(score.value) ? score : Failed("the score is not finite");
 }
 
+// A relative path starts where the program was started, as on the command line; a study that is run from
+// elsewhere finds nothing.
+void CheckPlace(const std::string& field, const std::string& path) {
+  std::error_code error;
+  if (path.empty() || fs::exists(path, error)) return;
+  const bool relative = fs::path(path).is_relative();
+  throw BadRequest(field, "there is nothing of this name", path,
+                   relative
+                       ? "a path that exists; a relative one starts in the current directory, now " +
+                             fs::current_path(error).string()
+                       : "a path that exists; a study that moved may name another: --set " + field + "=PATH");
+}
+
+const proto::Study& WithPlaces(const proto::Study& study) {
+  CheckPlace("teacher.model", study.teacher().model());
+  CheckPlace("data.directory", study.data().directory());
+  return study;
+}
+
+// Of a training run's settings; without the places of the text.
+std::string WarmupText(proto::Warmup warmup) {
+  if (warmup.has_corpus()) warmup.mutable_corpus()->clear_path();
+  return CanonicalText(warmup);
+}
+
 }  // namespace
 
 struct Workbench::Impl {
   Impl(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
-      : study(study),
+      : study(WithPlaces(study)),
+        directory(directory),
         work(directory + "/work"),
         deployment(deployment),
         task(data::FindTask(study.data().task(), study.data().directory())),
@@ -94,6 +120,7 @@ struct Workbench::Impl {
     if (cut == 0 || cut == all.examples.size())
       throw BadRequest("data", "too few training rows to hold some out", std::to_string(all.examples.size()),
                        "at least 2");
+    rows_hash = all.hash;
     train = all.Slice(0, cut);
     holdout = all.Slice(cut, all.examples.size());
     for (const auto& pattern : study.warmup().corpus().path())
@@ -104,6 +131,12 @@ struct Workbench::Impl {
     return {.classes = static_cast<int>(task.labels.size()),
             .teacher_hidden = teacher.model.shape.hidden,
             .head = teacher.model.head};
+  }
+
+  // A study that is moved while it runs is not begun anew where it was.
+  void RequireInPlace() const {
+    if (!fs::is_directory(directory))
+      throw WorkFailed(directory, "was moved or removed while the study was running");
   }
 
   void CheckTeacher() const {
@@ -173,6 +206,7 @@ struct Workbench::Impl {
       supernet = std::make_unique<Model>(std::move(made));
       return *supernet;
     }
+    RequireInPlace();
     const auto corpus =
         data::StreamedText({.files = corpus_files,
                             .lines = study.warmup().corpus().lines(),
@@ -194,13 +228,17 @@ struct Workbench::Impl {
                  const data::Dataset& data, const data::TaskEntry* labels, Model* model,
                  std::function<models::Shape(int64_t)> view) {
     const std::string result = work + "/" + name + ".safetensors";
-    const std::string identity =
-        HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
-                std::to_string(study.seed()) + CanonicalText(study.warmup()));
+    const auto identity_with = [&](const std::string& warmup) {
+      return HashHex(CanonicalText(recipe) + data.hash + CanonicalText(model->architecture) +
+                     std::to_string(study.seed()) + warmup);
+    };
+    const std::string identity = identity_with(WarmupText(study.warmup()));
     const std::string teacher_hash = teacher.model.weights.Hash();
     if (fs::exists(result)) {
       auto file = models::ReadSafetensors(result);
-      if (file.metadata["identity"] != identity)
+      // Older versions wrote where the text lay.
+      if (file.metadata["identity"] != identity &&
+          file.metadata["identity"] != identity_with(CanonicalText(study.warmup())))
         throw BadRequest(result, "belongs to other settings; use a new study directory");
       const auto trained_with = file.metadata.find("teacher");  // absent in files of older versions
       if (trained_with != file.metadata.end() && trained_with->second != teacher_hash)
@@ -211,7 +249,8 @@ struct Workbench::Impl {
       for (const auto& [key, tensor] : file.tensors) model->weights.at(key) = tensor;
       return;
     }
-    fs::create_directories(work);
+    RequireInPlace();
+    const EnsuredDirectory made(work);
     train::Job job;
     job.what = what;
     job.recipe = recipe;
@@ -245,6 +284,7 @@ struct Workbench::Impl {
   };
   const train::TeacherCache* TeacherOn(const data::Dataset& rows, Cached* cached) {
     if (!cached->decided) {
+      RequireInPlace();
       const int passes = study.stage_size() + 1;  // at least one a stage, and the exported student's
       cached->cache = train::TeacherCache::Open(
           Recipe(1), teacher.model, models::Resolve(LargestArchitecture(study.space(), Context())), rows,
@@ -343,7 +383,8 @@ struct Workbench::Impl {
     for (size_t i = 0; i < students.size(); ++i)
       job.members.push_back(
           {.name = models::ArchitectureHash(candidates[i]), .models = {&students[i]}, .seed = study.seed()});
-    fs::create_directories(work);
+    RequireInPlace();
+    const EnsuredDirectory made(work);
     // Named by its members: an unfinished round is found again, another round's is never mistaken for it.
     std::string names;
     for (const auto& member : job.members) names += member.name;
@@ -415,11 +456,12 @@ struct Workbench::Impl {
   static constexpr int kEvaluationBatch = 64;
 
   proto::Study study;
-  std::string work;
+  std::string directory, work;
   proto::Deployment deployment;
   const data::TaskEntry& task;
   models::Pretrained teacher;
   data::Dataset train, holdout;
+  std::string rows_hash;  // of both together
   std::vector<std::string> corpus_files;
   Choices choices;
   std::unique_ptr<distill::SlicedStart> start;
@@ -458,6 +500,10 @@ void Workbench::Use(const Choices& choices) {
 
 Model Workbench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
   return impl_->Student(architecture, report);
+}
+
+Inputs Workbench::Inputs() const {
+  return {{"teacher.model", impl_->teacher.model.weights.Hash()}, {"data.directory", impl_->rows_hash}};
 }
 
 void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {

@@ -52,6 +52,7 @@ class Workbench final : public Scorer {
   Choices Measure() const;
   void Use(const Choices& choices);
 
+  search::Inputs Inputs() const override;
   void Prepare(const proto::Stage& stage, const StageSpace& space) override;
   std::vector<double> Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
   std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;

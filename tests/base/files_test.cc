@@ -90,38 +90,6 @@ TEST_F(Files, EmptyFileReadsAsEmpty) {
   EXPECT_EQ(ReadFile(directory_ + "/empty"), "");
 }
 
-TEST_F(Files, OutputDirectoryIsNotOverwritten) {
-  EXPECT_NO_THROW(CheckOutputDirectory(directory_, false));  // empty
-  WriteFileAtomically(directory_ + "/a", "x");
-  EXPECT_THROW(CheckOutputDirectory(directory_, false), Error);
-  EXPECT_NO_THROW(CheckOutputDirectory(directory_, true));
-  EXPECT_THROW(CheckOutputDirectory(directory_ + "/a", true), Error);
-  EXPECT_THROW(CheckOutputDirectory(directory_ + "/a/b/c", true), Error) << "below a file";
-}
-
-TEST_F(Files, DirectoriesAboveAnOutputAreMade) {
-  CheckOutputDirectory(directory_ + "/one/two/out/", false);
-  WriteFileAtomically(directory_ + "/one/two/out.checkpoint", "x");  // what training keeps beside it
-  EXPECT_FALSE(fs::exists(directory_ + "/one/two/out"));
-}
-
-TEST_F(Files, PendingDirectoryAppearsOnCommitOnly) {
-  const std::string out = directory_ + "/out/";
-  {
-    PendingDirectory pending(out);
-    WriteFileAtomically(pending.working() + "/a", "x");
-  }
-  EXPECT_FALSE(fs::exists(out));
-  EXPECT_EQ(Entries(), 0);
-  for (const char* text : {"first", "second"}) {
-    PendingDirectory pending(out);
-    WriteFileAtomically(pending.working() + "/a", text);
-    pending.Commit();
-    EXPECT_EQ(ReadFile(out + "a"), text);
-  }
-  EXPECT_EQ(Entries(), 1);
-}
-
 TEST_F(Files, GlobSortsAndRefusesNothing) {
   for (const char* name : {"b.txt", "a.txt", "c.md"}) WriteFileAtomically(directory_ + "/" + name, name);
   EXPECT_THAT(Glob(directory_ + "/*.txt"), testing::ElementsAre(directory_ + "/a.txt", directory_ + "/b.txt"));

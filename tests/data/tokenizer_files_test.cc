@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "base/hash.h"
 #include "data/text/wordpiece.h"
 #include "tests/data/scratch.h"
 
@@ -87,6 +88,22 @@ TEST_F(TokenizerFilesTest, AccentsAndChineseCharacters) {
   EXPECT_THAT(Pieces("Étés"), ElementsAre(10));
   scratch_.Write("tokenizer_config.json", R"({"do_lower_case": false, "strip_accents": true})");
   EXPECT_THAT(Pieces("tété The"), ElementsAre(11, 7));
+}
+
+// Text that earlier versions prepared, and weights trained on it, go by this hash.
+TEST_F(TokenizerFilesTest, APlainTokenizerKeepsItsHash) {
+  const std::string special = "[MASK]\t4\n[PAD]\t0\n[UNK]\t1\n[CLS]\t2\n[SEP]\t3\n";
+  EXPECT_EQ(WordPiece(scratch_.path()).hash(), HashHex(kWords + special + "111"));
+  scratch_.Write("tokenizer_config.json", R"({"do_lower_case": false})");
+  EXPECT_EQ(WordPiece(scratch_.path()).hash(), HashHex(kWords + special + "001"));
+  std::set<std::string> others = {WordPiece(scratch_.path()).hash()};
+  for (const char* flags : {R"("special": true, "lstrip": true)", R"("special": true, "single_word": true)",
+                            R"("special": true)", R"("special": false, "normalized": true)"}) {
+    scratch_.Write("tokenizer_config.json",
+                   std::string(R"({"added_tokens_decoder": {"6": {"content": "the", )") + flags +
+                       "}}, \"do_lower_case\": false}");
+    EXPECT_TRUE(others.insert(WordPiece(scratch_.path()).hash()).second) << flags;
+  }
 }
 
 // The older files: ids in added_tokens.json, which are special in special_tokens_map.json.

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -104,7 +106,7 @@ TEST_F(ControllerTest, AnInterruptStopsBetweenRounds) {
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), kInterrupted);
   Store store(Path());
-  EXPECT_EQ(store.Trials(*store.FindStage("toy/joint")).size(), 8u);  // the first round, whole
+  EXPECT_EQ(store.Trials(*store.FindStage("joint")).size(), 8u);  // the first round, whole
   ToyScorer whole, rest;
   EXPECT_EQ(Table(Run(MakeStudy(), &rest)), Table(Run(MakeStudy(), &whole, "whole.db")));
 }
@@ -115,18 +117,18 @@ TEST_F(ControllerTest, AFinishedStudyIsReadBack) {
   EXPECT_EQ(Table(Run(MakeStudy(), &unused)), want);
   EXPECT_EQ(unused.calls, 0);
   Store store(Path());
-  EXPECT_EQ(Table(ReadStudy(MakeStudy(), "toy", kContext, &store)), want);
-  EXPECT_EQ(store.Fact(*store.FindStage("toy/shape"), "finished"), "all trials evaluated");
+  EXPECT_EQ(Table(ReadStudy(MakeStudy(), &store)), want);
+  EXPECT_EQ(store.Fact(*store.FindStage("shape"), "finished"), "all trials evaluated");
 }
 
 TEST_F(ControllerTest, ReadingRunsAndCreatesNothing) {
   ToyScorer killed;
   killed.kill_at = 4;  // one round, 8 trials, is stored
   Store store(Path());
-  EXPECT_EQ(ReadStudy(MakeStudy(), "toy", kContext, &store)[0].best, -1);
-  EXPECT_EQ(store.FindStage("toy/joint"), std::nullopt);
-  EXPECT_THROW(RunStudy(MakeStudy(), "toy", kContext, &store, &killed), Killed);
-  const auto results = ReadStudy(MakeStudy(), "toy", kContext, &store);
+  EXPECT_EQ(ReadStudy(MakeStudy(), &store)[0].best, -1);
+  EXPECT_EQ(store.FindStage("joint"), std::nullopt);
+  EXPECT_THROW(RunStudy(MakeStudy(), kContext, &store, &killed), Killed);
+  const auto results = ReadStudy(MakeStudy(), &store);
   ASSERT_EQ(results.size(), 3u);
   EXPECT_EQ(results[0].trials.size(), 8u);
   EXPECT_GE(results[0].best, 0);
@@ -163,6 +165,58 @@ TEST_F(ControllerTest, WhereDataLieAndLaterStagesMayChange) {
   study.mutable_stage(1)->set_trials(5);
   study.set_seed(1);  // the default, spelt out
   EXPECT_EQ(Table(Run(study, &scorer)), Table(Run(study, &whole, "whole.db")));
+}
+
+// A scorer whose study's paths lead somewhere.
+class PlacedScorer final : public ToyScorer {
+ public:
+  explicit PlacedScorer(std::string teacher) : teacher_(std::move(teacher)) {}
+  std::map<std::string, std::string> Inputs() const override { return {{"teacher.model", teacher_}}; }
+
+ private:
+  std::string teacher_;
+};
+
+proto::Study Moved() {
+  auto study = MakeStudy();
+  study.mutable_teacher()->set_model("/elsewhere/teacher");
+  study.mutable_data()->set_directory("/elsewhere");
+  return study;
+}
+
+TEST_F(ControllerTest, PathsMayChangeWhatTheyLeadToMayNot) {
+  PlacedScorer killed("weights 1"), other("weights 2"), same("weights 1"), whole("weights 1");
+  killed.kill_at = 4;
+  EXPECT_THROW(Run(MakeStudy(), &killed), Killed);
+  for (const auto& study : {MakeStudy(), Moved()}) {
+    const auto [code, text] = Thrown([&] { Run(study, &other); });
+    EXPECT_EQ(code, kBadRequest);
+    EXPECT_THAT(text, HasSubstr("teacher.model; got weights 2; accepted: weights 1"));
+  }
+  EXPECT_EQ(Table(Run(Moved(), &same)), Table(Run(MakeStudy(), &whole, "whole.db")));
+}
+
+// Earlier versions kept no inputs: the path stands for what it leads to.
+TEST_F(ControllerTest, AStudyOfAnEarlierVersionGoesByItsPaths) {
+  PlacedScorer killed("weights 1"), again("weights 1"), rest("weights 1"), whole("weights 1"),
+      other("weights 2");
+  killed.kill_at = again.kill_at = 4;
+  EXPECT_THROW(Run(MakeStudy(), &killed), Killed);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(Path().c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db,
+                         "DELETE FROM study_user_attributes WHERE key LIKE 'input: %';"
+                         "UPDATE studies SET study_name = replace(study_name, 'study/', 'old name/')",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(db);
+  const auto [code, text] = Thrown([&] { Run(Moved(), &rest); });
+  EXPECT_EQ(code, kBadRequest);
+  EXPECT_THAT(text, HasSubstr("teacher.model"));
+  EXPECT_THROW(Run(MakeStudy(), &again), Killed);
+  EXPECT_EQ(Thrown([&] { Run(MakeStudy(), &other); }).first, kBadRequest)
+      << "from now on the inputs are kept";
+  EXPECT_EQ(Table(Run(Moved(), &rest)), Table(Run(MakeStudy(), &whole, "whole.db")));
 }
 
 TEST_F(ControllerTest, AnEditedStoreIsRefused) {

@@ -147,7 +147,7 @@ TEST_F(ControllerTest, AStageWithoutAnyScoreFailsWithTheReasons) {
     scorer.fail_all = true;
     const auto [code, text] = Thrown([&] { Run(MakeStudy(), &scorer); });
     EXPECT_EQ(code, kFailed);
-    EXPECT_THAT(text, HasSubstr("toy/joint"));
+    EXPECT_THAT(text, HasSubstr("stage \"joint\""));
     EXPECT_THAT(text, HasSubstr("out of memory ("));
     EXPECT_THAT(text, HasSubstr("the loss is not finite ("));
     EXPECT_EQ(scorer.sizes.size(), attempt == 0 ? 3u : 0u);

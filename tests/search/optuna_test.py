@@ -53,12 +53,12 @@ def main():
         subprocess.run([sys.argv[1], "--gtest_filter=StoreTest.WritesTheFileForOptuna"], check=True,
                        env={**os.environ, "THIMBLE_OPTUNA_FILE": path}, stdout=subprocess.DEVNULL)
         storage = f"sqlite:///{path}"
-        assert optuna.get_all_study_names(storage) == ["rte/shape", "rte/later"]
-        study = optuna.load_study(study_name="rte/shape", storage=storage)
+        assert optuna.get_all_study_names(storage) == ["study/shape", "study/later"]
+        study = optuna.load_study(study_name="study/shape", storage=storage)
         assert study.direction == optuna.study.StudyDirection.MAXIMIZE
         assert study.user_attrs == {"precision": "bfloat16"}, json.dumps(study.user_attrs)
         check_trials(study)
-        assert optuna.load_study(study_name="rte/later", storage=storage).get_trials() == []
+        assert optuna.load_study(study_name="study/later", storage=storage).get_trials() == []
 
         # Optuna can add to the file too: ids, numbers and the categoricals' choices are as it keeps them.
         def objective(trial):

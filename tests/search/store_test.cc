@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 
 #include "base/config.h"
@@ -147,20 +148,20 @@ TEST_F(StoreTest, WritesTheFileForOptuna) {
   const std::string path = given != nullptr ? given : path_;
   {
     Store store(path);
-    const int stage = store.OpenStage("rte/shape");
+    const int stage = store.OpenStage("shape");
     store.SetFact(stage, "precision", "bfloat16");
     store.AppendRound(stage, MakeRound(), stage_, space_);
-    store.OpenStage("rte/later");
+    store.OpenStage("later");
   }
   Store store(path);
-  ExpectSame(store.Trials(*store.FindStage("rte/shape")), MakeRound());
-  EXPECT_TRUE(store.Trials(*store.FindStage("rte/later")).empty());
+  ExpectSame(store.Trials(*store.FindStage("shape")), MakeRound());
+  EXPECT_TRUE(store.Trials(*store.FindStage("later")).empty());
 }
 
 TEST_F(StoreTest, RowsAreAsOptunaWritesThem) {
   {
     Store store(path_);
-    const int stage = store.OpenStage("rte/shape");
+    const int stage = store.OpenStage("shape");
     store.AppendRound(stage, MakeRound(), stage_, space_);
   }
   EXPECT_EQ(Query(path_, "SELECT version_num FROM alembic_version"), "v3.2.0.a");
@@ -200,7 +201,7 @@ TEST_F(StoreTest, OnlyWhatTheStageVariesIsAParameter) {
   stage_.clear_vary();
   stage_.add_vary(proto::Stage::RATIO);
   stage_.add_vary(proto::Stage::EXPRESSION);
-  store.AppendRound(store.OpenStage("rte/ratio"), MakeRound(), stage_, space_);
+  store.AppendRound(store.OpenStage("ratio"), MakeRound(), stage_, space_);
   EXPECT_EQ(Query(path_, "SELECT DISTINCT param_name FROM trial_params ORDER BY 1"),
             "layer0/ratio\nlayer1/ratio");
 }
@@ -208,24 +209,78 @@ TEST_F(StoreTest, OnlyWhatTheStageVariesIsAParameter) {
 TEST_F(StoreTest, StagesAndFactsAreKept) {
   {
     Store store(path_);
-    EXPECT_EQ(store.FindStage("s/a"), std::nullopt);
-    const int a = store.OpenStage("s/a"), b = store.OpenStage("s/b");
+    EXPECT_EQ(store.FindStage("a"), std::nullopt);
+    const int a = store.OpenStage("a"), b = store.OpenStage("b");
     EXPECT_NE(a, b);
-    EXPECT_EQ(store.OpenStage("s/a"), a);
+    EXPECT_EQ(store.OpenStage("a"), a);
     store.SetFact(a, "threads", "2");
     store.SetFact(a, "threads", "a \"quoted\" 4");
     store.SetFact(b, "threads", "1");
     EXPECT_EQ(store.Fact(a, "precision"), std::nullopt);
   }
   Store store(path_);
-  EXPECT_EQ(store.Fact(*store.FindStage("s/a"), "threads"), "a \"quoted\" 4");
-  EXPECT_EQ(store.Fact(*store.FindStage("s/b"), "threads"), "1");
+  EXPECT_EQ(store.Fact(*store.FindStage("a"), "threads"), "a \"quoted\" 4");
+  EXPECT_EQ(store.Fact(*store.FindStage("b"), "threads"), "1");
   EXPECT_EQ(Query(path_, "SELECT value_json FROM study_user_attributes WHERE study_id = 2"), "\"1\"");
+}
+
+TEST_F(StoreTest, AStageHasTheSameNameWhereverTheFileLies) {
+  int stage = 0;
+  {
+    Store store(path_);
+    stage = store.OpenStage("joint");
+    store.AppendRound(stage, MakeRound(), stage_, space_);
+  }
+  EXPECT_EQ(Query(path_, "SELECT study_name FROM studies"), "study/joint");
+  const std::string moved = (directory_ / "elsewhere").string();
+  fs::create_directories(moved);
+  fs::rename(path_, moved + "/trials.db");
+  Store store(moved + "/trials.db");
+  ExpectSame(store.Trials(*store.FindStage("joint")), MakeRound());
+}
+
+// Until its directory was renamed, a study of earlier versions had its name; then it began anew under the
+// other.
+TEST_F(StoreTest, NamesOfEarlierVersionsAreGoneOnWith) {
+  {
+    Store store(path_);
+    for (const char* name : {"joint", "shape"}) store.SetFact(store.OpenStage(name), "study", "as it was");
+    store.AppendRound(1, MakeRound(), stage_, space_);
+  }
+  Query(path_, "UPDATE studies SET study_name = replace(study_name, 'study/', 'my study/')");
+  {
+    Store store(path_);
+    EXPECT_EQ(store.OpenStage("joint"), 1);
+    EXPECT_EQ(store.FindStage("operators"), std::nullopt);
+    EXPECT_EQ(store.OpenStage("operators"), 3);
+    ExpectSame(store.Trials(1), MakeRound());
+  }
+  EXPECT_EQ(Query(path_, "SELECT study_name FROM studies ORDER BY study_id"),
+            "my study/joint\nmy study/shape\nmy study/operators");
+  Query(path_, "INSERT INTO studies (study_name) VALUES ('renamed/joint'), ('by/optuna')");
+  EXPECT_EQ(Store(path_).FindStage("joint"), 1) << "a study without facts is nobody's stage";
+  Query(path_, "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (4, 'study', '\"x\"')");
+  Store store(path_);
+  EXPECT_EQ(store.FindStage("joint"), 4) << "of several names the one begun last";
+  EXPECT_EQ(store.FindStage("shape"), std::nullopt) << "stages of two names are never mixed";
+}
+
+TEST_F(StoreTest, AFileThatIsMovedWhileInUseFailsTheWork) {
+  Store store(path_);
+  const int stage = store.OpenStage("a");
+  fs::rename(path_, path_ + ".away");
+  for (const auto& write :
+       std::vector<std::function<void()>>{[&] { store.AppendRound(stage, MakeRound(), stage_, space_); },
+                                          [&] { store.SetFact(stage, "a", "b"); }}) {
+    const auto [code, text] = Thrown(write);
+    EXPECT_EQ(code, kFailed);
+    EXPECT_THAT(text, HasSubstr("moved or removed"));
+  }
 }
 
 TEST_F(StoreTest, TrialsOfTwoStagesHaveTheirOwnNumbers) {
   Store store(path_);
-  const int a = store.OpenStage("s/a"), b = store.OpenStage("s/b");
+  const int a = store.OpenStage("a"), b = store.OpenStage("b");
   const auto round = MakeRound();
   store.AppendRound(a, {round[0], round[1]}, stage_, space_);
   store.AppendRound(b, {round[0]}, stage_, space_);
@@ -236,7 +291,7 @@ TEST_F(StoreTest, TrialsOfTwoStagesHaveTheirOwnNumbers) {
 
 TEST_F(StoreTest, ARoundThatDoesNotFollowIsRefusedWhole) {
   Store store(path_);
-  const int stage = store.OpenStage("s/a");
+  const int stage = store.OpenStage("a");
   auto round = MakeRound();
   store.AppendRound(stage, {round[0]}, stage_, space_);
   const auto [code, text] = Thrown([&] { store.AppendRound(stage, {round[1], round[3]}, stage_, space_); });
@@ -249,7 +304,7 @@ TEST_F(StoreTest, ARoundThatDoesNotFollowIsRefusedWhole) {
 
 TEST_F(StoreTest, ReasonsThatAreNotUtf8AreStored) {
   Store store(path_);
-  const int stage = store.OpenStage("s/a");
+  const int stage = store.OpenStage("a");
   StoredTrial trial = MakeRound()[2];
   trial.number = 0;
   trial.reason = "caf\xe9";
@@ -292,7 +347,7 @@ TEST_F(StoreTest, TrialsOfOthersAreRefusedWithTheirNumber) {
     fs::remove(path_);
     {
       Store store(path_);
-      store.AppendRound(store.OpenStage("s/a"), MakeRound(), stage_, space_);
+      store.AppendRound(store.OpenStage("a"), MakeRound(), stage_, space_);
     }
     Query(path_, sql);
     Store store(path_);
@@ -320,7 +375,7 @@ TEST_F(StoreTest, TrialsOfOthersAreRefusedWithTheirNumber) {
 TEST_F(StoreTest, DamagedFilesNeverDoWorseThanAnError) {
   {
     Store store(path_);
-    store.AppendRound(store.OpenStage("s/a"), MakeRound(), stage_, space_);
+    store.AppendRound(store.OpenStage("a"), MakeRound(), stage_, space_);
   }
   const std::string whole = ReadFile(path_);
   Random random(7);
@@ -335,7 +390,7 @@ TEST_F(StoreTest, DamagedFilesNeverDoWorseThanAnError) {
     std::ofstream(path_, std::ios::binary | std::ios::trunc) << bytes;
     const auto [code, text] = Thrown([&] {
       Store store(path_);
-      const auto stage = store.FindStage("s/a");
+      const auto stage = store.FindStage("a");
       if (stage) store.Trials(*stage);
     });
     refused += code != kDone;
@@ -349,7 +404,7 @@ TEST_F(StoreTest, DamagedFilesNeverDoWorseThanAnError) {
   int code = 99;
   try {
     Store store(path);
-    const int id = store.OpenStage("s/a");
+    const int id = store.OpenStage("a");
     const auto stored = store.Trials(id);
     int number = static_cast<int>(stored.size());
     for (int round = number / 4;; ++round) {
@@ -401,7 +456,7 @@ TEST_F(StoreTest, AKillLeavesWholeRounds) {
     ASSERT_TRUE(WIFSIGNALED(writer.status()))
         << "the child ended by itself with " << WEXITSTATUS(writer.status());
     Store store(path_);
-    const auto stage = store.FindStage("s/a");
+    const auto stage = store.FindStage("a");
     if (!stage) continue;
     const auto trials = store.Trials(*stage);
     ExpectWholeRounds(trials);
@@ -425,7 +480,7 @@ TEST_F(StoreTest, AFullDiskFailsTheWorkAndKeepsWholeRounds) {
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), kFailed);
   Store store(path_);
-  const auto trials = store.Trials(store.OpenStage("s/a"));
+  const auto trials = store.Trials(store.OpenStage("a"));
   EXPECT_GE(trials.size(), 4u);
   ExpectWholeRounds(trials);
 }
@@ -438,7 +493,7 @@ TEST_F(StoreTest, AReaderSeesWholeRoundsWhileAnotherProcessWrites) {
     Store store(path_);
     for (int i = 0; i < 200 && seen < 80; ++i) {
       usleep(5000);
-      const auto stage = store.FindStage("s/a");
+      const auto stage = store.FindStage("a");
       if (!stage) continue;
       const auto trials = store.Trials(*stage);
       ExpectWholeRounds(trials);

@@ -116,7 +116,7 @@ class ControllerTest : public ::testing::Test {
   std::vector<StageResult> Run(const proto::Study& study, Scorer* scorer,
                                const std::string& name = "trials.db") const {
     Store store(Path(name));
-    return RunStudy(study, "toy", kContext, &store, scorer);
+    return RunStudy(study, kContext, &store, scorer);
   }
 
   std::filesystem::path directory_;

@@ -1,6 +1,7 @@
 """Killed with -9 at random moments and started again, fine-tuning and search end as if nothing had happened."""
 import hashlib
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -44,10 +45,10 @@ class Resume(Case):
         for study in (whole, killed):
             self.assertFalse(list((study / "work").glob("*.checkpoint")), "checkpoints of finished work are removed")
 
-    def test_interrupt_saves_and_says_so(self):
-        out = self.root / "interrupted"
-        process = subprocess.Popen([THIMBLE, *map(str, self.finetune(out))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        checkpoint = self.root / "interrupted.checkpoint"
+    def interrupt(self, arguments, out):
+        """Stops the command once its first checkpoint is written."""
+        process = subprocess.Popen([THIMBLE, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        checkpoint = out.with_name(out.name + ".checkpoint")
         while process.poll() is None and not checkpoint.exists():
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
@@ -58,6 +59,32 @@ class Resume(Case):
         self.assertIn("interrupted", error)
         self.assertTrue(checkpoint.exists())
         self.assertFalse(out.exists())
+
+    def test_interrupt_saves_and_says_so(self):
+        out = self.root / "interrupted"
+        self.interrupt(self.finetune(out), out)
+
+    def test_the_text_of_the_start_may_move(self):
+        def distill(text, out):
+            return ("distill", self.root / "teacher", "--architecture", self.root / "teacher/architecture.textproto", "--task", "sample",
+                    "--data", self.data, "--rows", 640, "--epochs", 3, "--text", text, "--out", out, "--checkpoint-seconds", "0.05")
+
+        text = self.root / "corpus.txt"
+        shutil.copy(self.data / "corpus.txt", text)
+        run(*distill(text, self.root / "still"))
+        out = self.root / "on-text"
+        self.interrupt(distill(text, out), out)
+        moved = self.root / "elsewhere" / "renamed.txt"
+        moved.parent.mkdir()
+        text.rename(moved)
+        other = self.root / "other.txt"
+        other.write_text(moved.read_text() + "one line more\n")
+        done = run(*distill(other, out), check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("start differs", done.stderr)
+        done = run(*distill(moved.parent / "*.txt", out))
+        self.assertIn("going on after", done.stderr)
+        self.assertEqual(digest(self.root / "still/model.safetensors"), digest(out / "model.safetensors"))
 
 
 if __name__ == "__main__":

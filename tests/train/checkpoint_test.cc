@@ -150,6 +150,21 @@ TEST_F(ForeignCheckpointTest, AnotherRunsCheckpointIsRefusedWithWhatDiffers) {
   EXPECT_EQ(Message([](Job* job) { job->deployment.set_checkpoint_seconds(100); }), "");
 }
 
+TEST_F(ForeignCheckpointTest, AStartInTheWordsOfAnEarlierVersionIsTheSame) {
+  std::vector<models::Model> models;
+  Job begun = MakeJob(&models, "adamw { learning_rate: 3e-3 }");
+  begun.start.name = "text /a/b";
+  begun.members[0].view = [](int64_t step) -> models::Shape {
+    if (step == 3) throw Killed();
+    return models::Resolve(ToyArchitecture(24, 1));
+  };
+  EXPECT_THROW(Train(begun), Killed);
+  EXPECT_THAT(Message([](Job* job) { job->start = {"text 77"}; }), HasSubstr("start differs"));
+  EXPECT_THAT(Message([](Job* job) { job->start = {"text 77", "text /c/d"}; }), HasSubstr("start differs"));
+  EXPECT_EQ(Message([](Job* job) { job->start = {"text 77", "text /a/b"}; }), "");
+  EXPECT_EQ(Message([](Job* job) { job->start = {"text 77"}; }), "") << "is kept in the new words";
+}
+
 TEST_F(ForeignCheckpointTest, ADamagedOrForeignFileIsAnError) {
   EXPECT_THROW(Start(3, "adamw { learning_rate: 3e-3 }"), Killed);
   const std::string good = ReadFile(path_);

@@ -4,8 +4,8 @@
 
 #include "base/config.h"
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/inherit.h"
@@ -26,7 +26,7 @@ void Run(const Request& request) {
     throw BadRequest("--to", "says what the student is", "", "a text file with an Architecture; none only with --layers doubled");
   proto::Architecture architecture;
   if (!request.to.empty()) ReadText(request.to, &architecture);
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   auto loaded = models::LoadPretrained(request.model);
   models::RequireOneLabel(loaded);
   ReadTrainingWeights(request.model, &loaded.model);
@@ -41,7 +41,7 @@ void Run(const Request& request) {
     Say("all is well: " + size);
     return;
   }
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.model,
               {.teacher = request.model,
                .task = loaded.model.classes > 0 ? "the task of " + request.model : "no task yet",

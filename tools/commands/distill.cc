@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "data/corpus.h"
 #include "distill/objective.h"
 #include "models/encoder/cost.h"
@@ -76,7 +77,7 @@ models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Obj
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
     throw BadRequest("--corpus", "a run learns from text or from tasks", "both");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto teacher = models::LoadPretrained(request.student.teacher);
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
@@ -148,7 +149,7 @@ void Run(Request request) {
   auto mix = ReadTasks(request.tasks);
   for (auto& part : mix.parts)
     if (part.teacher.empty()) part.teacher = request.student.teacher;
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const Teachers teachers(mix, request.assume_label_order);
   // Of a mix the heads are new, or their own teachers'; what the student comes from may have any.
   const auto teacher = mix.mixed ? models::LoadPretrained(request.student.teacher) : *teachers.loaded(0);

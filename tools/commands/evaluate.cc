@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/output_directory.h"
 #include "data/cache.h"
 #include "data/metrics/submission.h"
 #include "tools/common.h"
@@ -45,6 +46,7 @@ Submission PlanSubmission(const Request& request, const data::TaskEntry& task) {
       throw BadRequest(each, "is there already", "", "--force to overwrite it");
   rows = data::ReadRows(task, data::SplitPath(task, request.data, file),
                         data::ReadOptions{.labelled = labelled});
+  const WritableDirectory writable(request.submission);
   return submission;
 }
 
@@ -57,7 +59,7 @@ void Submit(const Request& request, const Submission& submission, const ScoredMo
   const auto data = data::TokenizeCached(rows, task, tokenizer, length, deployment.threads(),
                                          data::CacheDirectory(deployment.cache()));
   const auto evaluation = train::Evaluate(loaded.model, data, spans ? &task : nullptr, {});
-  std::filesystem::create_directories(request.submission);
+  const EnsuredDirectory made(request.submission);
   if (spans) {
     std::vector<std::string> answers;
     std::vector<double> odds;

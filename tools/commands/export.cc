@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/onnx/onnx.h"
@@ -107,6 +108,7 @@ void ExportModel(const Request& request) {
   const std::string& asked = Int8(request) ? int8 : file;
   if (std::filesystem::exists(asked) && !request.force)
     throw BadRequest(asked, "is there already; --force replaces it");
+  const WritableDirectory writable(request.where);
   std::vector<models::Batch> typical;
   // The graph keeps the order of the outputs that config.json beside it names; rows are looked at, not
   // labels.
@@ -123,6 +125,8 @@ void ExportModel(const Request& request) {
     Say("with --task and --data the eight bits are fitted to the task's rows, which keeps more of the model's answers");
   if (!Int8(request) || !std::filesystem::exists(file)) models::WriteOnnx(loaded.model, file);
   if (Int8(request)) WriteInt8(loaded.model, std::move(typical), request.where);
+  for (const std::string& path : {file, int8})
+    if (std::filesystem::exists(path)) NoteWrittenFile(request.where, std::filesystem::path(path).filename());
   Say("written: " + file + ", " + Megabytes(file) + (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
 }
 
@@ -132,7 +136,7 @@ void ExportStudy(const Request& request) {
   if (!request.task.empty() || !request.data.empty())
     throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
   if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
   const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
   const auto file = LoadStudy(request.where, request);
@@ -141,7 +145,7 @@ void ExportStudy(const Request& request) {
     throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
   const auto deployment = MakeDeployment(request);
   search::Store store(path);
-  const auto results = search::ReadStudy(file.study, StudyName(file), ContextOf(file.study), &store);
+  const auto results = search::ReadStudy(file.study, &store);
   Choice chosen;
   double fastest = INFINITY;
   int64_t smallest = INT64_MAX;
@@ -175,6 +179,7 @@ void ExportStudy(const Request& request) {
     return;
   }
   search::Workbench bench(file.study, file.directory, deployment);
+  search::CheckStoredInputs(chosen.stage->name, bench.Inputs(), store);
   UseStoredChoices(file, &store, &bench);
   const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
   Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes, context.head)) +
@@ -190,7 +195,7 @@ void ExportStudy(const Request& request) {
   const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
   auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
   settings.null_threshold = null_threshold;
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, bench.task().labels, study.teacher().model(),
               {.teacher = study.teacher().model(),
                .task = bench.task().name,
@@ -204,7 +209,7 @@ void ExportStudy(const Request& request) {
               TypicalRows(bench.task(), study.data().directory(), study.teacher().model(),
                           *settings.max_length, deployment.cache()),
               out.working());
-  std::filesystem::copy_file(file.path, out.working() + "/study.textproto");
+  WriteFileAtomically(out.working() + "/study.textproto", ReadFile(file.path));
   record.options = study.warmup().sliced();
   WriteSlicedRecord(record, out.working());
   out.Commit();

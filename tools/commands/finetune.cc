@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "tools/training.h"
 
 namespace thimble::tools {
@@ -36,7 +36,7 @@ void Run(const Request& request) {
     if (part.teacher.empty()) part.teacher = request.teacher;
   const bool taught =
       std::any_of(mix.parts.begin(), mix.parts.end(), [](const auto& part) { return !part.teacher.empty(); });
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto loaded = models::LoadPretrained(request.model);
   const Teachers teachers(mix, request.assume_label_order);
   const auto length = LengthOf(mix, teachers, &loaded, loaded.model.shape);
@@ -61,7 +61,7 @@ void Run(const Request& request) {
                         .teachers = teachers,
                         .view = nullptr,
                         .models = trained,
-                        .start = "weights " + loaded.model.weights.Hash(),
+                        .start = {"weights " + loaded.model.weights.Hash()},
                         .tokenizer_directory = request.model,
                         .out = request.out,
                         .how = "Fine-tuned from " + request.model + " on " + mix.Names() + " for " +

@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/output_directory.h"
 #include "base/spelling.h"
 #include "base/text_literal.h"
 #include "distill/start/sliced.h"
@@ -75,7 +76,7 @@ void Run(const Request& request) {
   const auto effort = EffortOf(request.effort);
   const auto& task = FindTrainable(request.task, request.data);
   const int classes = static_cast<int>(task.labels.size());
-  CheckOutputDirectory(request.directory, request.force);
+  const OutputDirectory output(request.directory, request.force);
   const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
   const auto& shape = teacher.model.shape;
   const auto length = LengthLike(&teacher, task, shape);
@@ -156,7 +157,7 @@ void Run(const Request& request) {
     std::fputs(text.c_str(), stdout);
     return;
   }
-  PendingDirectory out(request.directory);
+  PendingOutput out(request.directory);
   WriteFileAtomically(out.working() + "/study.textproto", text);
   out.Commit();
   std::printf("%s/study.textproto: hidden %d, %s to %s parameters (teacher %s)\nnext: thimble describe %s, thimble search %s\n",

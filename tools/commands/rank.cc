@@ -1,10 +1,10 @@
 // thimble rank TEACHER --task qnli --data glue/ --out DIR: cheap scores and trained scores of a set of architectures
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "search/evaluators/ranking.h"
@@ -62,6 +62,7 @@ void PrintPlan(const std::vector<proto::Architecture>& architectures, const mode
 }
 
 void Run(const Request& request) {
+  const WritableDirectory output(request.out);
   const auto& task = FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
@@ -94,7 +95,6 @@ void Run(const Request& request) {
   Say(std::to_string(train.examples.size()) + " rows to learn from, " + std::to_string(score.examples.size()) +
       " further ones for cheap scores, " + std::to_string(dev.examples.size()) + " dev rows");
   if (request.dry_run) return PrintPlan(architectures, teacher.model);
-  std::filesystem::create_directories(request.out);
   const DirectoryLock lock(request.out, "thimble rank");
   search::Rank({.teacher = teacher,
                 .task = task,

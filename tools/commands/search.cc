@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report.h"
@@ -18,6 +19,7 @@ struct Request : Options {
 
 void Run(const Request& request) {
   const auto file = LoadStudy(request.where, request);
+  const WritableDirectory writable(file.directory);
   const auto deployment = MakeDeployment(request);
   search::Workbench bench(file.study, file.directory, deployment);
   search::ValidateStudy(file.study, bench.context(), file.path);
@@ -27,10 +29,9 @@ void Run(const Request& request) {
   }
   const DirectoryLock lock(file.directory, "thimble search");
   search::Store store(file.directory + "/study.db");
-  const std::string name = StudyName(file);
   UseStoredChoices(file, &store, &bench);
-  const auto results = search::RunStudy(file.study, name, bench.context(), &store, &bench);
-  std::fputs(ResultText(results, bench.context()).c_str(), stdout);
+  const auto results = search::RunStudy(file.study, bench.context(), &store, &bench);
+  std::fputs(ResultText(results).c_str(), stdout);
   std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
 }
 

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "models/hub/pretrained.h"
 #include "tools/common.h"
 #include "tools/report.h"
 
@@ -21,12 +20,11 @@ void Run(const Request& request) {
   const std::string path = file.directory + "/study.db";
   if (!std::filesystem::exists(path))
     throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
-  const auto context = ContextOf(file.study);
   search::Store store(path);
-  const auto results = search::ReadStudy(file.study, StudyName(file), context, &store);
-  std::fputs(TrialText(results, context).c_str(), stdout);
-  std::fputs(ResultText(results, context).c_str(), stdout);
-  WriteFileAtomically(file.directory + "/report.html", ReportHtml(file, results, context));
+  const auto results = search::ReadStudy(file.study, &store);
+  std::fputs(TrialText(results).c_str(), stdout);
+  std::fputs(ResultText(results).c_str(), stdout);
+  WriteFileAtomically(file.directory + "/report.html", ReportHtml(file, results));
   std::printf("report: %s/report.html\n", file.directory.c_str());
 }
 

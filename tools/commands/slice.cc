@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
@@ -83,7 +84,7 @@ void Run(Request request) {
     throw BadRequest("--max-params", "the architecture is given already by --architecture");
   if (!request.architecture.empty() && request.layers > 0)
     throw BadRequest("--layers", "the architecture is given already by --architecture");
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
   const auto begin = std::chrono::steady_clock::now();
@@ -151,7 +152,7 @@ void Run(Request request) {
       std::printf("%s %.2f +- %.2f untrained (teacher %.2f)\n", teachers[i].name.c_str(), 100 * lineage.metrics[i].value,
                   100 * lineage.metrics[i].standard_error, 100 * teachers[i].value);
   }
-  PendingDirectory out(request.out);
+  PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
   WriteTrainingWeights(student, out.working());
   WriteSlicedRecord(record, out.working());

@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/output_directory.h"
 #include "base/parallel.h"
 #include "data/text/vocabulary.h"
 #include "data/text/wordpiece.h"
 #include "tools/common.h"
+#include "tools/standard_output.h"
 
 namespace thimble::tools {
 namespace {
@@ -26,7 +28,7 @@ struct Request : Options {
 };
 
 void Train(const Request& request) {
-  CheckOutputDirectory(request.out, request.force);
+  const OutputDirectory output(request.out, request.force);
   std::vector<std::string> files;
   for (const auto& pattern : request.files) {
     const auto found = Glob(pattern);
@@ -43,7 +45,7 @@ void Train(const Request& request) {
                                  {"strip_accents", options.basic.strip_accents},
                                  {"tokenize_chinese_chars", options.basic.space_chinese},
                                  {"tokenizer_class", "BertTokenizer"}};
-  PendingDirectory directory(request.out);
+  PendingOutput directory(request.out);
   WriteFileAtomically(directory.working() + "/vocab.txt", text);
   WriteFileAtomically(directory.working() + "/tokenizer_config.json", config.dump(2) + "\n");
   directory.Commit();
@@ -71,6 +73,7 @@ void Encode(const Request& request) {
     }
     const nlohmann::json out = {{"ids", ids}, {"offsets", offsets}};
     std::printf("%s\n", out.dump().c_str());
+    CheckOutput();
   }
 }
 
