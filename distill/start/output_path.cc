@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/torch/torch_ops.h"
 
 namespace thimble::distill {
 namespace {
@@ -17,11 +18,23 @@ using models::Operator;
 constexpr double kInside = 0.9;
 constexpr double kLinearPart = 3;  // standard deviations of a goal by which it is shifted above zero
 
+at::Tensor Activation(Operator op, const at::Tensor& x) {
+  const models::Model model;
+  const models::Batch batch;
+  const models::ForwardOptions options;
+  models::TorchOps ops(model, batch, options);
+  return models::TorchOps::In(models::UnaryOf(op).form("", models::TorchOps::Of(x), ops));
+}
+
 at::Tensor Combine(Operator op, const at::Tensor& left, const at::Tensor& right) {
-  int64_t width = std::min(left.size(-1), right.size(-1));
-  at::Tensor a = left.narrow(-1, 0, width), b = right.narrow(-1, 0, width);
-  if (op == Operator::kAdd) return a + b;
-  return op == Operator::kMul ? a * b : at::maximum(a, b);
+  const int64_t width = std::min(left.size(-1), right.size(-1));
+  const auto a = models::TorchOps::Of(left.narrow(-1, 0, width)),
+             b = models::TorchOps::Of(right.narrow(-1, 0, width));
+  const models::Model model;
+  const models::Batch batch;
+  const models::ForwardOptions options;
+  models::TorchOps ops(model, batch, options);
+  return models::TorchOps::In(models::BinaryOf(op).form("", a, b, ops));
 }
 
 // Evaluates the sub-tree at `root`, which holds no linear of wb2.
@@ -32,7 +45,7 @@ at::Tensor Evaluate(const models::Model& model, const std::string& block, const 
   at::Tensor left = Evaluate(model, block, nodes, node.left, x);
   if (node.op == Operator::kLinear1) return models::Linear(model, block + "up", left);
   THIMBLE_CHECK(node.op != Operator::kLinear2, "wb2 occurs twice");
-  if (models::IsUnary(node.op)) return models::Activation(node.op, left);
+  if (models::IsUnary(node.op)) return Activation(node.op, left);
   return Combine(node.op, left, Evaluate(model, block, nodes, node.right, x));
 }
 
@@ -86,7 +99,7 @@ OutputPath::OutputPath(const models::Model& model, int layer, int stack, const m
 at::Tensor OutputPath::Apply(const at::Tensor& u) const {
   at::Tensor value = u;
   for (const Step& step : steps_) {
-    value = step.other.defined() ? Combine(step.op, value, step.other) : models::Activation(step.op, value);
+    value = step.other.defined() ? Combine(step.op, value, step.other) : Activation(step.op, value);
   }
   return value;
 }
