@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "base/error.h"
 #include "models/encoder/ops.h"
 #include "models/model.h"
 
@@ -13,14 +14,19 @@ namespace thimble::models {
 at::Tensor Apply(Function function, const at::Tensor& x);
 at::Tensor Combine(Combination how, const at::Tensor& a, const at::Tensor& b);  // as wide
 
-class TorchOps final : public Ops {
+class TorchOps : public Ops {
  public:
   // All three must live as long.
   TorchOps(const Model& model, const Batch& batch, const ForwardOptions& options)
       : model_(model), batch_(batch), options_(options) {}
 
   static Value Of(at::Tensor x) { return Value::Of(std::move(x)); }
-  static const at::Tensor& In(const Value& x) { return x.as<at::Tensor>(); }
+  // CHECK: an interpreter over this one did not leave it uncomputed.
+  static const at::Tensor& In(const Value& x) {
+    const auto& tensor = x.as<at::Tensor>();
+    THIMBLE_CHECK(tensor.defined(), "a value without a tensor");
+    return tensor;
+  }
 
   // Of the mixer that ran last, if the options ask for them.
   at::Tensor scores;
