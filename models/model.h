@@ -133,6 +133,5 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x);
 at::Tensor LayerNorm(const Model& model, const std::string& prefix, const at::Tensor& x);  // last dimension
 at::Tensor Normalise(const Model& model, const std::string& prefix, const at::Tensor& x);  // the model's norm
-at::Tensor Activation(Operator op, const at::Tensor& x);
 
 }  // namespace thimble::models

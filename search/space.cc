@@ -219,11 +219,9 @@ models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const mode
   const auto& given = layer.ffn().expression();
   models::ExpressionRules rules{.min_height = given.min_height(), .max_height = given.max_height()};
   const auto named = [](const std::string& name) {
-    for (int op = 0; op <= static_cast<int>(models::Operator::kMax); ++op)
-      if (models::OperatorName(static_cast<models::Operator>(op)) == name)
-        return static_cast<models::Operator>(op);
-    THIMBLE_CHECK(false, name);
-    return models::Operator::kInput;
+    const auto op = models::OperatorNamed(name);
+    THIMBLE_CHECK(op.has_value(), name);
+    return *op;
   };
   for (const int op : given.unary())
     rules.unary.push_back(

@@ -6,89 +6,147 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/torch/torch_ops.h"
 
 namespace thimble::distill {
 namespace {
 
-using models::Node;
-using models::Operator;
+using models::Combination;
+using models::Function;
+using models::TorchOps;
+using models::Value;
 
+// Rows of a block's inner state computed at once: pages of fresh memory for all of them cost as much as their
+// arithmetic.
+constexpr int64_t kInnerRows = 2048;
 // How near to the end of an activation's range a target may lie and still be inverted.
 constexpr double kInside = 0.9;
 constexpr double kLinearPart = 3;  // standard deviations of a goal by which it is shifted above zero
 
-at::Tensor Combine(Operator op, const at::Tensor& left, const at::Tensor& right) {
-  int64_t width = std::min(left.size(-1), right.size(-1));
-  at::Tensor a = left.narrow(-1, 0, width), b = right.narrow(-1, 0, width);
-  if (op == Operator::kAdd) return a + b;
-  return op == Operator::kMul ? a * b : at::maximum(a, b);
-}
-
-// Evaluates the sub-tree at `root`, which holds no linear of wb2.
-at::Tensor Evaluate(const models::Model& model, const std::string& block, const std::vector<Node>& nodes,
-                    int root, const at::Tensor& x) {
-  const Node& node = nodes[root];
-  if (node.op == Operator::kInput) return x;
-  at::Tensor left = Evaluate(model, block, nodes, node.left, x);
-  if (node.op == Operator::kLinear1) return models::Linear(model, block + "up", left);
-  THIMBLE_CHECK(node.op != Operator::kLinear2, "wb2 occurs twice");
-  if (models::IsUnary(node.op)) return models::Activation(node.op, left);
-  return Combine(node.op, left, Evaluate(model, block, nodes, node.right, x));
-}
-
-int FindSecondLinear(const std::vector<Node>& nodes) {
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i].op == Operator::kLinear2) return static_cast<int>(i);
-  }
-  THIMBLE_CHECK(false, "an expression without wb2");
-  return -1;
-}
-
-std::string BlockPrefix(int layer, int stack) {
-  return "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
-}
-
-at::Tensor Inverse(Operator op, const at::Tensor& y) {
-  switch (op) {
-    case Operator::kTanh:
+at::Tensor Inverse(Function function, const at::Tensor& y) {
+  switch (function) {
+    case Function::kTanh:
       return at::atanh(y.clamp(-kInside, kInside));
-    case Operator::kSigmoid:
+    case Function::kSigmoid:
       return at::logit(y.clamp((1 - kInside) / 2, (1 + kInside) / 2));
-    case Operator::kElu:
+    case Function::kElu:
       return at::where(y > 0, y, at::log1p(y.clamp_min(-kInside)));
     default:
       return y;  // near the identity for positive y, nearly flat for negative y
   }
 }
 
+// Computes a block up to its last linear, and writes down what stands behind it. The linear's output and what
+// is made of it are values without a tensor; a word that wants one fails.
+class PathOps final : public TorchOps {
+ public:
+  PathOps(const models::Model& model, const models::Batch& batch, const models::ForwardOptions& options,
+          std::string linear)
+      : TorchOps(model, batch, options), linear_(std::move(linear)) {}
+
+  at::Tensor input;  // of the linear
+  std::vector<OutputPath::Step> steps;
+
+  Value Linear(std::string_view name, const Value& x, int out, models::LinearForm form) override {
+    THIMBLE_CHECK(Find(x) < 0, Full(name) + " stands behind " + linear_);
+    if (Full(name) != linear_) return TorchOps::Linear(name, x, out, form);
+    THIMBLE_CHECK(values_.empty(), linear_ + " stands twice");
+    input = In(x);
+    return Next();
+  }
+  Value Apply(std::string_view name, Function function, const Value& x) override {
+    const int from = Find(x);
+    if (from < 0) return TorchOps::Apply(name, function, x);
+    steps.push_back({.word = function, .from = from});
+    return Next();
+  }
+  Value Combine(std::string_view name, Combination how, const Value& a, const Value& b) override {
+    const int first = Find(a), second = Find(b);
+    if (first < 0 && second < 0) return TorchOps::Combine(name, how, a, b);
+    OutputPath::Step step{.word = how, .from = first < 0 ? second : first};
+    if (first >= 0 && second >= 0)
+      step.with = second;
+    else
+      step.other = In(first < 0 ? a : b);
+    steps.push_back(std::move(step));
+    return Next();
+  }
+  Value Drop(const Value& x) override { return x; }
+
+  bool Last(const Value& value) const {
+    return !values_.empty() && Find(value) == static_cast<int>(steps.size());
+  }
+
+ private:
+  // Of what depends on the linear: 0 the linear's output, i what step i - 1 made. -1: does not.
+  int Find(const Value& x) const {
+    for (size_t i = 0; i < values_.size(); ++i)
+      if (&values_[i].as<at::Tensor>() == &x.as<at::Tensor>()) return static_cast<int>(i);
+    return -1;
+  }
+  Value Next() { return values_.emplace_back(Of(at::Tensor())); }
+
+  const std::string linear_;
+  std::vector<Value> values_;
+};
+
+// Into the rows from `first` of `all`, which is made when the first of them come.
+void Place(const at::Tensor& part, int64_t first, int64_t rows, at::Tensor* all) {
+  if (!all->defined()) *all = at::empty({rows, part.size(1)}, part.options());
+  all->slice(0, first, first + part.size(0)).copy_(part);
+}
+
 }  // namespace
 
-OutputPath::OutputPath(const models::Model& model, int layer, int stack, const models::LayerShape& shape,
-                       const at::Tensor& x) {
-  const std::vector<Node>& nodes = shape.expression.nodes();
-  // Nodes are in post-order: the parents of the path follow one another.
-  int child = FindSecondLinear(nodes);
-  for (int i = child + 1; i < static_cast<int>(nodes.size()); ++i) {
-    const Node& node = nodes[i];
-    if (node.left != child && node.right != child) continue;
-    THIMBLE_CHECK(!models::IsLinear(node.op), "a linear above the linear of wb2");
-    Step step{node.op, {}};
-    if (models::IsBinary(node.op)) {
-      int other = node.left == child ? node.right : node.left;
-      step.other =
-          Evaluate(model, BlockPrefix(layer, stack), nodes, other, x).narrow(-1, 0, model.shape.hidden);
+FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
+                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory) {
+  const std::string linear = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".down";
+  const models::Batch batch;
+  const models::ForwardOptions options;
+  FeedForwardReading all;
+  std::vector<OutputPath::Step>& steps = all.path.steps_;
+  for (int64_t first = 0; first < x.size(0); first += kInnerRows) {
+    const at::Tensor rows = x.slice(0, first, std::min(x.size(0), first + kInnerRows));
+    PathOps ops(model, batch, options, linear);
+    const Value value = models::FeedForward(model.shape, layer, stack, shape, TorchOps::Of(rows), ops);
+    THIMBLE_CHECK(ops.Last(value), linear + " is not what the block's value is made of");
+    if (first == 0) {
+      const int64_t size = x.size(0) * ops.input.size(1);
+      if (!memory->defined() || memory->numel() < size) *memory = at::empty({size});
+      all.input = memory->slice(0, 0, size).view({x.size(0), ops.input.size(1)});
+      for (const OutputPath::Step& step : ops.steps)
+        steps.push_back({.word = step.word, .from = step.from, .with = step.with});
     }
-    steps_.push_back(step);
-    child = i;
+    Place(ops.input, first, x.size(0), &all.input);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const at::Tensor& other = ops.steps[i].other;
+      if (!other.defined()) continue;
+      if (other.is_same(rows))
+        steps[i].other = x;
+      else
+        Place(other, first, x.size(0), &steps[i].other);
+    }
   }
+  return all;
 }
 
 at::Tensor OutputPath::Apply(const at::Tensor& u) const {
-  at::Tensor value = u;
-  for (const Step& step : steps_) {
-    value = step.other.defined() ? Combine(step.op, value, step.other) : models::Activation(step.op, value);
+  std::vector<at::Tensor> values = {u};
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    const at::Tensor& value = values[step.from];
+    if (const auto* function = std::get_if<Function>(&step.word))
+      values.push_back(models::Apply(*function, value));
+    else
+      values.push_back(models::Combine(std::get<Combination>(step.word), value,
+                                       step.with < 0 ? step.other : values[step.with]));
+    const bool read_again = std::any_of(steps_.begin() + i + 1, steps_.end(), [&](const Step& later) {
+      return later.from == step.from || later.with == step.from;
+    });
+    if (!read_again) values[step.from].reset();
   }
-  return value;
+  return values.back();
 }
 
 at::Tensor OutputPath::Derivative(const at::Tensor& u) const {
@@ -99,7 +157,7 @@ at::Tensor OutputPath::Derivative(const at::Tensor& u) const {
 
 bool OutputPath::affine() const {
   return std::all_of(steps_.begin(), steps_.end(),
-                     [](const Step& step) { return step.op == Operator::kAdd; });
+                     [](const Step& step) { return step.Is(Combination::kAdd) && step.with < 0; });
 }
 
 OutputPath OutputPath::Every(int64_t stride) const {
@@ -111,25 +169,20 @@ OutputPath OutputPath::Every(int64_t stride) const {
 }
 
 double OutputPath::Shift(const at::Tensor& y) const {
-  Operator root = steps_.empty() ? Operator::kAdd : steps_.back().op;
-  if (!models::IsUnary(root) || root == Operator::kTanh) return 0;
-  return root == Operator::kSigmoid ? 0.5 : kLinearPart * y.square().mean().sqrt().item<double>();
+  const auto* root = steps_.empty() ? nullptr : std::get_if<Function>(&steps_.back().word);
+  if (root == nullptr || *root == Function::kTanh) return 0;
+  return *root == Function::kSigmoid ? 0.5 : kLinearPart * y.square().mean().sqrt().item<double>();
 }
 
 at::Tensor OutputPath::Start(const at::Tensor& y) const {
   at::Tensor value = y;
-  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-    if (step->op == Operator::kMul) return {};
-    if (step->op == Operator::kAdd) value = value - step->other;
-    if (models::IsUnary(step->op)) value = Inverse(step->op, value);
+  for (int i = static_cast<int>(steps_.size()) - 1; i >= 0; --i) {
+    const Step& step = steps_[i];
+    if (step.from != i || step.with >= 0 || step.Is(Combination::kMul)) return {};
+    if (step.Is(Combination::kAdd)) value = value - step.other;
+    if (const auto* function = std::get_if<Function>(&step.word)) value = Inverse(*function, value);
   }
   return value;
-}
-
-at::Tensor SecondInput(const models::Model& model, int layer, int stack, const models::LayerShape& shape,
-                       const at::Tensor& x) {
-  const std::vector<Node>& nodes = shape.expression.nodes();
-  return Evaluate(model, BlockPrefix(layer, stack), nodes, nodes[FindSecondLinear(nodes)].left, x);
 }
 
 }  // namespace thimble::distill

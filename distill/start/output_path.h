@@ -1,23 +1,22 @@
-// Private to start/: fitting the linear of wb2 inside a feed-forward expression.
+// Private to start/: fitting the last linear inside a feed-forward block, whatever its kind.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <variant>
 #include <vector>
 
+#include "models/encoder/ops.h"
 #include "models/model.h"
 
 namespace thimble::distill {
 
-// What an expression does with the output u of its last linear. No linear may stand above it (wb1 comes first
-// in the text), so the value is an element-wise function of u and of operands that do not depend on u.
-// Default: the value is u.
+struct FeedForwardReading;
+
+// What a block does with the output u of its last linear, the one named "down": nothing but words that work
+// element by element stand behind it, so that the value is an element-wise function of u and of operands that
+// do not depend on u. Default: the value is u.
 class OutputPath {
  public:
-  OutputPath() = default;
-  // Evaluates the operands for the inputs x [N, h] of block `stack` of `layer`.
-  OutputPath(const models::Model& model, int layer, int stack, const models::LayerShape& shape,
-             const at::Tensor& x);
-
   at::Tensor Apply(const at::Tensor& u) const;       // [N, h]
   at::Tensor Derivative(const at::Tensor& u) const;  // [N, h]: of each element with respect to its own u
   bool affine() const;                               // Apply(u) = u + constant
@@ -28,20 +27,38 @@ class OutputPath {
   // flat below zero.
   double Shift(const at::Tensor& y) const;
   // A u from which to start so that Apply(u) comes near y [N, h]: exact where an activation has an inverse
-  // and y is well inside its range. Undefined for a product.
+  // and y is well inside its range. Undefined for a product, or where u or what is made of it is read twice.
   at::Tensor Start(const at::Tensor& y) const;
 
- private:
+  // A word of Ops. Values are numbered: 0 is u, i what step i - 1 makes; the last step makes the block's
+  // value.
   struct Step {
-    models::Operator op;
-    at::Tensor other;  // second operand of a binary operator
+    bool Is(models::Combination how) const {
+      const auto* is = std::get_if<models::Combination>(&word);
+      return is != nullptr && *is == how;
+    }
+    std::variant<models::Function, models::Combination> word;
+    int from = 0;
+    int with = -1;     // of a combination the second operand; -1: `other`
+    at::Tensor other;  // [N, h]
   };
-  std::vector<Step> steps_;  // from u to the root
+
+ private:
+  friend FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
+                                            const models::LayerShape& shape, const at::Tensor& x,
+                                            at::Tensor* memory);
+  std::vector<Step> steps_;
 };
 
-// What enters the linear of wb2, [N, m].
-at::Tensor SecondInput(const models::Model& model, int layer, int stack, const models::LayerShape& shape,
-                       const at::Tensor& x);
+struct FeedForwardReading {
+  at::Tensor input;  // of the linear "down", [N, m]
+  OutputPath path;
+};
+
+// Of block `stack` of `layer` for its inputs x [N, h], by its walk. `input` is in `memory`, which blocks
+// share. CHECK: the block's value is the output of "down", or made of it element by element.
+FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
+                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory);
 
 struct LinearWeights {
   at::Tensor weight;  // [out, in] float32

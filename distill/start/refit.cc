@@ -20,9 +20,6 @@ constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than e
 // Steps towards a goal through an activation see every fourth token: a third of the time of all tokens, and
 // the untrained loss of six random students was 9.40 with it, 9.58 without.
 constexpr int64_t kGaussNewtonStride = 4;
-// Rows of a block's inner state computed at once: pages of fresh memory for all of them cost as much as their
-// arithmetic.
-constexpr int64_t kInnerRows = 2048;
 
 // One block y = LayerNorm(residual + path(linear(input))), seen from the fit rows and from the held-out rows.
 struct View {
@@ -115,9 +112,6 @@ class Walker {
 
   const RefitInput& input_;
   models::Model& student_;
-  // What enters the linear of wb2 for the inputs x [N, d]: [N, m], in `memory`, which blocks share.
-  at::Tensor Inner(int layer, int stack, const at::Tensor& x, at::Tensor* memory) const;
-
   at::Tensor fit_, held_out_;  // states so far, [N, d]
   at::Tensor fit_memory_, held_out_memory_;
   std::vector<BlockFit> report_;
@@ -229,22 +223,6 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   held_out_ = best.held_out_state;
 }
 
-at::Tensor Walker::Inner(int layer, int stack, const at::Tensor& x, at::Tensor* memory) const {
-  const models::LayerShape& shape = student_.shape.layers[layer];
-  at::Tensor all;
-  for (int64_t first = 0; first < x.size(0); first += kInnerRows) {
-    const int64_t end = std::min(x.size(0), first + kInnerRows);
-    const at::Tensor part = SecondInput(student_, layer, stack, shape, x.slice(0, first, end));
-    if (!all.defined()) {
-      const int64_t size = x.size(0) * part.size(1);
-      if (!memory->defined() || memory->numel() < size) *memory = at::empty({size});
-      all = memory->slice(0, 0, size).view({x.size(0), part.size(1)});
-    }
-    all.slice(0, first, end).copy_(part);
-  }
-  return all;
-}
-
 void Walker::EmbeddingBlock() {
   auto view = [&](const Rows& rows, const std::vector<Target>& targets) {
     View view{PackedEmbeddingSum(student_, rows), {}, {}, &targets[0]};
@@ -275,9 +253,9 @@ void Walker::MixerBlock(int layer, const proto::Mixer& mixer) {
 void Walker::FeedForwardBlock(int layer, int stack) {
   std::string name = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
   auto view = [&](const at::Tensor& x, const std::vector<Target>& targets, at::Tensor* memory) {
-    return View{x, Centred(Inner(layer, stack, x, memory)),
-                OutputPath(student_, layer, stack, student_.shape.layers[layer], x),
-                &Goal(targets, layer, false)};
+    FeedForwardReading block =
+        ReadFeedForward(student_, layer, stack, student_.shape.layers[layer], x, memory);
+    return View{x, Centred(block.input), std::move(block.path), &Goal(targets, layer, false)};
   };
   View fit, held_out;
   if (input_.what != Refit::kNothing) fit = view(fit_, input_.fit, &fit_memory_);

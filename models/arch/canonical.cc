@@ -5,7 +5,6 @@
 #include <cmath>
 #include <string_view>
 
-#include "base/error.h"
 #include "models/arch/channel_algebra.h"
 
 namespace thimble::models {
@@ -35,8 +34,7 @@ class Segment {
     const Node& node = nodes_[at];
     if (node.left < 0 || IsLinear(node.op)) return algebra_->Leaf(node.op);
     const auto left = Evaluate(node.left);
-    return node.right < 0 ? algebra_->Activate(node.op, left)
-                          : algebra_->Combine(node.op, left, Evaluate(node.right));
+    return node.right < 0 ? algebra_->Of(node.op, left) : algebra_->Of(node.op, left, Evaluate(node.right));
   }
 
   static size_t Half(size_t leaf) { return Values().size() / 2 >> leaf; }
@@ -81,28 +79,6 @@ class Segment {
   ChannelAlgebra* const algebra_;
 };
 
-double Activation(Operator op, double x) {
-  switch (op) {
-    case Operator::kGelu:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Operator::kGeluErf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2)));
-    case Operator::kSigmoid:
-      return 1 / (1 + std::exp(-x));
-    case Operator::kTanh:
-      return std::tanh(x);
-    case Operator::kRelu:
-      return std::max(x, 0.0);
-    case Operator::kLeakyRelu:
-      return std::max(x, 0.01 * x);
-    case Operator::kElu:
-      return x > 0 ? x : std::expm1(x);
-    default:
-      THIMBLE_CHECK(op == Operator::kSwish, std::string(OperatorName(op)));
-      return x / (1 + std::exp(-x));
-  }
-}
-
 // One channel for one x, with curves in the place of the linears: equal forms are equal whatever these are.
 double Probe(const std::vector<Node>& nodes, int at, double x) {
   const Node& node = nodes[at];
@@ -110,11 +86,8 @@ double Probe(const std::vector<Node>& nodes, int at, double x) {
   const double left = Probe(nodes, node.left, x);
   if (node.op == Operator::kLinear1) return 0.23 - 0.91 * left;
   if (node.op == Operator::kLinear2) return 1.13 * left - 0.57;
-  if (!IsBinary(node.op)) return Activation(node.op, left);
-  const double right = Probe(nodes, node.right, x);
-  return node.op == Operator::kAdd   ? left + right
-         : node.op == Operator::kMul ? left * right
-                                     : std::max(left, right);
+  return node.right < 0 ? UnaryOf(node.op).value(left)
+                        : BinaryOf(node.op).value(left, Probe(nodes, node.right, x));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ static_assert(2 * kMostSums <= ShortList::kCapacity && 2 * kMostMonomials <= Sho
 
 ChannelAlgebra::ChannelAlgebra() {
   for (int kind = 0; kind < kPlainKinds; ++kind) ValueOf(MakeAtom(static_cast<Kind>(kind), -1));
-  sums_.Find({});
+  values_.Find({sums_.Find({})});
 }
 
 void ChannelAlgebra::SetSigns(const std::array<int, 3>& signs) {
@@ -26,38 +26,31 @@ void ChannelAlgebra::SetSigns(const std::array<int, 3>& signs) {
   atoms_.Mark(kHundredth) = 1;
 }
 
-ChannelAlgebra::Value ChannelAlgebra::Activate(Operator op, Value value) {
-  switch (op) {
-    case Operator::kGelu:
-      return Gated(kGeluGate, value);
-    case Operator::kGeluErf:
-      return Gated(kGeluErfGate, value);
-    case Operator::kSwish:
-      return Gated(kSigmoid, value);
-    case Operator::kSigmoid:
-      return Each(kSigmoid, value);
-    case Operator::kTanh:
-      return Each(kTanh, value);
-    case Operator::kElu:
-      return Each(kElu, value);
-    default:
-      THIMBLE_CHECK(op == Operator::kRelu || op == Operator::kLeakyRelu, std::string(OperatorName(op)));
-      const int sign = ValueSign(value);
-      if (sign > 0) return value;
-      const Value negative = op == Operator::kRelu ? values_.Find({kZero}) : Multiply(value, kHundredth);
-      return sign < 0 ? negative : Max(value, negative);
-  }
+ChannelAlgebra::Value ChannelAlgebra::Of(Operator op, Value value) {
+  const auto algebra = UnaryOf(op).algebra;
+  return algebra != nullptr ? algebra(*this, value) : Opaque(op, value);
 }
 
-ChannelAlgebra::Value ChannelAlgebra::Combine(Operator op, Value a, Value b) {
-  return op == Operator::kAdd ? Add(a, b) : op == Operator::kMul ? Multiply(a, b) : Max(a, b);
+ChannelAlgebra::Value ChannelAlgebra::Of(Operator op, Value a, Value b) {
+  const auto algebra = BinaryOf(op).algebra;
+  return algebra != nullptr ? algebra(*this, a, b) : Opaque(op, a, b);
+}
+
+ChannelAlgebra::Value ChannelAlgebra::Opaque(Operator op, Value value) {
+  return ValueOf(atoms_.Find({kOpaque + static_cast<int>(op), value}));
+}
+
+ChannelAlgebra::Value ChannelAlgebra::Opaque(Operator op, Value a, Value b) {
+  return ValueOf(atoms_.Find({kOpaque + static_cast<int>(op), a, b}));
 }
 
 int ChannelAlgebra::SignOf(Atom atom) {
   if (KindOf(atom) <= kLinear2) asked_.set(KindOf(atom));
   int8_t sign = atoms_.Mark(atom);
   if (sign != ListStore::kUnmarked) return sign;
-  sign = KindOf(atom) <= kTanhGate ? 1 : static_cast<int8_t>(ValueSign(ArgumentOf(atom)));
+  sign = KindOf(atom) <= kTanhGate ? 1
+         : KindOf(atom) >= kOpaque ? 0
+                                   : static_cast<int8_t>(ValueSign(ArgumentOf(atom)));
   return atoms_.Mark(atom) = sign;
 }
 
@@ -133,6 +126,13 @@ ChannelAlgebra::Value ChannelAlgebra::Gated(Kind kind, Value value) {
     result = result < 0 ? gated : Max(result, gated);
   }
   return result;
+}
+
+ChannelAlgebra::Value ChannelAlgebra::Rectified(Value value, Value slope) {
+  const int sign = ValueSign(value);
+  if (sign > 0) return value;
+  const Value negative = slope == Zero() ? slope : Multiply(value, slope);
+  return sign < 0 ? negative : Max(value, negative);
 }
 
 ChannelAlgebra::Value ChannelAlgebra::Add(Value a, Value b) {

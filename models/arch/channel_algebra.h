@@ -26,11 +26,16 @@ class ChannelAlgebra {
   Leaves asked() const { return asked_; }  // those whose signs have mattered since
 
   Value Leaf(Operator op) const { return static_cast<Value>(op); }  // kInput, kLinear1, kLinear2
-  Value Activate(Operator op, Value value);
-  Value Combine(Operator op, Value a, Value b);
+  // By what the catalogue says of the operator; if nothing, it is opaque: equal for equal operands, and no
+  // more.
+  Value Of(Operator op, Value value);
+  Value Of(Operator op, Value a, Value b);
+  Value Opaque(Operator op, Value value);
+  Value Opaque(Operator op, Value a, Value b);
   void AppendText(Value value, std::string* text);
 
- private:
+  // --- For the catalogue ---
+
   // What is not taken apart. Gates are numbers from 0 to 1: an activation divided by its argument.
   enum Kind : int {
     kInput,
@@ -45,26 +50,40 @@ class ChannelAlgebra {
     kElu,       // of what may be negative
     kTanh,
     kMaximum,  // of several, or of what is too large to be multiplied out
+    kOpaque,   // and those above: an operator of which nothing is known, of its one or two arguments
   };
+
+  Value Zero() const { return kZero; }
+  Value Hundredth() const { return kHundredth; }
+  Value Each(Kind kind, Value value);   // kSigmoid, kTanh or kElu of it
+  Value Gated(Kind kind, Value value);  // times that gate of it, kGeluGate, kGeluErfGate or kSigmoid
+  Value Rectified(Value value,
+                  Value slope);  // times `slope`, which is Zero() or Hundredth(), where it is negative
+  Value Add(Value a, Value b);
+  Value Multiply(Value a, Value b);
+  Value Max(Value a, Value b);
+
+ private:
   static constexpr std::array<std::string_view, 12> kKindNames = {
       "x",       "wb1",      "wb2",       "0.01", "gate_gelu", "gate_gelu_erf",
       "sigmoid", "gate_elu", "gate_tanh", "elu",  "tanh",      ""};
 
-  // Numbers in stores: of atoms {kind, argument}; of monomials, sorted lists of atoms; of sums, sorted lists
+  // Numbers in stores: of atoms {kind, arguments}; of monomials, sorted lists of atoms; of sums, sorted lists
   // of monomials, repeated ones kept; of values, sorted lists of sums that stand for the largest of them.
   using Atom = int;
   using Monomial = int;
   using Sum = int;
   using List = std::span<const int>;
 
-  // The first numbers of all stores stand for the kinds that have no argument.
+  // The first numbers of all stores stand for the kinds that have no argument, the next of sums and values
+  // for zero.
   static constexpr int kPlainKinds = kHundredth + 1;
   static constexpr Sum kZero = kPlainKinds;
 
   Kind KindOf(Atom atom) const { return static_cast<Kind>(atoms_.Item(atom, 0)); }
   Value ArgumentOf(Atom atom) const { return atoms_.Item(atom, 1); }
   Sum Argument(Atom atom) const { return values_.Item(ArgumentOf(atom), 0); }  // of monotone activations
-  int SignOf(Atom atom);
+  int SignOf(Atom atom);                                                       // 0: not known
   bool IsUnit(Atom atom);  // between -1 and 1
   bool IsGate(Atom atom) const { return KindOf(atom) >= kGeluGate && KindOf(atom) <= kTanhGate; }
   bool IsHalf(Atom atom, bool at_least);  // from 1/2 to 1, or from 0 to 1/2
@@ -80,11 +99,6 @@ class ChannelAlgebra {
 
   const std::string& AtomText(Atom atom);
 
-  Value Each(Kind kind, Value value);
-  Value Gated(Kind kind, Value value);
-  Value Add(Value a, Value b);
-  Value Multiply(Value a, Value b);
-  Value Max(Value a, Value b);
   Sum One(Value value);
   Sum Product(Sum a, Sum b);
   Value Expanded(Sum sum);

@@ -65,11 +65,15 @@ void ChannelAlgebra::AppendText(Value value, std::string* text) {
 const std::string& ChannelAlgebra::AtomText(Atom atom) {
   if (atom >= static_cast<int>(atom_texts_.size())) atom_texts_.resize(atoms_.Count());
   if (!atom_texts_[atom].empty()) return atom_texts_[atom];
-  std::string text(kKindNames[KindOf(atom)]);
+  const bool opaque = KindOf(atom) >= kOpaque;
+  std::string text(opaque ? OperatorName(static_cast<Operator>(KindOf(atom) - kOpaque))
+                          : kKindNames[KindOf(atom)]);
+  if (opaque) text.insert(0, "@");  // no kind's name
   if (ArgumentOf(atom) >= 0) {
     text += '(';
     const size_t start = text.size();
     AppendText(ArgumentOf(atom), &text);
+    if (atoms_.Size(atom) > 2) AppendText(atoms_.Item(atom, 2), &(text += ','));
     if (text.size() > start + kLongestText) {
       char digits[18];
       std::snprintf(digits, sizeof digits, "#%016llx",

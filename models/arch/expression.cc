@@ -1,7 +1,6 @@
 #include "models/arch/expression.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "base/error.h"
@@ -9,11 +8,6 @@
 
 namespace thimble::models {
 namespace {
-
-constexpr std::array<std::string_view, 14> kNames = {"x",       "linear", "linear", "gelu",       "gelu_erf",
-                                                     "sigmoid", "tanh",   "relu",   "leaky_relu", "elu",
-                                                     "swish",   "add",    "mul",    "max"};
-static_assert(static_cast<size_t>(Operator::kMax) + 1 == kNames.size());
 
 // Bounds on hostile text; the tallest full tree of binary operators is shorter.
 constexpr size_t kLongestText = 1 << 16;
@@ -80,22 +74,19 @@ class Parser {
       Expect(')');
       return Add({weights == "wb1" ? Operator::kLinear1 : Operator::kLinear2, input});
     }
-    for (size_t i = 0; i < kNames.size(); ++i) {
-      const auto op = static_cast<Operator>(i);
-      if (name != kNames[i]) continue;
+    if (const auto op = OperatorNamed(name)) {
       Expect('(');
       const int left = ReadTree(depth + 1);
       int right = -1;
-      if (IsBinary(op)) {
+      if (IsBinary(*op)) {
         Expect(',');
         right = ReadTree(depth + 1);
       }
       Expect(')');
-      return Add({op, left, right});
+      return Add({*op, left, right});
     }
-    std::string accepted;
-    for (size_t i = 0; i < kNames.size(); ++i)
-      if (i == 0 || kNames[i] != kNames[i - 1]) accepted += (i == 0 ? "" : ", ") + std::string(kNames[i]);
+    std::string accepted = "x, linear";
+    for (const Operator op : Catalogue()) (accepted += ", ") += OperatorName(op);
     Fail(name.empty() ? "an operator or x is missing" : "no operator \"" + std::string(name) + "\"", start,
          accepted);
   }
@@ -151,11 +142,6 @@ bool SameTree(const std::vector<Node>& nodes, int a, int b) {
 }
 
 }  // namespace
-
-bool IsUnary(Operator op) { return op >= Operator::kGelu && op <= Operator::kSwish; }
-bool IsBinary(Operator op) { return op >= Operator::kAdd; }
-bool IsLinear(Operator op) { return op == Operator::kLinear1 || op == Operator::kLinear2; }
-std::string_view OperatorName(Operator op) { return kNames[static_cast<size_t>(op)]; }
 
 Expression Expression::Parse(std::string_view text, const std::string& where) {
   Expression expression = FromNodes(Parser(text, where).Run());

@@ -2,35 +2,13 @@
 // operators. Grammar, validity rules and width rules: SYSTEMS A1 (EfficientBERT, EMNLP Findings 2021),
 // docs/expressions.md.
 #pragma once
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "models/arch/operator.h"
+
 namespace thimble::models {
-
-enum class Operator : uint8_t {
-  kInput,    // x: the block's input, hidden wide
-  kLinear1,  // linear(t,wb1): hidden -> inner
-  kLinear2,  // linear(t,wb2): inner -> hidden
-  kGelu,     // tanh form, as EfficientBERT
-  kGeluErf,  // exact form, as BERT; for teachers and plain-BERT students, not proposed by a search
-  kSigmoid,
-  kTanh,
-  kRelu,
-  kLeakyRelu,  // slope 0.01
-  kElu,
-  kSwish,
-  kAdd,
-  kMul,
-  kMax,
-};
-
-bool IsUnary(Operator op);  // an activation
-bool IsBinary(Operator op);
-bool IsLinear(Operator op);
-// As spelt in an expression; both linears are "linear", kInput is "x".
-std::string_view OperatorName(Operator op);
 
 struct Node {
   Operator op;

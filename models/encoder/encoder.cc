@@ -33,7 +33,7 @@ Value EmbeddingSum(const Shape& shape, Ops& ops) {
   Value x = TokenEmbedding(shape, ops);
   const Ops::Scope scope(ops, "embedding");
   const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
-  x = ops.Combine("position", Operator::kAdd, x, ops.Positions("position", shape.positions, shape.hidden));
+  x = ops.Combine("position", Combination::kAdd, x, ops.Positions("position", shape.positions, shape.hidden));
   return ops.Residual("segment", x, segment);
 }
 
@@ -112,7 +112,7 @@ Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value ent
 }
 
 Value Pool(const Shape& shape, const Value& x, Ops& ops) {
-  return ops.Apply("pooler", Operator::kTanh,
+  return ops.Apply("pooler", Function::kTanh,
                    ops.Linear("pooler", ops.FirstToken("pooler", x), shape.pooler));
 }
 

@@ -48,6 +48,8 @@ struct FeedForwardEntry {
   // How people and config.json spell a kind whose field is a text; nullptr: by its message's fields.
   std::string (*text)(const LayerShape& layer) = nullptr;
   const char* python = "";  // its class, derived from Block: value(x) is f(x)
+  // Those whose text the class looks up in OPERATORS; nullptr: none.
+  std::vector<Operator> (*operators)(const LayerShape& layer) = nullptr;
 };
 
 // --- Token vectors before positions and segments are added: embeddings/ ---

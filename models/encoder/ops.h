@@ -11,8 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "models/arch/expression.h"
-
 namespace thimble::models {
 
 // What a word returns: the interpreter's own, held by count. Memory is free once the last handle is gone, so
@@ -35,6 +33,19 @@ class Value {
  private:
   std::shared_ptr<const void> held_;
 };
+
+// Of one number, of two.
+enum class Function {
+  kGelu,     // its tanh form
+  kGeluErf,  // exact
+  kSigmoid,
+  kTanh,
+  kRelu,
+  kLeakyRelu,  // slope 0.01
+  kElu,
+  kSwish,
+};
+enum class Combination { kAdd, kMul, kMax };
 
 enum class Ids { kTokens, kSegments };
 // What losses look at inside of a mixer, beside the attention scores: [B, T, w] each.
@@ -73,9 +84,8 @@ class Ops {
                      const Value& x) = 0;  // the model's: LayerNorm, or scale and shift alone
 
   // --- Element by element ---
-  virtual Value Apply(std::string_view name, Operator op, const Value& x) = 0;  // an activation
-  virtual Value Combine(std::string_view name, Operator op, const Value& a,
-                        const Value& b) = 0;                                          // add, mul or max
+  virtual Value Apply(std::string_view name, Function function, const Value& x) = 0;
+  virtual Value Combine(std::string_view name, Combination how, const Value& a, const Value& b) = 0;
   virtual Value Residual(std::string_view name, const Value& a, const Value& b) = 0;  // a + b, before a norm
   virtual Value Affine(std::string_view name, const Value& x, double factor, double shift) = 0;  // of all numbers
   virtual Value Drop(const Value& x) = 0;                                // dropout, while a model is trained

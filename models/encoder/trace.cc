@@ -76,21 +76,22 @@ Value Trace::Norm(std::string_view name, const Value& x) {
   return New(width, 1);
 }
 
-Value Trace::Apply(std::string_view, Operator op, const Value& x) {
+Value Trace::Apply(std::string_view, Function function, const Value& x) {
   constexpr int kGeluNodes = 8, kErfNodes = 5;  // as ONNX spells them
-  const int nodes = op == Operator::kGelu      ? kGeluNodes
-                    : op == Operator::kGeluErf ? kErfNodes
-                    : op == Operator::kSwish   ? 2
-                                               : 1;
+  const int nodes = function == Function::kGelu      ? kGeluNodes
+                    : function == Function::kGeluErf ? kErfNodes
+                    : function == Function::kSwish   ? 2
+                                                     : 1;
   const Value result = New(Width(x), nodes);
   // Some gradients are functions of the result.
-  const bool of_result = op == Operator::kTanh || op == Operator::kSigmoid || op == Operator::kRelu;
+  const bool of_result =
+      function == Function::kTanh || function == Function::kSigmoid || function == Function::kRelu;
   Keep(of_result ? result : x);
   return result;
 }
 
-Value Trace::Combine(std::string_view, Operator op, const Value& a, const Value& b) {
-  if (op != Operator::kAdd) {
+Value Trace::Combine(std::string_view, Combination how, const Value& a, const Value& b) {
+  if (how != Combination::kAdd) {
     Keep(a);
     Keep(b);
   }

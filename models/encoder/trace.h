@@ -66,8 +66,8 @@ class Trace final : public Ops {
   Value Positions(std::string_view name, int rows, int width) override;
   Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override;
   Value Norm(std::string_view name, const Value& x) override;
-  Value Apply(std::string_view name, Operator op, const Value& x) override;
-  Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
+  Value Apply(std::string_view name, Function function, const Value& x) override;
+  Value Combine(std::string_view name, Combination how, const Value& a, const Value& b) override;
   Value Residual(std::string_view name, const Value& a, const Value& b) override;
   Value Affine(std::string_view name, const Value& x, double factor, double shift) override;
   Value Drop(const Value& x) override { return x; }

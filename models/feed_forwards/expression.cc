@@ -30,9 +30,9 @@ Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
         return step.width == width ? step.value : ops.Crop(name, step.value, width);
       };
       const Value left = cut(operand(node.left)), right = cut(operand(node.right));
-      steps.push_back({ops.Combine(name, node.op, left, right), width});
+      steps.push_back({BinaryOf(node.op).form(name, left, right, ops), width});
     } else {
-      steps.push_back({ops.Apply(name, node.op, operand(node.left).value), operand(node.left).width});
+      steps.push_back({UnaryOf(node.op).form(name, operand(node.left).value, ops), operand(node.left).width});
     }
   }
   return steps.back().value;
@@ -47,6 +47,13 @@ void Resolve(const Shape& shape, const std::string& where, LayerShape* layer) {
     throw BadRequest(where + ".expression", problem, text,
                      std::string("an expression that fits ") + (shape.bottleneck > 0 ? "bottleneck " : "hidden ") +
                          std::to_string(outer) + " and inner width " + std::to_string(layer->width));
+}
+
+std::vector<Operator> Operators(const LayerShape& layer) {
+  std::vector<Operator> operators;
+  for (const Node& node : layer.expression.nodes())
+    if (IsUnary(node.op) || IsBinary(node.op)) operators.push_back(node.op);
+  return operators;
 }
 
 constexpr char kPython[] = R"py(class Expression(Block):
@@ -91,7 +98,8 @@ FeedForwardEntry expression() {
   return {.run = Run,
           .resolve = Resolve,
           .text = [](const LayerShape& layer) { return layer.expression.ToString(); },
-          .python = kPython};
+          .python = kPython,
+          .operators = Operators};
 }
 
 }  // namespace thimble::models::feed_forwards

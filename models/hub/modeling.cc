@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include <iterator>
+#include <set>
 #include <vector>
 
 #include "base/error.h"
@@ -38,6 +39,19 @@ std::vector<const Entry*> Select(const std::vector<Entry>& entries, const Used& 
   return found;
 }
 
+// Of the operators that some block computes with, if any.
+std::string OperatorTable(const Shape& shape) {
+  std::set<Operator> used;
+  for (const LayerShape& layer : shape.layers)
+    if (const auto operators = EntryOf(layer.ffn).operators)
+      for (const Operator op : operators(layer)) used.insert(op);
+  if (used.empty()) return "";
+  std::string table = "\nOPERATORS = {";
+  for (const Operator op : used)
+    table += "\n    \"" + std::string(OperatorName(op)) + "\": " + std::string(OperatorPython(op)) + ",";
+  return table + "\n}";
+}
+
 std::string Kinds(const Shape& shape) {
   const auto any = [&](const auto& matches) {
     return std::any_of(shape.layers.begin(), shape.layers.end(), matches);
@@ -67,7 +81,7 @@ std::string Kinds(const Shape& shape) {
     tables += "\"" + ffn->name + "\": " + ClassName(*proto::FeedForward::descriptor(), ffn->name) + ", ";
   }
   tables.resize(tables.size() - 2);
-  add(tables + "}");
+  add(tables + "}" + OperatorTable(shape));
   return text;
 }
 

@@ -104,13 +104,6 @@ class Embedding(nn.Module):
         return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
 
 
-OPERATORS = {
-    "gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu, "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh, "relu": functional.relu, "leaky_relu": lambda x: functional.leaky_relu(x, 0.01), "elu": functional.elu,
-    "swish": functional.silu,
-    "add": torch.add, "mul": torch.mul, "max": torch.maximum}
-
-
 # KINDS
 
 

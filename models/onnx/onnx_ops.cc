@@ -136,30 +136,29 @@ Value OnnxOps::Norm(std::string_view name, const Value& x) {
 
 // --- Element by element ---
 
-Value OnnxOps::Apply(std::string_view name, Operator op, const Value& x) {
+Value OnnxOps::Apply(std::string_view name, Function function, const Value& x) {
   const std::string scope = Full(name);
   const auto of = [&](std::string node) { return Of(std::move(node), Width(x)); };
-  switch (op) {
-    case Operator::kGelu:
+  switch (function) {
+    case Function::kGelu:
       return of(GeluTanh(scope, Name(x)));
-    case Operator::kGeluErf:
+    case Function::kGeluErf:
       return of(GeluErf(scope, Name(x)));
-    case Operator::kSigmoid:
+    case Function::kSigmoid:
       return of(Node("Sigmoid", scope, {Name(x)}));
-    case Operator::kTanh:
+    case Function::kTanh:
       return of(Node("Tanh", scope, {Name(x)}));
-    case Operator::kRelu:
+    case Function::kRelu:
       return of(Node("Relu", scope, {Name(x)}));
-    case Operator::kLeakyRelu:
+    case Function::kLeakyRelu:
       return of(Node("LeakyRelu", scope, {Name(x)}, {FloatAttribute("alpha", 0.01f)}));
-    case Operator::kElu:
+    case Function::kElu:
       return of(Node("Elu", scope, {Name(x)}, {FloatAttribute("alpha", 1)}));
-    case Operator::kSwish:
+    case Function::kSwish:
       return of(Node("Mul", scope, {Name(x), Node("Sigmoid", scope, {Name(x)})}));
-    default:
-      THIMBLE_CHECK(IsUnary(op), std::string(OperatorName(op)));
-      return {};
   }
+  THIMBLE_CHECK(false, std::to_string(static_cast<int>(function)));
+  return {};
 }
 
 // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). Hendrycks and Gimpel, 2016, section 2.
@@ -179,8 +178,8 @@ std::string OnnxOps::GeluErf(const std::string& scope, const std::string& x) {
   return Node("Mul", scope, {Node("Mul", scope, {x, y}), graph_.Float(0.5f)});
 }
 
-Value OnnxOps::Combine(std::string_view name, Operator op, const Value& a, const Value& b) {
-  const char* type = op == Operator::kAdd ? "Add" : op == Operator::kMul ? "Mul" : "Max";
+Value OnnxOps::Combine(std::string_view name, Combination how, const Value& a, const Value& b) {
+  const char* type = how == Combination::kAdd ? "Add" : how == Combination::kMul ? "Mul" : "Max";
   return Of(Node(type, Full(name), {Name(a), Name(b)}), Width(a));
 }
 

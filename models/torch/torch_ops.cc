@@ -32,28 +32,32 @@ at::Tensor Dropped(const Dropout& dropout, const at::Tensor& x) {
 
 }  // namespace
 
-at::Tensor Activation(Operator op, const at::Tensor& x) {
-  switch (op) {
-    case Operator::kGelu:
+at::Tensor Apply(Function function, const at::Tensor& x) {
+  switch (function) {
+    case Function::kGelu:
       return at::gelu(x, "tanh");
-    case Operator::kGeluErf:
+    case Function::kGeluErf:
       return at::gelu(x, "none");
-    case Operator::kSigmoid:
+    case Function::kSigmoid:
       return at::sigmoid(x);
-    case Operator::kTanh:
+    case Function::kTanh:
       return at::tanh(x);
-    case Operator::kRelu:
+    case Function::kRelu:
       return at::relu(x);
-    case Operator::kLeakyRelu:
+    case Function::kLeakyRelu:
       return at::leaky_relu(x, 0.01);
-    case Operator::kElu:
+    case Function::kElu:
       return at::elu(x);
-    case Operator::kSwish:
+    case Function::kSwish:
       return at::silu(x);
-    default:
-      THIMBLE_CHECK(false, "not an activation: " + std::string(OperatorName(op)));
   }
-  return x;
+  THIMBLE_CHECK(false, std::to_string(static_cast<int>(function)));
+  return {};
+}
+
+at::Tensor Combine(Combination how, const at::Tensor& a, const at::Tensor& b) {
+  if (how == Combination::kAdd) return a + b;
+  return how == Combination::kMul ? a * b : at::maximum(a, b);
 }
 
 at::Tensor Linear(const Model& model, const std::string& prefix, const at::Tensor& x) {
@@ -99,11 +103,12 @@ Value TorchOps::Norm(std::string_view name, const Value& x) {
   return Of(std::move(state));
 }
 
-Value TorchOps::Apply(std::string_view, Operator op, const Value& x) { return Of(Activation(op, In(x))); }
+Value TorchOps::Apply(std::string_view, Function function, const Value& x) {
+  return Of(models::Apply(function, In(x)));
+}
 
-Value TorchOps::Combine(std::string_view, Operator op, const Value& a, const Value& b) {
-  if (op == Operator::kAdd) return Of(In(a) + In(b));
-  return Of(op == Operator::kMul ? In(a) * In(b) : at::maximum(In(a), In(b)));
+Value TorchOps::Combine(std::string_view, Combination how, const Value& a, const Value& b) {
+  return Of(models::Combine(how, In(a), In(b)));
 }
 
 Value TorchOps::Residual(std::string_view, const Value& a, const Value& b) { return Of(In(a) + In(b)); }

@@ -5,19 +5,28 @@
 
 #include <string>
 
+#include "base/error.h"
 #include "models/encoder/ops.h"
 #include "models/model.h"
 
 namespace thimble::models {
 
-class TorchOps final : public Ops {
+at::Tensor Apply(Function function, const at::Tensor& x);
+at::Tensor Combine(Combination how, const at::Tensor& a, const at::Tensor& b);  // as wide
+
+class TorchOps : public Ops {
  public:
   // All three must live as long.
   TorchOps(const Model& model, const Batch& batch, const ForwardOptions& options)
       : model_(model), batch_(batch), options_(options) {}
 
   static Value Of(at::Tensor x) { return Value::Of(std::move(x)); }
-  static const at::Tensor& In(const Value& x) { return x.as<at::Tensor>(); }
+  // CHECK: an interpreter over this one did not leave it uncomputed.
+  static const at::Tensor& In(const Value& x) {
+    const auto& tensor = x.as<at::Tensor>();
+    THIMBLE_CHECK(tensor.defined(), "a value without a tensor");
+    return tensor;
+  }
 
   // Of the mixer that ran last, if the options ask for them.
   at::Tensor scores;
@@ -27,8 +36,8 @@ class TorchOps final : public Ops {
   Value Positions(std::string_view name, int rows, int width) override;
   Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override;
   Value Norm(std::string_view name, const Value& x) override;
-  Value Apply(std::string_view name, Operator op, const Value& x) override;
-  Value Combine(std::string_view name, Operator op, const Value& a, const Value& b) override;
+  Value Apply(std::string_view name, Function function, const Value& x) override;
+  Value Combine(std::string_view name, Combination how, const Value& a, const Value& b) override;
   Value Residual(std::string_view name, const Value& a, const Value& b) override;
   Value Affine(std::string_view name, const Value& x, double factor, double shift) override;
   Value Drop(const Value& x) override;

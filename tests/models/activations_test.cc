@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "models/hub/hugging_face.h"
 #include "models/model.h"
+#include "models/torch/torch_ops.h"
 
 namespace thimble::models {
 namespace {
@@ -24,7 +25,11 @@ TEST(ActivationsTest, ComputeWhatTransformersDoes) {
     const auto expression = Expression::Parse(text);
     ASSERT_EQ(expression.nodes().size(), 4u) << text;  // x, a linear, the activation, a linear
     const auto wanted = outputs.get<std::vector<double>>();
-    const at::Tensor y = Activation(expression.nodes()[2].op, x);
+    const Model model;
+    const Batch batch;
+    const ForwardOptions options;
+    TorchOps ops(model, batch, options);
+    const at::Tensor y = TorchOps::In(UnaryOf(expression.nodes()[2].op).form("", TorchOps::Of(x), ops));
     for (int64_t i = 0; i < number; ++i)
       EXPECT_NEAR(y[i].item<double>(), wanted[i], 1e-9) << name << " of " << inputs[i];
   }

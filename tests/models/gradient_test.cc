@@ -58,14 +58,16 @@ class GradientTest : public ::testing::Test {
 // Every operator, where both operands are as wide and where one is cut, seen through a candidate's view.
 TEST_F(GradientTest, FeedForwardOperators) {
   std::vector<std::string> expressions;
-  for (const char* op : {"gelu", "gelu_erf", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "swish"}) {
-    expressions.push_back("linear(" + std::string(op) + "(linear(x,wb1)),wb2)");
-    expressions.push_back(std::string(op) + "(linear(tanh(linear(x,wb1)),wb2))");
-  }
-  for (const char* op : {"add", "mul", "max"}) {
-    expressions.push_back("linear(" + std::string(op) + "(linear(x,wb1),x),wb2)");
-    expressions.push_back(std::string(op) + "(x,linear(gelu(linear(x,wb1)),wb2))");
-    expressions.push_back("linear(relu(linear(" + std::string(op) + "(x,tanh(x)),wb1)),wb2)");
+  for (const Operator each : Catalogue()) {
+    const std::string op(OperatorName(each));
+    if (IsUnary(each)) {
+      expressions.push_back("linear(" + op + "(linear(x,wb1)),wb2)");
+      expressions.push_back(op + "(linear(tanh(linear(x,wb1)),wb2))");
+    } else {
+      expressions.push_back("linear(" + op + "(linear(x,wb1),x),wb2)");
+      expressions.push_back(op + "(x,linear(gelu(linear(x,wb1)),wb2))");
+      expressions.push_back("linear(relu(linear(" + op + "(x,tanh(x)),wb1)),wb2)");
+    }
   }
   for (const std::string& expression : expressions) {
     Model model = ShakenModel(std::string(kPlain) + LayerText(kGeluBlock));

@@ -18,16 +18,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::vector<Operator> kUnary = {Operator::kGelu, Operator::kSigmoid,   Operator::kTanh,
-                                      Operator::kRelu, Operator::kLeakyRelu, Operator::kElu,
-                                      Operator::kSwish};
-const std::vector<Operator> kBinary = {Operator::kAdd, Operator::kMul, Operator::kMax};
 constexpr const char* kHeads[] = {kTrigram, kPlain, kFactorised, kShared, kNarrow};
 const std::vector<std::string> kRatios = {"1", "1/2", "1/3", "1/4"};
 
 // Three layers with drawn expressions, stacks and ratios over `head` with FFN base `ffn`.
 std::string RandomArchitecture(const std::string& head, int ffn, Random* random) {
-  ExpressionRules rules{kUnary, kBinary};
+  ExpressionRules rules = PublishedRules({});
   const int width = Resolve(Architecture(head + LayerText(kGeluBlock))).block_width();
   for (const std::string& ratio : kRatios) rules.widths.push_back({width, RatioWidth(ratio, ffn)});
   const ExpressionSampler sampler(rules);

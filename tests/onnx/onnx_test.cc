@@ -73,11 +73,13 @@ std::vector<Case> Cases() {
                    2,
                    Head::kPooled,
                    "bottleneck { width: 6 }"});
-  for (const char* unary : {"gelu", "gelu_erf", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "swish"})
-    cases.push_back({unary, kPlain, {Ffn(std::string("linear(") + unary + "(linear(x,wb1)),wb2)")}, 2});
-  for (const char* binary : {"add", "mul", "max"})
-    cases.push_back(
-        {binary, kPlain, {Ffn(std::string("linear(") + binary + "(linear(x,wb1),tanh(x)),wb2)")}, 2});
+  for (const Operator op : Catalogue()) {
+    const std::string name(OperatorName(op));
+    cases.push_back({name,
+                     kPlain,
+                     {Ffn("linear(" + name + "(linear(x,wb1)" + (IsBinary(op) ? ",tanh(x)" : "") + "),wb2)")},
+                     2});
+  }
   return cases;
 }
 

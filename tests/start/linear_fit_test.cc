@@ -43,8 +43,9 @@ TEST_P(EveryExpression, PathAndInputGiveTheForwardPass) {
   at::Tensor x = Normal({7, 16}, 1);
   const models::LayerShape& shape = model.shape.layers[0];
   at::Tensor expected = models::FeedForwardValue(model, 0, 0, shape, x.unsqueeze(0)).squeeze(0);
-  OutputPath path(model, 0, 0, shape, x);
-  at::Tensor u = models::Linear(model, "layer.0.ffn.0.down", SecondInput(model, 0, 0, shape, x));
+  at::Tensor memory;
+  const auto [input, path] = ReadFeedForward(model, 0, 0, shape, x, &memory);
+  at::Tensor u = models::Linear(model, "layer.0.ffn.0.down", input);
   EXPECT_LT((path.Apply(u) - expected).abs().max().item<double>(), 1e-6);
   // Central differences of float32 functions: three digits, but for the few elements at a kink.
   u = Normal({7, 16}, 9);
@@ -53,11 +54,34 @@ TEST_P(EveryExpression, PathAndInputGiveTheForwardPass) {
   EXPECT_LT(off.median().item<double>(), 2e-3);
 }
 
+// More rows than are computed at once.
+TEST_P(EveryExpression, ReadsManyRowsAsFew) {
+  const models::Model model =
+      models::MakeModel(Encoder(1, 8, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
+  const models::LayerShape& shape = model.shape.layers[0];
+  const at::Tensor x = Normal({5000, 8}, 1), u = Normal({5000, 8}, 2);
+  at::Tensor memory, few_memory;
+  const auto [input, path] = ReadFeedForward(model, 0, 0, shape, x, &memory);
+  const at::Tensor value = path.Apply(u), every_third = path.Every(3).Apply(u.slice(0, 0, 5000, 3));
+  EXPECT_LT((every_third - value.slice(0, 0, 5000, 3)).abs().max().item<float>(), 1e-6);
+  for (const int64_t first : {0, 2000, 4096, 4990}) {
+    const auto few = ReadFeedForward(model, 0, 0, shape, x.slice(0, first, first + 10), &few_memory);
+    EXPECT_LT((input.slice(0, first, first + 10) - few.input).abs().max().item<float>(), 1e-5) << first;
+    EXPECT_LT((value.slice(0, first, first + 10) - few.path.Apply(u.slice(0, first, first + 10)))
+                  .abs()
+                  .max()
+                  .item<float>(),
+              1e-5)
+        << first;
+  }
+}
+
 TEST_P(EveryExpression, FitComesNearPlantedWeights) {
   models::Model model =
       models::MakeModel(Encoder(1, 8, "expression: '" + std::string(GetParam()) + "'"), 0, 0, Random(3));
   at::Tensor x = Normal({600, 8}, 1), a = Normal({600, 8}, 2);
-  OutputPath path(model, 0, 0, model.shape.layers[0], x);
+  at::Tensor memory;
+  const OutputPath path = ReadFeedForward(model, 0, 0, model.shape.layers[0], x, &memory).path;
   at::Tensor planted = 0.5 * Normal({8, 8}, 4), bias = 0.3 * Normal({8}, 5);
   at::Tensor y = path.Apply(at::linear(a, planted, bias));
   LinearWeights zero{at::zeros({8, 8}), at::zeros({8})};
@@ -68,6 +92,67 @@ TEST_P(EveryExpression, FitComesNearPlantedWeights) {
   };
   at::Tensor spread = y - path.Apply(at::zeros_like(y));
   EXPECT_LT(error(fitted), 0.02 * (spread * spread).sum().item<double>());
+}
+
+using models::Operator;
+
+// Nodes that need not be a tree, with "up" and "down" as the linears.
+models::LayerShape WithNodes(const models::Model& model, std::vector<models::Node> nodes) {
+  models::LayerShape shape = model.shape.layers[0];
+  shape.expression = models::Expression::FromNodes(std::move(nodes));
+  return shape;
+}
+
+// As an operator that reads its operand twice does.
+TEST(OutputPathTest, MayReadTheOutputTwice) {
+  const models::Model model = models::MakeModel(Encoder(1, 8, kBertBlock), 0, 0, Random(3));
+  const at::Tensor x = Normal({9, 8}, 1);
+  const std::vector<models::Node> linears = {
+      {Operator::kInput}, {Operator::kLinear1, 0}, {Operator::kRelu, 1}, {Operator::kLinear2, 2}};
+  for (const auto op : {Operator::kMul, Operator::kAdd}) {
+    std::vector<models::Node> nodes = linears;
+    nodes.insert(nodes.end(), {{Operator::kSigmoid, 3}, {op, 3, 4}, {Operator::kTanh, 5}});
+    const models::LayerShape shape = WithNodes(model, nodes);
+    const at::Tensor expected = models::FeedForwardValue(model, 0, 0, shape, x.unsqueeze(0)).squeeze(0);
+    at::Tensor memory;
+    const auto [input, path] = ReadFeedForward(model, 0, 0, shape, x, &memory);
+    const at::Tensor u = models::Linear(model, "layer.0.ffn.0.down", input);
+    EXPECT_LT((path.Apply(u) - expected).abs().max().item<float>(), 1e-6);
+    const at::Tensor numeric = (path.Apply(u + 1e-2) - path.Apply(u - 1e-2)) / 2e-2;
+    EXPECT_LT((numeric - path.Derivative(u)).abs().max().item<float>(), 2e-3);
+    EXPECT_FALSE(path.affine());
+    EXPECT_FALSE(path.Start(expected).defined());
+  }
+  std::vector<models::Node> twice = linears;
+  twice.push_back({Operator::kAdd, 3, 3});
+  at::Tensor memory;
+  const OutputPath path = ReadFeedForward(model, 0, 0, WithNodes(model, twice), x, &memory).path;
+  EXPECT_FALSE(path.affine());  // it is not u and a constant
+  EXPECT_TRUE(path.Apply(x).equal(x + x));
+}
+
+TEST(OutputPathTest, RefusesWhatIsNoElementWiseEnd) {
+  const models::Model model = models::MakeModel(Encoder(1, 8, kBertBlock), 0, 0, Random(3));
+  const at::Tensor x = Normal({9, 8}, 1);
+  const auto read = [&](std::vector<models::Node> nodes) -> std::string {
+    at::Tensor memory;
+    try {
+      ReadFeedForward(model, 0, 0, WithNodes(model, std::move(nodes)), x, &memory);
+    } catch (const std::logic_error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(
+      read({{Operator::kInput}, {Operator::kLinear2, 0}, {Operator::kRelu, 1}, {Operator::kLinear1, 2}}),
+      testing::HasSubstr("layer.0.ffn.0.up stands behind layer.0.ffn.0.down"));
+  EXPECT_THAT(
+      read({{Operator::kInput}, {Operator::kLinear2, 0}, {Operator::kLinear2, 0}, {Operator::kAdd, 1, 2}}),
+      testing::HasSubstr("stands twice"));
+  EXPECT_THAT(read({{Operator::kInput}, {Operator::kLinear1, 0}, {Operator::kRelu, 1}}),
+              testing::HasSubstr("not what the block's value is made of"));
+  EXPECT_THAT(read({{Operator::kInput}, {Operator::kLinear2, 0}, {Operator::kRelu, 0}}),
+              testing::HasSubstr("not what the block's value is made of"));
 }
 
 TEST(LinearFitTest, AffineSolutionIsThatOfTheNormalEquations) {

@@ -1,0 +1,20 @@
+#include "models/arch/channel_algebra.h"
+#include "models/arch/operator.h"
+#include "models/encoder/ops.h"
+
+namespace thimble::models::operators {
+namespace {
+
+double Compute(double a, double b) { return a * b; }
+
+Value Say(std::string_view name, const Value& a, const Value& b, Ops& ops) {
+  return ops.Combine(name, Combination::kMul, a, b);
+}
+
+int Algebra(ChannelAlgebra& algebra, int a, int b) { return algebra.Multiply(a, b); }
+
+}  // namespace
+
+BinaryOperator mul() { return {.value = Compute, .form = Say, .algebra = Algebra, .python = "torch.mul"}; }
+
+}  // namespace thimble::models::operators
