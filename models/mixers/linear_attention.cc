@@ -17,7 +17,7 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
     return value;
   };
   const auto phi = [&](std::string_view name, const Value& x) {
-    return ops.Affine(name, ops.Apply(name, Operator::kElu, x), 1, 1);
+    return ops.Affine(name, ops.Apply(name, Function::kElu, x), 1, 1);
   };
   const Value query = ops.SplitHeads("query", phi("query", linear("query", Tapped::kQuery, in.query_key)), heads);
   const Value real = ops.MaskPadding("key", phi("key", linear("key", Tapped::kKey, in.query_key)));
