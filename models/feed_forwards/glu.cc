@@ -1,0 +1,35 @@
+// Gated linear units: down(a(up(x)) * gate(x)); GEGLU with gelu, SwiGLU with swish. Shazeer, 2020 (GLU variants
+// improve Transformer), equation 6. A new gate is 1 whatever it reads: the block starts as one without a gate.
+#include "base/error.h"
+#include "models/arch/operator.h"
+#include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
+
+namespace thimble::models::feed_forwards {
+namespace {
+
+Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
+  const auto activation = OperatorNamed(proto::Glu::Activation_Name(layer.ffn.glu().activation()));
+  THIMBLE_CHECK(activation.has_value(), "Glu.Activation names what is no operator");
+  const Value up = UnaryOf(*activation).form("up", ops.Linear("up", x, layer.width), ops);
+  const Value gate = ops.Linear("gate", x, layer.width, {.starts_as_one = true});
+  return ops.Linear("down", ops.Combine("gate", Combination::kMul, up, gate), outer);
+}
+
+constexpr char kPython[] = R"py(class Glu(Block):
+    def __init__(self, config, spec, width):
+        super().__init__(config)
+        outer = block_width(config)
+        self.up, self.gate, self.down = nn.Linear(outer, width), nn.Linear(outer, width), nn.Linear(width, outer)
+        self.activation = {"gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu,
+                           "relu": functional.relu, "sigmoid": torch.sigmoid, "swish": functional.silu}[spec["activation"]]
+
+    def value(self, x):
+        return self.down(self.activation(self.up(x)) * self.gate(x))
+)py";
+
+}  // namespace
+
+FeedForwardEntry glu() { return {.run = Run, .python = kPython}; }
+
+}  // namespace thimble::models::feed_forwards
