@@ -8,10 +8,14 @@
 namespace thimble::models::feed_forwards {
 namespace {
 
+Operator Activation(const LayerShape& layer) {
+  const auto found = OperatorNamed(proto::Glu::Activation_Name(layer.ffn.glu().activation()));
+  THIMBLE_CHECK(found.has_value(), "Glu.Activation names what is no operator");
+  return *found;
+}
+
 Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
-  const auto activation = OperatorNamed(proto::Glu::Activation_Name(layer.ffn.glu().activation()));
-  THIMBLE_CHECK(activation.has_value(), "Glu.Activation names what is no operator");
-  const Value up = UnaryOf(*activation).form("up", ops.Linear("up", x, layer.width), ops);
+  const Value up = UnaryOf(Activation(layer)).form("up", ops.Linear("up", x, layer.width), ops);
   const Value gate = ops.Linear("gate", x, layer.width, {.starts_as_one = true});
   return ops.Linear("down", ops.Combine("gate", Combination::kMul, up, gate), outer);
 }
@@ -21,8 +25,7 @@ constexpr char kPython[] = R"py(class Glu(Block):
         super().__init__(config)
         outer = block_width(config)
         self.up, self.gate, self.down = nn.Linear(outer, width), nn.Linear(outer, width), nn.Linear(width, outer)
-        self.activation = {"gelu": lambda x: functional.gelu(x, approximate="tanh"), "gelu_erf": functional.gelu,
-                           "relu": functional.relu, "sigmoid": torch.sigmoid, "swish": functional.silu}[spec["activation"]]
+        self.activation = OPERATORS[spec["activation"]]
 
     def value(self, x):
         return self.down(self.activation(self.up(x)) * self.gate(x))
@@ -30,6 +33,10 @@ constexpr char kPython[] = R"py(class Glu(Block):
 
 }  // namespace
 
-FeedForwardEntry glu() { return {.run = Run, .python = kPython}; }
+FeedForwardEntry glu() {
+  return {.run = Run,
+          .operators = [](const LayerShape& layer) { return std::vector<Operator>{Activation(layer)}; },
+          .python = kPython};
+}
 
 }  // namespace thimble::models::feed_forwards

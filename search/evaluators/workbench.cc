@@ -106,9 +106,7 @@ struct Workbench::Impl {
         teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())) {
     CheckTeacher();
     TakeTeachersLength();
-    const auto largest = LargestArchitecture(study.space(), Context());
-    // Objective's own checks (head counts, layer map) belong before any work.
-    distill::Objective(study.recipe().objective(), models::Resolve(largest), &teacher.model, true);
+    CheckObjective();
     const data::WordPiece tokenizer(study.teacher().model());
     const int threads = train::Threads(deployment);
     const auto rows = data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train),
@@ -125,6 +123,22 @@ struct Workbench::Impl {
     holdout = all.Slice(cut, all.examples.size());
     for (const auto& pattern : study.warmup().corpus().path())
       for (const auto& file : Glob(pattern)) corpus_files.push_back(file);
+  }
+
+  // Objective's own checks (head counts, layer map, what a layer's mixer shows to losses) belong before any work:
+  // of every mixer that a layer may have.
+  void CheckObjective() const {
+    auto architecture = LargestArchitecture(study.space(), Context());
+    size_t options = 1;
+    for (size_t option = 0; option < options; ++option) {
+      for (int i = 0; i < architecture.layer_size(); ++i) {
+        const auto mixers = LayerMixers(study.space(), i);
+        options = std::max(options, mixers.size());
+        *architecture.mutable_layer(i)->mutable_mixer() = mixers[option % mixers.size()];
+        architecture.mutable_layer(i)->clear_beside();
+      }
+      distill::Objective(study.recipe().objective(), models::Resolve(architecture), &teacher.model, true);
+    }
   }
 
   SpaceContext Context() const {

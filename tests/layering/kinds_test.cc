@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 const std::map<std::string, std::string> kExceptions = {
     {"bench/", "what is timed: BERT-base, a trigram student"},
     {"models/arch/", "expressions are read, drawn and compared there; the algebra knows the gates of activations"},
-    {"models/feed_forwards/glu.cc", "its activations are operators"},
     {"models/feed_forwards/expression.cc", "an example in its text for PyTorch"},
     {"models/hub/hub_config.cc", "reads BERT, MobileBERT"},
     {"models/hub/hugging_face.cc", "names of BERT's activations"},
