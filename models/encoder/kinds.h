@@ -39,8 +39,8 @@ struct MixerEntry {
 
 struct FeedForwardEntry {
   std::string name;
-  // f(x): x and f(x) are [B, T, outer]. The linear that the sliced start fits is named "down"; what stands behind
-  // it works element by element.
+  // f(x): x and f(x) are [B, T, outer]. The linear that the sliced start fits is named "down"; behind it only Apply
+  // and Combine may stand.
   Value (*run)(const LayerShape& layer, int outer, const Value& x, Ops& ops) = nullptr;
   // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of them
   // once. Throws as MixerEntry::check.
