@@ -224,9 +224,13 @@ TEST_P(EveryKindTest, TapsAreAsTraced) {
   for (size_t i = 0; i < model.shape.layers.size(); ++i) {
     const MixerSize size = SizeOf(model.shape, model.shape.layers[i].mixer);
     ASSERT_EQ(outputs.scores[i].defined(), size.scores > 0);
-    if (size.scores > 0) EXPECT_EQ(outputs.scores[i].size(1), size.scores);
+    if (size.scores > 0) {
+      EXPECT_EQ(outputs.scores[i].size(1), size.scores);
+    }
     ASSERT_EQ(outputs.projections[i].query.defined(), size.projections);
-    if (size.projections) EXPECT_EQ(outputs.projections[i].query.size(2), size.context);
+    if (size.projections) {
+      EXPECT_EQ(outputs.projections[i].query.size(2), size.context);
+    }
   }
 }
 
