@@ -35,8 +35,8 @@ constexpr char kPython[] = R"py(class Glu(Block):
 
 FeedForwardEntry glu() {
   return {.run = Run,
-          .operators = [](const LayerShape& layer) { return std::vector<Operator>{Activation(layer)}; },
-          .python = kPython};
+          .python = kPython,
+          .operators = [](const LayerShape& layer) { return std::vector<Operator>{Activation(layer)}; }};
 }
 
 }  // namespace thimble::models::feed_forwards
