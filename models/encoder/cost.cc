@@ -10,19 +10,35 @@ constexpr int64_t kFloat = sizeof(float);
 
 Trace Counter(const Shape& shape) { return Trace(Trace::Names::kLeftOut, shape.no_norm ? 0 : 2); }
 
+// What layers share is traced once: a search counts thousands of candidates a second.
+int64_t EncoderParameters(const Shape& shape) {
+  const auto layers = static_cast<int64_t>(shape.layers.size());
+  int64_t sum = EmbeddingParameters(shape) + (shape.bottleneck > 0 ? layers * BottleneckParameters(shape) : 0);
+  std::string mixer;
+  int64_t of_mixer = 0;
+  for (const LayerShape& layer : shape.layers) {
+    std::string text = layer.mixer.SerializeAsString();
+    if (text != mixer) {
+      of_mixer = MixerParameters(shape, layer.mixer);
+      mixer = std::move(text);
+    }
+    sum += of_mixer + FeedForwardParameters(shape, layer);
+  }
+  return sum;
+}
+
 }  // namespace
 
 int64_t DeployedParameters(const Shape& shape, int classes, Head head) {
   Trace trace = Counter(shape);
-  const Value last = Encode(shape, trace);
-  if (classes > 0) RunHead(shape, classes, head, last, trace);
-  return trace.cost().parameters;
+  if (classes > 0) RunHead(shape, classes, head, trace.State(shape.hidden), trace);
+  return EncoderParameters(shape) + trace.cost().parameters;
 }
 
 int64_t PaperParameters(const Shape& shape, int teacher_hidden) {
   Trace trace = Counter(shape);
-  trace.Linear("fit_dense", Encode(shape, trace), teacher_hidden, {});
-  return trace.cost().parameters;
+  trace.Linear("fit_dense", trace.State(shape.hidden), teacher_hidden, {});
+  return EncoderParameters(shape) + trace.cost().parameters;
 }
 
 int64_t EmbeddingParameters(const Shape& shape) {
@@ -51,9 +67,8 @@ int64_t BottleneckParameters(const Shape& shape) {
 int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer) {
   Trace trace = Counter(shape);
   const Value x = trace.State(shape.block_width());
-  for (int stack = 0; stack < layer.stacks; ++stack)
-    CloseBlock(0, stack, FeedForward(shape, 0, stack, layer, x, trace), x, trace);
-  return trace.cost().parameters;
+  CloseBlock(0, 0, FeedForward(shape, 0, 0, layer, x, trace), x, trace);
+  return layer.stacks * trace.cost().parameters;
 }
 
 int64_t MultiplyAdds(const Shape& shape, int length) {

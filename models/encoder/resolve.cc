@@ -34,7 +34,8 @@ void CheckMixer(const proto::Mixer& mixer, const Shape& shape, const std::string
 LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std::string& where) {
   LayerShape resolved{layer.mixer(), {layer.beside().begin(), layer.beside().end()}, layer.ffn()};
   CheckMixer(layer.mixer(), shape, where + ".mixer");
-  std::set<const MixerEntry*> kinds = {&EntryOf(layer.mixer())};
+  std::set<const MixerEntry*> kinds;
+  if (layer.beside_size() > 0) kinds.insert(&EntryOf(layer.mixer()));
   for (const proto::Mixer& mixer : layer.beside()) {
     CheckMixer(mixer, shape, where + ".beside");
     if (!kinds.insert(&EntryOf(mixer)).second)
@@ -73,6 +74,7 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   if (architecture.layer_size() == 0)
     throw BadRequest(where + ".layer", "there is no layer", "", "at least one");
   ResolveEmbedding(&shape);
+  shape.layers.reserve(architecture.layer_size());
   for (int i = 0; i < architecture.layer_size(); ++i)
     shape.layers.push_back(
         ResolveLayer(architecture.layer(i), shape, where + ".layer[" + std::to_string(i) + "]"));
