@@ -212,6 +212,10 @@ std::string CanonicalText(const Message& message) {
   return text;
 }
 
+const pb::FieldDescriptor* KindField(const Message& message) {
+  return message.GetReflection()->GetOneofFieldDescriptor(message, message.GetDescriptor()->FindOneofByName("kind"));
+}
+
 void WriteText(const std::string& path, const Message& message) { WriteFileAtomically(path, PrintText(message)); }
 
 }  // namespace thimble

@@ -7,6 +7,7 @@
 namespace google::protobuf {
 class Message;
 class Descriptor;
+class FieldDescriptor;
 }  // namespace google::protobuf
 
 namespace thimble {
@@ -30,6 +31,9 @@ std::string PrintText(const Message& message, bool headers = true);
 // Canonical one-line form: equal messages (defaults left out or spelt out alike) give equal text.
 std::string CanonicalText(const Message& message);
 void WriteText(const std::string& path, const Message& message);
+
+// The member of the message's oneof `kind` that is set; nullptr if none is.
+const google::protobuf::FieldDescriptor* KindField(const Message& message);
 
 // The schema's comment for a message or field, full name like "thimble.proto.Came.beta3"; empty if there is none.
 std::string CommentOf(const std::string& full_name);

@@ -35,8 +35,7 @@ const std::vector<LossEntry>& Losses() {
 namespace {
 
 const LossEntry& EntryOf(const proto::Loss& spec) {
-  const auto* kind = proto::Loss::descriptor()->FindOneofByName("kind");
-  const auto* field = spec.GetReflection()->GetOneofFieldDescriptor(spec, kind);
+  const auto* field = KindField(spec);
   THIMBLE_CHECK(field != nullptr, "a loss without a kind was not validated");
   for (const LossEntry& entry : Losses())
     if (entry.name == field->name()) return entry;

@@ -31,10 +31,7 @@ void AddBeside(const Shape& shape, std::vector<WeightShape>* all) {
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
     for (const proto::Mixer& mixer : shape.layers[i].beside) {
       Trace trace(Trace::Names::kKept);
-      const Value x = trace.State(shape.block_width());
-      const Value bias = trace.PaddingBias(kPaddingBias);
-      const Value context = Mix(shape, i, mixer, {x, trace.State(shape.value_input()), x}, bias, trace);
-      CloseMixer(shape, i, mixer, context, x, trace);
+      TraceMixer(shape, i, mixer, &trace);
       all->insert(all->end(), trace.weights().begin(), trace.weights().end());
     }
   }

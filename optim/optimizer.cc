@@ -32,12 +32,6 @@ namespace {
 // Elements from which a parameter's own rows are shared out: below that one thread takes all of it.
 constexpr int64_t kLarge = 1 << 20;
 
-// The field of oneof `kind` that is set; nullptr if none is.
-const google::protobuf::FieldDescriptor* KindField(const Message& message) {
-  const auto* kind = message.GetDescriptor()->FindOneofByName("kind");
-  return message.GetReflection()->GetOneofFieldDescriptor(message, kind);
-}
-
 // Field learning_rate of the rule in oneof field `kind`.
 const google::protobuf::FieldDescriptor* RateField(const google::protobuf::FieldDescriptor* kind) {
   THIMBLE_CHECK(kind != nullptr, "an optimizer without a kind was not validated");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "optim/groups.h"
 #include "optim/optimizer.h"
@@ -15,8 +16,7 @@ constexpr double kPi = 3.14159265358979323846;
 }
 
 double WarmupFraction(const proto::Schedule& schedule) {
-  const auto* kind = schedule.GetDescriptor()->FindOneofByName("kind");
-  const auto* field = schedule.GetReflection()->GetOneofFieldDescriptor(schedule, kind);
+  const auto* field = KindField(schedule);
   if (field == nullptr) return schedule.linear().warmup_fraction();
   const auto& shape = schedule.GetReflection()->GetMessage(schedule, field);
   const auto* fraction = shape.GetDescriptor()->FindFieldByName("warmup_fraction");

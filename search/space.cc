@@ -157,17 +157,6 @@ int64_t CountAs(proto::Counting counting, const models::Shape& shape, const Spac
                                   : models::DeployedParameters(shape, context.classes, context.head);
 }
 
-// What a stage's options change of the parameters: mixer and blocks of a layer.
-int64_t LayerParameters(const models::Shape& shape, const models::LayerShape& layer) {
-  return models::MixerParameters(shape, layer.mixer) + models::FeedForwardParameters(shape, layer);
-}
-
-int64_t LayersSum(const models::Shape& shape) {
-  int64_t sum = 0;
-  for (const auto& layer : shape.layers) sum += LayerParameters(shape, layer);
-  return sum;
-}
-
 proto::Counting FirstCounting(const proto::Study& study) {
   for (const auto& constraint : study.constraint())
     if (constraint.has_parameters()) return constraint.parameters().counting();
@@ -190,7 +179,7 @@ std::pair<int64_t, int64_t> LayersInterval(const proto::Study& study, const mode
       throw BadRequest(where + ".counting",
                        "PAPER counts a projection to the teacher's width, which is not known", "",
                        "a teacher that is there, or teacher { hidden: WIDTH }");
-    const int64_t fixed = CountAs(limits.counting(), shape, context) - LayersSum(shape);
+    const int64_t fixed = CountAs(limits.counting(), shape, context) - models::LayersParameters(shape);
     low = std::max<int64_t>(low, limits.min() - fixed);
     high = std::min<int64_t>(high, limits.max() - fixed);
   }
@@ -271,14 +260,7 @@ void ValidateSpace(const proto::Space& space, const std::string& where) {
   }
 }
 
-proto::FeedForwardSpace LayerFeedForward(const proto::Space& space, int layer) {
-  return LayersOf(space).at(layer).ffn();
-}
-
-std::vector<proto::Mixer> LayerMixers(const proto::Space& space, int layer) {
-  const proto::LayerSpace options = LayersOf(space).at(layer);
-  return {options.mixer().begin(), options.mixer().end()};
-}
+proto::LayerSpace LayerChoices(const proto::Space& space, int layer) { return LayersOf(space).at(layer); }
 
 proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context) {
   return Build(space, context, /*largest=*/true);
@@ -332,7 +314,7 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
     wanted += (wanted.empty() ? "" : " and ") + std::to_string(limits.min()) + " to " +
               std::to_string(limits.max()) + " (" + proto::Counting_Name(limits.counting()) + ")";
   }
-  const int64_t fixed = Count(base) - LayersSum(shape);
+  const int64_t fixed = Count(base) - models::LayersParameters(shape);
   throw BadRequest("constraint", "no candidate of " + label + " has so many parameters", wanted,
                    "what the space offers here: " + std::to_string(fixed + plan->points->smallest()) +
                        " to " + std::to_string(fixed + plan->points->largest()) + " (" +
@@ -370,7 +352,7 @@ Feasibility StageSpace::CountFeasible() const {
                       {layer.ffn().ratio().begin(), layer.ffn().ratio().end()}});
   const auto [low, high] = LayersInterval(plan_->study, shape, plan_->context);
   const FeasiblePoints points(Costs(layers, shape), low, high);
-  const int64_t fixed = Count(plan_->base) - LayersSum(shape);
+  const int64_t fixed = Count(plan_->base) - models::LayersParameters(shape);
   return {points.points(), points.feasible(), fixed + points.smallest(), fixed + points.largest()};
 }
 

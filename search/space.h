@@ -28,9 +28,8 @@ void ValidateSpace(const proto::Space& space, const std::string& where);
 
 // What layer `layer` (from 0) may be: its own block, or the one without `at`; empty choices filled with their
 // defaults from the schema. Requires a valid space.
-proto::FeedForwardSpace LayerFeedForward(const proto::Space& space, int layer);
+proto::LayerSpace LayerChoices(const proto::Space& space, int layer);
 
-std::vector<proto::Mixer> LayerMixers(const proto::Space& space, int layer);
 
 // The space's largest architecture: most stacks, largest ratio, seed expressions; of each kind of mixer the largest,
 // those that are not a layer's first beside it. The supernet is built from it.

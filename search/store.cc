@@ -79,16 +79,16 @@ std::vector<Parameter> Parameters(const proto::Architecture& architecture, const
                                   const proto::Space& space) {
   std::vector<Parameter> parameters;
   for (int i = 0; i < architecture.layer_size(); ++i) {
-    const auto choices = LayerFeedForward(space, i);
+    const auto choices = LayerChoices(space, i);
     const auto& ffn = architecture.layer(i).ffn();
     const std::string prefix = "layer" + std::to_string(i) + "/";
     if (Varies(stage, proto::Stage::STACKS))
-      parameters.push_back(Categorical(prefix + "stacks", choices.stacks(), ffn.stacks()));
+      parameters.push_back(Categorical(prefix + "stacks", choices.ffn().stacks(), ffn.stacks()));
     if (Varies(stage, proto::Stage::RATIO))
-      parameters.push_back(Categorical(prefix + "ratio", choices.ratio(), ffn.ratio()));
+      parameters.push_back(Categorical(prefix + "ratio", choices.ffn().ratio(), ffn.ratio()));
     if (Varies(stage, proto::Stage::MIXER)) {
       std::vector<std::string> mixers;
-      for (const auto& mixer : LayerMixers(space, i)) mixers.push_back(models::TextOf(mixer));
+      for (const auto& mixer : choices.mixer()) mixers.push_back(models::TextOf(mixer));
       parameters.push_back(Categorical(prefix + "mixer", mixers, models::TextOf(architecture.layer(i).mixer())));
     }
   }

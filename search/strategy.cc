@@ -1,5 +1,6 @@
 #include "search/strategy.h"
 
+#include "base/config.h"
 #include "base/error.h"
 #include "models/arch/architecture.h"
 
@@ -56,8 +57,7 @@ const std::vector<StrategyEntry>& Strategies() {
 }
 
 std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random) {
-  const auto* kind =
-      spec.GetReflection()->GetOneofFieldDescriptor(spec, proto::Strategy::descriptor()->oneof_decl(0));
+  const auto* kind = KindField(spec);
   const std::string name = kind == nullptr ? "random" : kind->name();
   for (const StrategyEntry& entry : Strategies())
     if (entry.name == name) return entry.make(spec, space, random);

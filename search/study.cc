@@ -46,10 +46,10 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
   for (const int what : stage.vary()) {
     if (what == proto::Stage::EXPRESSION) return true;
     for (int i = 0; i < space.layers(); ++i) {
-      const auto choices = LayerFeedForward(space, i);
-      const size_t values = what == proto::Stage::STACKS  ? choices.stacks_size()
-                            : what == proto::Stage::RATIO ? choices.ratio_size()
-                                                          : LayerMixers(space, i).size();
+      const auto choices = LayerChoices(space, i);
+      const int values = what == proto::Stage::STACKS  ? choices.ffn().stacks_size()
+                         : what == proto::Stage::RATIO ? choices.ffn().ratio_size()
+                                                       : choices.mixer_size();
       if (values > 1) return true;
     }
   }

@@ -51,11 +51,6 @@ int64_t OfBlocks(const models::Shape& shape, int width, int stacks) {
   return models::FeedForwardParameters(shape, layer);
 }
 
-// "linear_attention; ", nothing of BERT's own.
-std::string BesidesBerts(const proto::Mixer& mixer) {
-  return models::IsBerts(mixer) ? "" : models::TextOf(mixer) + "; ";
-}
-
 std::string Layers(const proto::Architecture& architecture) {
   std::string text;
   for (const auto& layer : architecture.layer())
@@ -156,9 +151,13 @@ std::string Grouped(double count) {
   return digits;
 }
 
+std::string BesidesBerts(const proto::Mixer& mixer) {
+  return models::IsBerts(mixer) ? "" : models::TextOf(mixer) + "; ";
+}
+
 std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest) {
   std::vector<std::vector<std::string>> rows;
-  const auto ffn = search::LayerFeedForward(space, 0);
+  const auto ffn = search::LayerChoices(space, 0).ffn();
   for (const int stacks : ffn.stacks())
     for (const auto& ratio : ffn.ratio())
       rows.push_back({"ffn, " + std::to_string(stacks) + " x " + ratio,

@@ -26,6 +26,9 @@ void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workb
 std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest);
 std::string Grouped(double count);  // 16,777,216
 
+// "linear_attention; " before a layer's blocks; nothing of BERT's own mixer.
+std::string BesidesBerts(const proto::Mixer& mixer);
+
 std::string TrialText(const std::vector<search::StageResult>& results);
 // The best trial of each stage, how sure its lead is, and the Pareto front of the last stage.
 std::string ResultText(const std::vector<search::StageResult>& results);

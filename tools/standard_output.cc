@@ -47,8 +47,8 @@ void FlushOutput() {
   if (!failed) return;
   const int error = errno;
   if (error == EPIPE || NobodyReads()) EndQuietly();
-  throw WorkFailed("standard output", std::string("cannot write") + (error != 0 ? ": " : "") +
-                                          (error != 0 ? std::strerror(error) : ""));
+  throw WorkFailed("standard output",
+                   "cannot write" + (error != 0 ? std::string(": ") + std::strerror(error) : ""));
 }
 
 void CheckOutput() {

@@ -84,13 +84,15 @@ void Cutter::Embedding() {
 
 // A kind without a cut of its own starts as it was drawn, and adds nothing until its output linear is fitted.
 void Cutter::Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool repeats) {
-  const int from = teacher_layer - 1;
   const std::string scope = models::MixerScope(layer, mixer) + ".";
-  if (const MixerCut* cut = CutOf(mixer)) {
+  const MixerCut* cut = CutOf(mixer);
+  if (cut != nullptr) {
+    const int from = teacher_layer - 1;
+    const proto::Mixer& teachers = teacher_.shape.layers[from].mixer;
     const int reads = repeats ? BlockNorm(from) : from == 0 ? 0 : BlockNorm(from - 1);
     cut->cut({.teacher = teacher_,
-              .teacher_scope = models::MixerScope(from, teacher_.shape.layers[from].mixer) + ".",
-              .teacher_heads = HeadsOf(teacher_.shape, from),
+              .teacher_scope = models::MixerScope(from, teachers) + ".",
+              .teacher_heads = HeadsOf(teacher_.shape, teachers),
               .reader = MakeReader(record_.states[reads], basis_.directions),
               .embed = basis_.embed,
               .p = p_,
@@ -100,9 +102,10 @@ void Cutter::Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool
               .student = student_,
               .random = random_});
   }
-  if ((CutOf(mixer) == nullptr || repeats) && student_.weights.Has(scope + models::kOutput + ".weight")) {
-    student_.weights.at(scope + models::kOutput + ".weight").zero_();
-    student_.weights.at(scope + models::kOutput + ".bias").zero_();
+  const std::string output = scope + models::kOutput;
+  if ((cut == nullptr || repeats) && student_.weights.Has(output + ".weight")) {
+    student_.weights.at(output + ".weight").zero_();
+    student_.weights.at(output + ".bias").zero_();
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace thimble::distill {
 
-Heads HeadsOf(const models::Shape& shape, int layer) {
-  const models::MixerSize size = models::SizeOf(shape, shape.layers[layer].mixer);
+Heads HeadsOf(const models::Shape& shape, const proto::Mixer& mixer) {
+  const models::MixerSize size = models::SizeOf(shape, mixer);
   return {size.scores, size.scores > 0 ? size.context / size.scores : 0};
 }
 

@@ -11,7 +11,7 @@ namespace thimble::distill {
 struct Heads {
   int64_t count = 0, width = 0;
 };
-Heads HeadsOf(const models::Shape& shape, int layer);  // none: of a mixer without attention scores
+Heads HeadsOf(const models::Shape& shape, const proto::Mixer& mixer);  // none: of one without attention scores
 
 struct MixerCutInput {
   const models::Model& teacher;
@@ -29,7 +29,7 @@ struct MixerCutInput {
 struct MixerCut {
   std::string name;  // the mixer's
   void (*cut)(const MixerCutInput& in) = nullptr;
-  Heads (*heads)(const proto::Mixer& mixer, const models::Shape& shape) = nullptr;  // of the student's mixer
+  Heads (*heads)(const models::Shape& shape, const proto::Mixer& mixer) = nullptr;  // of the student's mixer
 };
 const MixerCut* CutOf(const proto::Mixer& mixer);  // nullptr: nothing is taken over
 

@@ -100,8 +100,8 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
     const proto::Mixer& mixer = student.layers[l].mixer;
     const std::string scope = models::MixerScope(static_cast<int>(l), mixer);
     if (const MixerCut* cut = CutOf(mixer)) {
-      const Heads heads = cut->heads(mixer, student);
-      if (heads.width > HeadRows(heads, HeadsOf(teacher, layer_map[l] - 1))) {
+      const Heads heads = cut->heads(student, mixer);
+      if (heads.width > HeadRows(heads, HeadsOf(teacher, teacher.layers[layer_map[l] - 1].mixer))) {
         names.push_back(scope + ".key.weight");
         names.push_back(scope + ".value.weight");
       }

@@ -1,6 +1,7 @@
 #include "models/encoder/cost.h"
 
 #include "models/encoder/encoder.h"
+#include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
 
 namespace thimble::models {
@@ -10,21 +11,10 @@ constexpr int64_t kFloat = sizeof(float);
 
 Trace Counter(const Shape& shape) { return Trace(Trace::Names::kLeftOut, shape.no_norm ? 0 : 2); }
 
-// What layers share is traced once: a search counts thousands of candidates a second.
 int64_t EncoderParameters(const Shape& shape) {
   const auto layers = static_cast<int64_t>(shape.layers.size());
-  int64_t sum = EmbeddingParameters(shape) + (shape.bottleneck > 0 ? layers * BottleneckParameters(shape) : 0);
-  std::string mixer;
-  int64_t of_mixer = 0;
-  for (const LayerShape& layer : shape.layers) {
-    std::string text = layer.mixer.SerializeAsString();
-    if (text != mixer) {
-      of_mixer = MixerParameters(shape, layer.mixer);
-      mixer = std::move(text);
-    }
-    sum += of_mixer + FeedForwardParameters(shape, layer);
-  }
-  return sum;
+  return EmbeddingParameters(shape) + LayersParameters(shape) +
+         (shape.bottleneck > 0 ? layers * BottleneckParameters(shape) : 0);
 }
 
 }  // namespace
@@ -49,10 +39,7 @@ int64_t EmbeddingParameters(const Shape& shape) {
 
 int64_t MixerParameters(const Shape& shape, const proto::Mixer& mixer) {
   Trace trace = Counter(shape);
-  const Value x = trace.State(shape.block_width());
-  const Value context =
-      Mix(shape, 0, mixer, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
-  CloseMixer(shape, 0, mixer, context, x, trace);
+  TraceMixer(shape, 0, mixer, &trace);
   return trace.cost().parameters;
 }
 
@@ -69,6 +56,21 @@ int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer) {
   const Value x = trace.State(shape.block_width());
   CloseBlock(0, 0, FeedForward(shape, 0, 0, layer, x, trace), x, trace);
   return layer.stacks * trace.cost().parameters;
+}
+
+// What layers share is traced once: a search counts thousands of candidates a second.
+int64_t LayersParameters(const Shape& shape) {
+  int64_t sum = 0, of_mixer = 0;
+  std::string mixer;
+  for (const LayerShape& layer : shape.layers) {
+    std::string text = layer.mixer.SerializeAsString();
+    if (text != mixer) {
+      of_mixer = MixerParameters(shape, layer.mixer);
+      mixer = std::move(text);
+    }
+    sum += of_mixer + FeedForwardParameters(shape, layer);
+  }
+  return sum;
 }
 
 int64_t MultiplyAdds(const Shape& shape, int length) {

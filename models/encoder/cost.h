@@ -21,6 +21,8 @@ int64_t MixerParameters(const Shape& shape, const proto::Mixer& mixer);  // one 
 int64_t BottleneckParameters(const Shape& shape);  // one layer's linears around its blocks, with their norms
 int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer);  // all blocks of the layer, with their norms
 
+int64_t LayersParameters(const Shape& shape);  // both of all layers: what stacks, ratios and mixers change
+
 // Multiply-adds of one sequence of `length` tokens: linears, QK, PV and the embedding's projection; no
 // pooler, no head. FLOPs as published = 2 x this.
 int64_t MultiplyAdds(const Shape& shape, int length);

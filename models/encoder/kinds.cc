@@ -34,8 +34,7 @@ Entry Named(Entry entry, const char* name) {
 }
 
 const google::protobuf::FieldDescriptor& KindOf(const google::protobuf::Message& message) {
-  const auto* kinds = message.GetDescriptor()->FindOneofByName("kind");
-  const auto* kind = message.GetReflection()->GetOneofFieldDescriptor(message, kinds);
+  const auto* kind = KindField(message);
   if (kind == nullptr) throw std::logic_error("no kind of " + message.GetDescriptor()->name());
   return *kind;
 }

@@ -81,11 +81,16 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   return shape;
 }
 
+Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace* trace) {
+  const Value x = trace->State(shape.block_width()), value = trace->State(shape.value_input());
+  const Value context = Mix(shape, index, mixer, {x, value, x}, trace->PaddingBias(kPaddingBias), *trace);
+  CloseMixer(shape, index, mixer, context, x, *trace);
+  return context;
+}
+
 MixerSize SizeOf(const Shape& shape, const proto::Mixer& mixer) {
   Trace trace(Trace::Names::kLeftOut);
-  const Value x = trace.State(shape.block_width());
-  const Value context =
-      Mix(shape, 0, mixer, {x, trace.State(shape.value_input()), x}, trace.PaddingBias(kPaddingBias), trace);
+  const Value context = TraceMixer(shape, 0, mixer, &trace);
   return {context ? static_cast<int>(Trace::Width(context)) : 0, trace.taps().scores, trace.taps().projections};
 }
 

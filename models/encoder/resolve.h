@@ -10,6 +10,11 @@ namespace thimble::models {
 // refuses its fields (an expression that is invalid or whose widths do not fit), or there is no layer.
 Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
 
+class Trace;
+class Value;
+// A mixer alone, with its output linear, residual and norm. Returns the context; nothing where it makes none.
+Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace* trace);
+
 // What a mixer makes, by its trace.
 struct MixerSize {
   int context = 0;           // channels that the layer's output linear reads; 0: there is none

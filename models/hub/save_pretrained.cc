@@ -1,5 +1,5 @@
 #include <ATen/ATen.h>
-#include <google/protobuf/descriptor.h>
+#include <google/protobuf/util/json_util.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -50,33 +50,13 @@ ordered_json BertConfig(const Model& model) {
 
 // The message's fields, defaults filled in.
 ordered_json Fields(const google::protobuf::Message& message) {
-  using Field = google::protobuf::FieldDescriptor;
-  ordered_json fields = ordered_json::object();
-  const auto* reflection = message.GetReflection();
-  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
-    const Field* field = message.GetDescriptor()->field(i);
-    THIMBLE_CHECK(!field->is_repeated(), field->full_name());
-    switch (field->cpp_type()) {
-      case Field::CPPTYPE_INT32:
-        fields[field->name()] = reflection->GetInt32(message, field);
-        break;
-      case Field::CPPTYPE_DOUBLE:
-        fields[field->name()] = reflection->GetDouble(message, field);
-        break;
-      case Field::CPPTYPE_BOOL:
-        fields[field->name()] = reflection->GetBool(message, field);
-        break;
-      case Field::CPPTYPE_STRING:
-        fields[field->name()] = reflection->GetString(message, field);
-        break;
-      case Field::CPPTYPE_ENUM:
-        fields[field->name()] = reflection->GetEnum(message, field)->name();
-        break;
-      default:
-        THIMBLE_CHECK(false, "no JSON for " + field->full_name());
-    }
-  }
-  return fields;
+  google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
+  THIMBLE_CHECK(status.ok(), status.ToString());
+  return ordered_json::parse(text);
 }
 
 // {"glu": {"activation": "gelu"}, "mixer": {"none": {}}, ...}; a mixer that is BERT's is left out.

@@ -129,12 +129,12 @@ struct Workbench::Impl {
   // of every mixer that a layer may have.
   void CheckObjective() const {
     auto architecture = LargestArchitecture(study.space(), Context());
-    size_t options = 1;
-    for (size_t option = 0; option < options; ++option) {
+    int options = 1;
+    for (int option = 0; option < options; ++option) {
       for (int i = 0; i < architecture.layer_size(); ++i) {
-        const auto mixers = LayerMixers(study.space(), i);
-        options = std::max(options, mixers.size());
-        *architecture.mutable_layer(i)->mutable_mixer() = mixers[option % mixers.size()];
+        const auto choices = LayerChoices(study.space(), i);
+        options = std::max(options, choices.mixer_size());
+        *architecture.mutable_layer(i)->mutable_mixer() = choices.mixer(option % choices.mixer_size());
         architecture.mutable_layer(i)->clear_beside();
       }
       distill::Objective(study.recipe().objective(), models::Resolve(architecture), &teacher.model, true);

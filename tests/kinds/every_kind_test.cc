@@ -14,6 +14,7 @@
 #include "models/inherit.h"
 #include "models/torch/autocast.h"
 #include "tests/kinds/draw.h"
+#include "tests/models/differences.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -104,25 +105,7 @@ TEST_P(EveryKindTest, GradientsAreDifferences) {
   model.weights.RequireGrad(true);
   const Batch batch = MakeBatch({4, 6});
   const auto f = [&] { return Sum(Forward(model, batch, {.hidden = true}), batch); };
-  f().backward();
-  const at::NoGradGuard no_grad;
-  constexpr double kStep = 1e-5;
-  for (const auto& [name, tensor] : model.weights) {
-    const at::Tensor gradient = tensor.grad().contiguous();
-    Random random = Random(1).Fork(name);
-    for (const int64_t i : {gradient.abs().argmax().item<int64_t>(), static_cast<int64_t>(random.Below(tensor.numel()))}) {
-      double& value = tensor.mutable_data_ptr<double>()[i];
-      const double before = value;
-      value = before + kStep;
-      const double above = f().item<double>();
-      value = before - kStep;
-      const double below = f().item<double>();
-      value = before;
-      const double expected = (above - below) / (2 * kStep);
-      EXPECT_NEAR(gradient.const_data_ptr<double>()[i], expected, 2e-6 * std::max(1.0, std::abs(expected)))
-          << name << " entry " << i;
-    }
-  }
+  for (const auto& [name, tensor] : model.weights) CheckGradient(f, tensor, name, 1);
 }
 
 TEST_P(EveryKindTest, PaddingAndCompanyChangeNothing) {

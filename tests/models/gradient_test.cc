@@ -3,39 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <functional>
-
 #include "models/encoder/resolve.h"
 #include "models/torch/kernels/dropout.h"
+#include "tests/models/differences.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
 namespace {
-
-// Compares d f / d tensor with central differences where it is largest and at `places` random entries.
-void CheckGradient(const std::function<at::Tensor()>& f, const at::Tensor& tensor, const std::string& what,
-                   int places) {
-  tensor.mutable_grad() = at::Tensor();
-  f().backward();
-  ASSERT_TRUE(tensor.grad().defined()) << what;
-  const at::Tensor gradient = tensor.grad().contiguous();
-  const at::NoGradGuard no_grad;
-  double* values = tensor.mutable_data_ptr<double>();
-  Random random = Random(1).Fork(what);
-  constexpr double kStep = 1e-5;
-  for (int p = 0; p <= places; ++p) {
-    const int64_t i =
-        p == 0 ? gradient.abs().argmax().item<int64_t>() : static_cast<int64_t>(random.Below(tensor.numel()));
-    const double before = values[i];
-    values[i] = before + kStep;
-    const double above = f().item<double>();
-    values[i] = before - kStep;
-    const double below = f().item<double>();
-    values[i] = before;
-    const double expected = (above - below) / (2 * kStep), got = gradient.const_data_ptr<double>()[i];
-    EXPECT_NEAR(got, expected, 1e-6 * std::max(1.0, std::abs(expected))) << what << " entry " << i;
-  }
-}
 
 at::Tensor RandomInput(at::IntArrayRef sizes, uint64_t seed) {
   Random random(seed);

@@ -71,7 +71,7 @@ TEST(SpaceTest, LargestAndSeed) {
 TEST(SpaceTest, EmptyChoicesTakeTheSchemasDefaults) {
   const auto space =
       MakeStudy(kAnyLayer + Block("expression { unary: tanh } stacks: 2", "at: 3"), "STACKS", "").space();
-  const auto common = LayerFeedForward(space, 0), third = LayerFeedForward(space, 3);
+  const auto common = LayerChoices(space, 0).ffn(), third = LayerChoices(space, 3).ffn();
   EXPECT_THAT(common.stacks(), ElementsAre(1, 2, 3, 4));
   EXPECT_THAT(common.ratio(), ElementsAre("1", "1/2", "1/3", "1/4"));
   EXPECT_EQ(common.expression().unary_size(), 7);

@@ -6,16 +6,6 @@ from fixture import Case, run
 
 
 class BadInput(Case):
-    def refuse(self, arguments, *fragments):
-        """Exit 2, one line that holds every fragment, and the same files as before."""
-        before = sorted(str(p) for p in self.root.rglob("*"))
-        done = run(*arguments, check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        for fragment in fragments:
-            self.assertIn(fragment, done.stderr)
-        self.assertEqual(len([line for line in done.stderr.splitlines() if line.startswith("thimble: ")]), 1, done.stderr)
-        self.assertEqual(before, sorted(str(p) for p in self.root.rglob("*")), "something was written")
-
     def study_with(self, old, new):
         study = self.init("study-" + str(abs(hash((old, new)))))
         file = study / "study.textproto"

@@ -109,6 +109,16 @@ class Case(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
+    def refuse(self, arguments, *fragments):
+        """Exit 2, one line that holds every fragment, and the same files as before."""
+        before = sorted(str(p) for p in self.root.rglob("*"))
+        done = run(*arguments, check=False)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+        self.assertEqual(len([line for line in done.stderr.splitlines() if line.startswith("thimble: ")]), 1, done.stderr)
+        self.assertEqual(before, sorted(str(p) for p in self.root.rglob("*")), "something was written")
+
     def init(self, name, *more):
         """A small study: 3 stages, seconds."""
         study = self.root / name

@@ -21,14 +21,6 @@ class Output(Case):
     def crop(self, out, *more):
         return ("crop", self.root / "teacher", "--layers", "doubled", "--out", out, *more)
 
-    def refuse(self, arguments, *fragments):
-        before = sorted(str(p) for p in self.root.rglob("*"))
-        done = run(*arguments, check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        for fragment in fragments:
-            self.assertIn(fragment, done.stderr)
-        self.assertEqual(before, sorted(str(p) for p in self.root.rglob("*")), "something was written")
-
     def test_force_replaces_what_thimble_wrote(self):
         out = self.root / "cropped"
         run(*self.crop(out))

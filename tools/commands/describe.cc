@@ -94,7 +94,8 @@ void DescribeStudy(const StudyFile& file) {
   table.push_back({"embedding" + std::string(paper ? " and projection" : ""),
                    Millions(models::EmbeddingParameters(shape) +
                             (paper ? (shape.hidden + 1) * static_cast<int64_t>(context.teacher_hidden) : 0))});
-  for (const auto& mixer : search::LayerMixers(study.space(), 0))
+  const auto choices = search::LayerChoices(study.space(), 0);
+  for (const auto& mixer : choices.mixer())
     table.push_back({MixerText(mixer) + ", one layer", Millions(models::MixerParameters(shape, mixer))});
   for (const auto& row : FeedForwardChoices(study.space(), shape)) table.push_back(row);
   std::fputs(Table(table).c_str(), stdout);
@@ -161,7 +162,7 @@ void DescribeShape(const std::string& what, const models::Shape& shape, int clas
               Millions(models::MultiplyAdds(shape, request.length)).c_str(), request.length);
   for (size_t i = 0; i < shape.layers.size(); ++i)
     std::printf("  layer %zu: %s%d x %d  %s\n", i,
-                models::IsBerts(shape.layers[i].mixer) ? "" : (models::TextOf(shape.layers[i].mixer) + "; ").c_str(),
+                BesidesBerts(shape.layers[i].mixer).c_str(),
                 shape.layers[i].stacks, shape.layers[i].width, models::TextOf(shape.layers[i]).c_str());
   const auto files = models::WrittenBytes(shape, classes, head);
   std::printf("files: model.safetensors %s, model.onnx %s, model.int8.onnx %s\n", Megabytes(files.safetensors).c_str(),

@@ -61,7 +61,7 @@ std::vector<Choice> Candidates(const std::vector<search::StageResult>& results, 
 // to `found`.
 proto::Architecture UniformLike(const proto::Study& study, const search::SpaceContext& context, int64_t found) {
   const auto seed = search::SeedArchitecture(study.space(), context);
-  const auto choices = search::LayerFeedForward(study.space(), 0);
+  const auto choices = search::LayerChoices(study.space(), 0).ffn();
   proto::Architecture best;
   int64_t distance = INT64_MAX;
   for (const int stacks : choices.stacks()) {

@@ -6,7 +6,7 @@
 namespace thimble::distill::cuts {
 namespace {
 
-Heads Count(const proto::Mixer& mixer, const models::Shape& shape) {
+Heads Count(const models::Shape& shape, const proto::Mixer& mixer) {
   const int heads = mixer.linear_attention().heads();
   return {heads > 0 ? heads : shape.heads, shape.block_width() / shape.heads};
 }
@@ -14,7 +14,7 @@ Heads Count(const proto::Mixer& mixer, const models::Shape& shape) {
 }  // namespace
 
 MixerCut linear_attention() {
-  return {.cut = [](const MixerCutInput& in) { CutHeads(in, Count(in.mixer, in.student.shape)); }, .heads = Count};
+  return {.cut = [](const MixerCutInput& in) { CutHeads(in, Count(in.student.shape, in.mixer)); }, .heads = Count};
 }
 
 }  // namespace thimble::distill::cuts
