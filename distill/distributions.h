@@ -2,7 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "distill/objective.h"
+#include "distill/loss.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

@@ -1,7 +1,8 @@
+#include "distill/layer_map.h"
+
 #include <algorithm>
 
 #include "base/error.h"
-#include "distill/objective.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

@@ -1,6 +1,5 @@
 #include "distill/objective.h"
 
-#include <google/protobuf/descriptor.h>
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -14,47 +13,14 @@
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {
-
-#define LOSS(name) LossEntry name();
-#include "distill/losses.inc"
-#undef LOSS
-
-const std::vector<LossEntry>& Losses() {
-  static const std::vector<LossEntry> entries = [] {
-    std::vector<LossEntry> list;
-#define LOSS(kind)                 \
-  list.push_back(distill::kind()); \
-  list.back().name = #kind;
-#include "distill/losses.inc"
-#undef LOSS
-    return list;
-  }();
-  return entries;
-}
-
 namespace {
-
-const LossEntry& EntryOf(const proto::Loss& spec) {
-  const auto* field = KindField(spec);
-  THIMBLE_CHECK(field != nullptr, "a loss without a kind was not validated");
-  for (const LossEntry& entry : Losses())
-    if (entry.name == field->name()) return entry;
-  throw std::logic_error("distill/losses.inc lacks " + field->name());
-}
-
-std::string Names(bool (*wanted)(const LossEntry&)) {
-  std::string text;
-  for (const LossEntry& entry : Losses())
-    if (wanted(entry)) text += (text.empty() ? "" : ", ") + entry.name;
-  return text;
-}
 
 // The student's layers (from 0) of which a loss compares scores, or queries, keys and values.
 std::vector<int> Compared(const LossEntry& entry, const proto::Loss& spec, const models::Shape& student) {
   const auto layers = static_cast<int>(student.layers.size());
   std::vector<int> compared;
   for (int i = 0; i < layers; ++i)
-    if (entry.compares_layer == nullptr || entry.compares_layer(spec, i, layers)) compared.push_back(i);
+    if (entry.ComparesLayer(spec, i, layers)) compared.push_back(i);
   return compared;
 }
 
@@ -73,11 +39,11 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
   if (entry.teacher && teacher == nullptr)
     throw BadRequest(
         where, "loss " + entry.name + " needs a teacher", "none",
-        "a teacher, or losses that need none: " + Names([](const LossEntry& e) { return !e.teacher; }));
+        "a teacher, or losses that need none: " + LossNames([](const LossEntry& e) { return !e.teacher; }));
   if (entry.labels && !labelled)
     throw BadRequest(
         where, "loss " + entry.name + " needs labelled data", "text without labels",
-        "labelled data, or losses that need none: " + Names([](const LossEntry& e) { return !e.labels; }));
+        "labelled data, or losses that need none: " + LossNames([](const LossEntry& e) { return !e.labels; }));
   if (entry.logits && entry.teacher && teacher->classes == 0)
     throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
                      "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
@@ -113,24 +79,28 @@ proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked,
   if (masked) return objective;
   proto::Objective kept = objective;
   kept.clear_loss();
-  for (const auto& loss : objective.loss())
-    if (!loss.has_soft_labels() && !loss.has_hard_labels()) *kept.add_loss() = loss;
+  std::string left_out;
+  for (const auto& loss : objective.loss()) {
+    const LossEntry& entry = EntryOf(loss);
+    if (entry.needs_task()) {
+      left_out += (left_out.empty() ? "" : " and ") + entry.name;
+    } else {
+      *kept.add_loss() = loss;
+    }
+  }
   if (kept.loss_size() == 0)
     throw BadRequest(where, "plain text has no labels: the objective needs a loss on attention or hidden states",
-                     "soft_labels and hard_labels alone",
-                     "e.g. attention_scores, hidden_states, minilm_relations; or hidden words: batching { masking {} }");
+                     left_out + " alone",
+                     "e.g. " + LossNames([](const LossEntry& e) { return !e.needs_task(); }) +
+                         "; or hidden words: batching { masking {} }");
   return kept;
 }
 
 bool CountsPadding(const proto::Objective& objective) {
   return std::any_of(objective.loss().begin(), objective.loss().end(), [](const proto::Loss& loss) {
-    return loss.attention_scores().count_padding() || loss.hidden_states().count_padding();
+    const LossEntry& entry = EntryOf(loss);
+    return entry.counts_padding != nullptr && entry.counts_padding(loss);
   });
-}
-
-double AnswersIn(const models::Batch& batch) {
-  const bool hidden_words = batch.labels.defined() && batch.labels.dim() == 2 && !batch.places.defined();
-  return hidden_words ? (batch.labels >= 0).sum().item<double>() : static_cast<double>(batch.rows());
 }
 
 struct Objective::Impl {
@@ -148,7 +118,7 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
     : impl_(std::make_unique<Impl>()) {
   Validate(spec, "objective");
   if (spec.loss_size() == 0)
-    throw BadRequest("objective", "it has no loss", "", Names([](const LossEntry&) { return true; }));
+    throw BadRequest("objective", "it has no loss", "", LossNames([](const LossEntry&) { return true; }));
   std::set<int> projection_layers;
   for (int i = 0; i < spec.loss_size(); ++i) {
     const LossEntry& entry = EntryOf(spec.loss(i));
@@ -179,7 +149,7 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
   impl_->progressive = spec.progressive();
   if (spec.progressive() && impl_->layer_map.empty())
     throw BadRequest("objective.progressive", "no loss compares layer by layer", "",
-                     "attention_scores, attention_distributions, hidden_states");
+                     LossNames([](const LossEntry& e) { return e.scores || e.hidden; }));
 }
 
 Objective::~Objective() = default;

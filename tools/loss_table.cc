@@ -1,20 +1,24 @@
 #include "tools/loss_table.h"
 
-#include <google/protobuf/descriptor.h>
-
 #include <algorithm>
 #include <vector>
 
-#include "distill/objective.h"
+#include "distill/layer_map.h"
+#include "distill/loss.h"
 #include "tools/common.h"
 
 namespace thimble::tools {
 namespace {
 
+using distill::LossEntry;
+
 // Whether a loss needs a teacher layer for each of the student's.
 bool ComparesLayers(const proto::Loss& loss) {
-  return loss.has_attention_scores() || loss.has_attention_distributions() || loss.has_hidden_states();
+  const LossEntry& entry = distill::EntryOf(loss);
+  return entry.scores || entry.hidden;
 }
+
+std::string Layer(int layer) { return "layer " + std::to_string(layer); }
 
 }  // namespace
 
@@ -23,31 +27,32 @@ std::string LossTable(const proto::Objective& objective, int layers, int teacher
   if (std::any_of(objective.loss().begin(), objective.loss().end(), ComparesLayers))
     layer_map = distill::LayerMapOf(objective, layers, teacher_layers);
   std::vector<std::vector<std::string>> table = {{"student", "teacher", "losses"}};
-  const auto name = [](const proto::Loss& loss) {
-    return loss.GetReflection()->GetOneofFieldDescriptor(loss, loss.GetDescriptor()->oneof_decl(0))->name();
-  };
   const auto add = [&](const std::string& student, const std::string& teacher, const auto& takes_part) {
     std::string losses;
-    for (const auto& loss : objective.loss())
-      if (takes_part(loss)) losses += (losses.empty() ? "" : ", ") + name(loss);
+    for (const auto& loss : objective.loss()) {
+      const LossEntry& entry = distill::EntryOf(loss);
+      if (takes_part(entry, loss)) losses += (losses.empty() ? "" : ", ") + entry.name;
+    }
     if (!losses.empty()) table.push_back({student, teacher, losses});
   };
-  add("embedding", "embedding", [&](const proto::Loss& loss) {
-    return loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), 0, layers);
+  add("embedding", "embedding", [&](const LossEntry& entry, const proto::Loss& loss) {
+    return entry.ComparesState(loss, 0, layers);
   });
   for (int i = 1; i <= static_cast<int>(layer_map.size()); ++i)
-    add("layer " + std::to_string(i), "layer " + std::to_string(layer_map[i - 1]), [&](const proto::Loss& loss) {
-      return loss.has_attention_scores() ||
-             (loss.has_attention_distributions() && (i == layers || !loss.attention_distributions().last_layer())) ||
-             (loss.has_hidden_states() && distill::ComparesState(loss.hidden_states(), i, layers));
+    add(Layer(i), Layer(layer_map[i - 1]), [&](const LossEntry& entry, const proto::Loss& loss) {
+      return (entry.scores && entry.ComparesLayer(loss, i - 1, layers)) || entry.ComparesState(loss, i, layers);
     });
-  for (const auto& loss : objective.loss())
-    if (loss.has_minilm_relations()) {
-      const int given = loss.minilm_relations().teacher_layer();
-      table.push_back({"layer " + std::to_string(layers), "layer " + std::to_string(given > 0 ? given : teacher_layers), name(loss)});
-    }
-  add("head", "head", [](const proto::Loss& loss) { return loss.has_soft_labels(); });
-  add("head", "labels", [](const proto::Loss& loss) { return loss.has_hard_labels(); });
+  // Queries, keys and values are compared with layers of the loss's own choice.
+  for (const auto& loss : objective.loss()) {
+    const LossEntry& entry = distill::EntryOf(loss);
+    if (!entry.projections) continue;
+    const auto of_teacher = entry.make(loss)->ProjectionLayers(teacher_layers);
+    for (int i = 0; i < layers; ++i)
+      if (entry.ComparesLayer(loss, i, layers))
+        for (const int layer : of_teacher) table.push_back({Layer(i + 1), Layer(layer + 1), entry.name});
+  }
+  add("head", "head", [](const LossEntry& entry, const proto::Loss&) { return entry.logits && entry.teacher; });
+  add("head", "labels", [](const LossEntry& entry, const proto::Loss&) { return entry.labels; });
   return Table(table);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/corpus.h"
 #include "data/text/text_lines.h"
+#include "distill/layer_map.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/safetensors.h"

@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "data/masking.h"
 #include "distill/objective.h"
+#include "distill/projections.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
 #include "train/mixture.h"

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
-#include "distill/objective.h"
+#include "distill/loss.h"
 #include "distill/squared_error.h"
 #include "proto/objective.pb.h"
 
@@ -69,9 +69,12 @@ class AttentionScores final : public Loss {
 }  // namespace
 
 LossEntry attention_scores() {
-  return {.scores = true, .equal_heads = true, .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
+  return {.scores = true,
+          .equal_heads = true,
+          .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<AttentionScores>(spec.attention_scores().count_padding());
-          }};
+          },
+          .counts_padding = [](const proto::Loss& spec) { return spec.attention_scores().count_padding(); }};
 }
 
 }  // namespace thimble::distill

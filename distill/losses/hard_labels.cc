@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "distill/objective.h"
+#include "distill/loss.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

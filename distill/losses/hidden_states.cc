@@ -5,7 +5,8 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
-#include "distill/objective.h"
+#include "distill/loss.h"
+#include "distill/projections.h"
 #include "distill/squared_error.h"
 #include "proto/objective.pb.h"
 
@@ -13,6 +14,21 @@ namespace thimble::distill {
 namespace {
 
 using Spec = proto::HiddenStates;
+
+bool Compares(const Spec& loss, int state, int layers) {
+  switch (loss.states()) {
+    case Spec::LAYERS:
+      return state > 0;
+    case Spec::INNER:
+      return state > 0 && state < layers;
+    case Spec::EMBEDDING:
+      return state == 0;
+    case Spec::LAST:
+      return state == layers;
+    default:
+      return true;
+  }
+}
 
 class HiddenStates final : public Loss {
  public:
@@ -31,7 +47,7 @@ class HiddenStates final : public Loss {
     const auto layers = static_cast<int>(student.size()) - 1;
     LossSum loss = {{}, static_cast<double>(real.numel())};
     for (int i = 0; i <= layers; ++i) {
-      if (!ComparesState(spec_, i, layers) || !input.ComparesLayer(std::max(0, i - 1))) continue;
+      if (!Compares(spec_, i, layers) || !input.ComparesLayer(std::max(0, i - 1))) continue;
       const auto layer = static_cast<size_t>(i == 0 ? 0 : input.layer_map[i - 1]);
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].defined(),
                     "the teacher's outputs lack hidden state " + std::to_string(layer));
@@ -40,7 +56,7 @@ class HiddenStates final : public Loss {
       at::Tensor state = student[i].flatten(0, 1);
       if (projected) {
         if (real.numel() < state.size(0)) state = state.index_select(0, real);
-        state = models::Linear(input.student, Projection(input.student.weights, i), state);
+        state = models::Linear(input.student, ProjectionOf(input.student.weights, i, spec_.own_projections()), state);
       }
       const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), rows, real, projected);
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
@@ -55,12 +71,6 @@ class HiddenStates final : public Loss {
   at::Tensor Compared(const at::Tensor& mask) const {
     if (spec_.first_token()) return at::arange(mask.size(0)) * mask.size(1);
     return spec_.count_padding() ? at::arange(mask.numel()) : mask.flatten().nonzero().flatten();
-  }
-
-  // The shared projection stands for a state's own until training adds that: both begin alike.
-  std::string Projection(const models::Weights& weights, int state) const {
-    const std::string own = "fit_dense." + std::to_string(state);
-    return spec_.own_projections() && weights.Has(own + ".weight") ? own : "fit_dense";
   }
 
   // Of all states. The projection leaves out what is not compared (`packed`), so its rows are counted anew.
@@ -99,54 +109,15 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
 
 }  // namespace
 
-bool ComparesState(const proto::HiddenStates& loss, int state, int layers) {
-  switch (loss.states()) {
-    case Spec::LAYERS:
-      return state > 0;
-    case Spec::INNER:
-      return state > 0 && state < layers;
-    case Spec::EMBEDDING:
-      return state == 0;
-    case Spec::LAST:
-      return state == layers;
-    default:
-      return true;
-  }
-}
-
-void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models) {
-  const models::Weights& first = models.front()->weights;
-  if (!first.Has("fit_dense.weight")) return;
-  const auto layers = static_cast<int>(models.front()->shape.layers.size());
-  for (const auto& loss : objective.loss()) {
-    if (!loss.has_hidden_states() || !loss.hidden_states().own_projections()) continue;
-    for (int state = 0; state <= layers; ++state) {
-      const std::string own = "fit_dense." + std::to_string(state);
-      if (!ComparesState(loss.hidden_states(), state, layers) || first.Has(own + ".weight")) continue;
-      for (const char* part : {".weight", ".bias"}) {
-        const at::Tensor copy = first.at(std::string("fit_dense") + part).detach().clone();
-        for (models::Model* model : models) model->weights.Add(own + part, copy);
-      }
-    }
-  }
-}
-
-void CheckProjection(const proto::Objective& objective, const models::Model& student, int teacher_hidden,
-                     const std::string& where) {
-  if (student.shape.hidden == teacher_hidden || student.weights.Has("fit_dense.weight")) return;
-  for (int i = 0; i < objective.loss_size(); ++i)
-    if (objective.loss(i).has_hidden_states())
-      throw BadRequest(where + ".loss[" + std::to_string(i) + "].hidden_states",
-                       "the student has no projection of its states to its teacher's width",
-                       std::to_string(student.shape.hidden) + " and " + std::to_string(teacher_hidden) + " channels",
-                       "`thimble distill TEACHER --student DIR`, which trains one, or an objective without hidden_states");
-}
-
 LossEntry hidden_states() {
   return {.hidden = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<HiddenStates>(spec.hidden_states());
           },
+          .compares_state = [](const proto::Loss& spec, int state,
+                               int layers) { return Compares(spec.hidden_states(), state, layers); },
+          .own_projections = [](const proto::Loss& spec) { return spec.hidden_states().own_projections(); },
+          .counts_padding = [](const proto::Loss& spec) { return spec.hidden_states().count_padding(); },
           .check = Check};
 }
 

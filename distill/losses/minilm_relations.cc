@@ -8,7 +8,7 @@
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "distill/distributions.h"
-#include "distill/objective.h"
+#include "distill/loss.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "distill/distributions.h"
-#include "distill/objective.h"
+#include "distill/loss.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

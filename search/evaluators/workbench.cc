@@ -23,6 +23,7 @@
 #include "data/task.h"
 #include "data/text/wordpiece.h"
 #include "distill/objective.h"
+#include "distill/projections.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/hash.h"
 #include "distill/objective.h"
+#include "distill/projections.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {

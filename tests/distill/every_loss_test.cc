@@ -179,6 +179,58 @@ TEST_P(EveryLoss, AutocastChangesTheProjectionOnly) {
   EXPECT_NEAR(cast.sum.item<double>() / plain, 1, GetParam().hidden ? 0.01 : 1e-6);
 }
 
+// The loss with its defaults, and with each field of truth or choice at each of its values.
+std::vector<proto::Loss> Variants(const LossEntry& entry) {
+  using Field = google::protobuf::FieldDescriptor;
+  std::vector<proto::Loss> variants;
+  const auto add = [&](const std::string& fields) {
+    ParseText(entry.name + " { " + fields + " }", "test", &variants.emplace_back());
+  };
+  add("");
+  const auto* message = KindField(variants[0])->message_type();
+  for (int i = 0; i < message->field_count(); ++i) {
+    const Field& field = *message->field(i);
+    if (field.is_repeated()) continue;
+    if (field.cpp_type() == Field::CPPTYPE_BOOL)
+      for (const std::string value : {"true", "false"}) add(field.name() + ": " + value);
+    if (field.cpp_type() == Field::CPPTYPE_ENUM)
+      for (int v = 0; v < field.enum_type()->value_count(); ++v) add(field.name() + ": " + field.enum_type()->value(v)->name());
+  }
+  return variants;
+}
+
+TEST_P(EveryLoss, ItsEntrySaysWhichLayersAndStatesItCompares) {
+  const LossEntry& entry = GetParam();
+  for (const proto::Loss& spec : Variants(entry)) {
+    SCOPED_TRACE(CanonicalText(spec));
+    const Case c = MakeCase({5, 3}, 6);
+    const auto sum = entry.make(spec)->Compute(c.input()).sum;
+    const auto reads = [&](const std::vector<at::Tensor>& tensors) {
+      bool any = false;
+      for (const auto& gradient : torch::autograd::grad({sum}, tensors, {}, true, false, true))
+        any |= gradient.defined() && gradient.abs().max().item<double>() > 0;
+      return any;
+    };
+    for (int state = 0; state < 3; ++state)
+      EXPECT_EQ(reads({c.outputs.hidden[state]}), entry.ComparesState(spec, state, 2)) << state;
+    for (int layer = 0; layer < 2; ++layer) {
+      const bool compares = entry.ComparesLayer(spec, layer, 2);
+      const auto& projections = c.outputs.projections[layer];
+      EXPECT_EQ(reads({c.outputs.scores[layer]}), entry.scores && compares) << layer;
+      EXPECT_EQ(reads({projections.query, projections.key, projections.value}), entry.projections && compares) << layer;
+    }
+  }
+}
+
+TEST_P(EveryLoss, ItsEntrySaysWhetherItCountsPadding) {
+  const LossEntry& entry = GetParam();
+  for (const proto::Loss& spec : Variants(entry)) {
+    SCOPED_TRACE(CanonicalText(spec));
+    const auto count = [&](int64_t padded) { return entry.make(spec)->Compute(MakeCase({5, 3}, padded).input()).count; };
+    EXPECT_EQ(count(5) != count(17), entry.counts_padding != nullptr && entry.counts_padding(spec));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Catalogue, EveryLoss, testing::ValuesIn(Losses()),
                          [](const auto& info) { return info.param.name; });
 

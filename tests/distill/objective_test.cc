@@ -136,6 +136,18 @@ TEST(Objective, ErrorsSayWhatToChange) {
   }
 }
 
+TEST(Objective, OnTextLeavesOutWhatNeedsATask) {
+  const auto all = Spec("loss {hard_labels {}} loss {attention_scores {}} loss {soft_labels {}} loss {minilm_relations {}}");
+  const auto kept = ObjectiveOnText(all, false, "--corpus");
+  ASSERT_EQ(kept.loss_size(), 2);
+  EXPECT_TRUE(kept.loss(0).has_attention_scores());
+  EXPECT_TRUE(kept.loss(1).has_minilm_relations());
+  EXPECT_EQ(ObjectiveOnText(all, true, "--corpus").loss_size(), 4);
+  EXPECT_THAT(MessageOf([] { ObjectiveOnText(Spec("loss {soft_labels {}}"), false, "--corpus"); }),
+              AllOf(HasSubstr("--corpus: "), HasSubstr("got soft_labels alone"),
+                    HasSubstr("attention_distributions, attention_scores, hidden_states, minilm_relations;")));
+}
+
 TEST(Objective, TotalIsTheWeightedSumOfMeans) {
   const models::Model teacher = Teacher();
   const Objective objective(Spec("loss {attention_scores {} weight: 2} loss {hidden_states {} weight: 0.5}"

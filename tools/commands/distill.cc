@@ -16,6 +16,7 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/words_head.h"
+#include "optim/optimizer.h"
 #include "tools/loss_table.h"
 #include "tools/student.h"
 #include "tools/training.h"
@@ -62,14 +63,17 @@ void WriteMore(const StudentRequest& request, const SlicedRecord& record, const 
 
 // With the head that it was pre-trained with, where a loss compares what the two say of hidden words.
 models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Objective& objective) {
-  bool compared = false;
-  for (const auto& loss : objective.loss()) compared |= loss.has_soft_labels();
-  if (!compared) return teacher.model;
+  const auto compares = [](const distill::LossEntry& entry) { return entry.logits && entry.teacher; };
+  std::string compared;  // by the first such loss
+  for (const auto& loss : objective.loss())
+    if (const auto& entry = distill::EntryOf(loss); compares(entry) && compared.empty()) compared = entry.name;
+  if (compared.empty()) return teacher.model;
   const auto head = models::ReadWordsHead(teacher.directory, teacher.model);
   if (!head)
-    throw BadRequest(teacher.directory, "soft_labels compares what student and teacher say of hidden words, and the teacher has no "
+    throw BadRequest(teacher.directory, compared + " compares what student and teacher say of hidden words, and the teacher has no "
                      "head for these", "no cls.predictions.transform.dense.weight",
-                     "a checkpoint of BertForMaskedLM, or hard_labels");
+                     "a checkpoint of BertForMaskedLM, or " +
+                         distill::LossNames([](const distill::LossEntry& e) { return e.logits && !e.teacher; }));
   return models::WithWordsHead(teacher.model, &*head, Random(0));
 }
 
@@ -83,7 +87,7 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   const auto shape = models::Resolve(plan.architecture);
   const int positions = std::min(shape.positions, teacher.model.shape.positions);
   auto standard = DistilRecipe();
-  standard.mutable_optimizer()->mutable_adamw()->set_learning_rate(1e-4);
+  optim::SetBaseLearningRate(1e-4, standard.mutable_optimizer());
   standard.mutable_batching()->set_max_length(std::min(128, positions));
   standard.set_epochs(1);
   auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
