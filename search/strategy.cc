@@ -1,7 +1,9 @@
 #include "search/strategy.h"
 
+#include <algorithm>
+
+#include "base/catalogue.h"
 #include "base/config.h"
-#include "base/error.h"
 #include "models/arch/architecture.h"
 
 namespace thimble::search {
@@ -48,21 +50,26 @@ std::optional<proto::Architecture> Novelty::Sample() {
 }
 
 const std::vector<StrategyEntry>& Strategies() {
-  static const std::vector<StrategyEntry> entries = {
-#define STRATEGY(name) name(),
+  static const std::vector<StrategyEntry> entries = [] {
+    std::vector<StrategyEntry> list;
+#define STRATEGY(kind)            \
+  list.push_back(search::kind()); \
+  list.back().name = #kind;
 #include "search/strategies.inc"
 #undef STRATEGY
-  };
+    return list;
+  }();
   return entries;
 }
 
+const StrategyEntry& EntryOf(const proto::Strategy& spec) {
+  if (KindField(spec) != nullptr) return EntryIn(Strategies(), spec);
+  const auto& all = Strategies();
+  return *std::find_if(all.begin(), all.end(), [](const StrategyEntry& entry) { return entry.by_default; });
+}
+
 std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random) {
-  const auto* kind = KindField(spec);
-  const std::string name = kind == nullptr ? "random" : kind->name();
-  for (const StrategyEntry& entry : Strategies())
-    if (entry.name == name) return entry.make(spec, space, random);
-  THIMBLE_CHECK(false, "strategy " + name + " stands in proto/study.proto but not in search/strategies.inc");
-  return nullptr;
+  return EntryOf(spec).make(spec, space, random);
 }
 
 }  // namespace thimble::search

@@ -44,7 +44,7 @@ class Novelty {
   // A new point at random, claimed. nullopt when the space has run out: every point of a stage of up to
   // 100,000 points is found; beyond that, and where expressions vary, 2,000 draws in a row that are not new.
   std::optional<proto::Architecture> Sample();
-  Random* random() { return &random_; }
+  Random* stream() { return &random_; }
   const StageSpace& space() const { return space_; }
 
  private:
@@ -55,11 +55,15 @@ class Novelty {
 };
 
 struct StrategyEntry {
-  std::string name;  // oneof case in proto/study.proto
-  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random);
+  std::string name{};  // oneof case in proto/study.proto; set by Strategies()
+  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random) = nullptr;
+  // Throws a BadRequest, as "where.FIELD", if the fields do not go together; nullptr: they always do.
+  void (*check)(const proto::Strategy&, const std::string& where) = nullptr;
+  bool by_default = false;  // what a stage has that names none; one strategy is
 };
 const std::vector<StrategyEntry>& Strategies();
-// Random search if `spec` names none. `space` must outlive the strategy.
+const StrategyEntry& EntryOf(const proto::Strategy& spec);  // of an empty one, the strategy by default
+// `space` must outlive the strategy.
 std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random);
 
 }  // namespace thimble::search

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "search/controller.h"
 #include "search/space.h"
+#include "search/strategy.h"
 
 namespace thimble::search {
 namespace {
@@ -83,7 +84,7 @@ void CheckConstraints(const proto::Study& study, const SpaceContext& context, co
 void CheckStage(const proto::Study& study, int index, const std::string& where) {
   const auto& stage = study.stage(index);
   const std::string path = "stage[" + std::to_string(index) + "]";
-  const auto at = [&](const char* field) { return At(where, path + field); };
+  const auto at = [&](const std::string& field) { return At(where, path + field); };
   CheckName(stage.name(), at(".name"));
   for (int i = 0; i < index; ++i)
     if (study.stage(i).name() == stage.name())
@@ -104,11 +105,8 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
                      std::to_string(stage.filter().keep()));
-  const auto& evolution = stage.strategy().evolution();
-  if (stage.strategy().has_evolution() && evolution.tournament() > evolution.population())
-    throw BadRequest(at(".strategy.evolution.tournament"), "larger than the population",
-                     std::to_string(evolution.tournament()),
-                     "at most " + std::to_string(evolution.population()));
+  const StrategyEntry& strategy = EntryOf(stage.strategy());
+  if (strategy.check != nullptr) strategy.check(stage.strategy(), at(".strategy." + strategy.name));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <deque>
 
+#include "base/error.h"
 #include "search/strategy.h"
 
 namespace thimble::search {
@@ -44,7 +45,7 @@ class Evolution final : public Strategy {
   const proto::Architecture& Parent() {
     const Trial* winner = nullptr;
     for (int i = 0; i < tournament_; ++i) {
-      const Trial& member = population_[novelty_.random()->Below(population_.size())];
+      const Trial& member = population_[novelty_.stream()->Below(population_.size())];
       if (winner == nullptr || member.value > winner->value) winner = &member;
     }
     return winner->architecture;
@@ -52,7 +53,7 @@ class Evolution final : public Strategy {
 
   std::optional<proto::Architecture> Child() {
     for (int i = 0; i < kTries; ++i) {
-      auto child = novelty_.space().Mutate(Parent(), novelty_.random());
+      auto child = novelty_.space().Mutate(Parent(), novelty_.stream());
       if (child && novelty_.Claim(*child)) return child;
     }
     return std::nullopt;
@@ -64,14 +65,20 @@ class Evolution final : public Strategy {
   std::deque<Trial> population_;  // oldest first
 };
 
+void Check(const proto::Strategy& spec, const std::string& where) {
+  const auto& evolution = spec.evolution();
+  if (evolution.tournament() > evolution.population())
+    throw BadRequest(where + ".tournament", "larger than the population", std::to_string(evolution.tournament()),
+                     "at most " + std::to_string(evolution.population()));
+}
+
 }  // namespace
 
 StrategyEntry evolution() {
-  return {.name = "evolution",
-          .make = [](const proto::Strategy& spec, const StageSpace& space,
-                     Random random) -> std::unique_ptr<Strategy> {
+  return {.make = [](const proto::Strategy& spec, const StageSpace& space, Random random) -> std::unique_ptr<Strategy> {
             return std::make_unique<Evolution>(spec.evolution(), space, random);
-          }};
+          },
+          .check = Check};
 }
 
 }  // namespace thimble::search

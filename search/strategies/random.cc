@@ -27,9 +27,9 @@ class RandomSearch final : public Strategy {
 }  // namespace
 
 StrategyEntry random() {
-  return {.name = "random",
-          .make = [](const proto::Strategy&, const StageSpace& space, Random random)
-              -> std::unique_ptr<Strategy> { return std::make_unique<RandomSearch>(space, random); }};
+  return {.make = [](const proto::Strategy&, const StageSpace& space, Random random)
+              -> std::unique_ptr<Strategy> { return std::make_unique<RandomSearch>(space, random); },
+          .by_default = true};
 }
 
 }  // namespace thimble::search

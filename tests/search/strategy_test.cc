@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -181,6 +182,11 @@ TEST(StrategyTest, CatalogueAndSchemaAgree) {
   for (int i = 0; i < kind->field_count(); ++i) schema.insert(kind->field(i)->name());
   for (const auto& entry : Strategies()) catalogue.insert(entry.name);
   EXPECT_EQ(catalogue, schema);
+}
+
+TEST(StrategyTest, OneIsTakenWhereNoneIsNamed) {
+  const auto& all = Strategies();
+  EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const StrategyEntry& entry) { return entry.by_default; }), 1);
 }
 
 TEST(StrategyTest, NoneNamedIsRandomSearch) {
