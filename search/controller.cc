@@ -16,6 +16,7 @@
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "search/evaluator.h"
 #include "search/strategy.h"
 
 namespace thimble::search {
@@ -154,8 +155,7 @@ class StageRun {
     const auto& stages = study_.stage();
     const auto from = std::find_if(stages.begin(), stages.end(),
                                    [&](const proto::Stage& stage) { return stage.name() == before_->name; });
-    // A supernet belongs to its stage.
-    return !stage_.evaluator().has_supernet() &&
+    return !EntryOf(stage_.evaluator()).belongs_to_its_stage &&
            CanonicalText(from->evaluator()) == CanonicalText(stage_.evaluator());
   }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "search/controller.h"
+#include "search/evaluator.h"
 #include "search/space.h"
 #include "search/strategy.h"
 
@@ -81,6 +82,13 @@ void CheckConstraints(const proto::Study& study, const SpaceContext& context, co
   }
 }
 
+// For what scores sliced candidates: `where`; `instead`: what does without.
+void RequireSliced(const proto::Study& study, const std::string& where, const std::string& instead) {
+  if (!study.warmup().has_sliced())
+    throw BadRequest(where, "scores sliced candidates, but the study does not slice the teacher", "",
+                     "warmup { sliced {} }, or " + instead);
+}
+
 void CheckStage(const proto::Study& study, int index, const std::string& where) {
   const auto& stage = study.stage(index);
   const std::string path = "stage[" + std::to_string(index) + "]";
@@ -92,15 +100,10 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
                        "\"" + stage.name() + "\"");
   CheckVary(stage, study.space(), at(".vary"));
   if (stage.has_from()) CheckFrom(study, index, at(".from"));
-  const bool sliced = study.warmup().has_sliced();
-  if (stage.filter().has_sliced_score() && !sliced)
-    throw BadRequest(at(".filter.sliced_score"),
-                     "scores sliced candidates, but the study does not slice the teacher", "",
-                     "warmup { sliced {} }, or no filter");
-  if (stage.evaluator().has_untrained() && !sliced)
-    throw BadRequest(at(".evaluator.untrained"),
-                     "scores sliced candidates, but the study does not slice the teacher", "",
-                     "warmup { sliced {} }, or an evaluator that trains");
+  if (stage.has_filter() && EntryOf(stage.filter()).needs_sliced)
+    RequireSliced(study, at(".filter." + EntryOf(stage.filter()).name), "no filter");
+  if (const auto& evaluator = EntryOf(stage.evaluator()); evaluator.needs_sliced)
+    RequireSliced(study, at(".evaluator." + evaluator.name), "an evaluator that trains");
   if (stage.has_filter() && std::ceil(stage.round() / stage.filter().keep()) > kMostProposals)
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",

@@ -1,0 +1,28 @@
+#include "search/evaluator.h"
+
+#include "base/catalogue.h"
+
+namespace thimble::search {
+
+const std::vector<EvaluatorEntry>& Evaluators() {
+  static const std::vector<EvaluatorEntry> entries = {
+#define EVALUATOR(kind, ...) EvaluatorEntry{.name = #kind, __VA_ARGS__},
+#include "search/evaluators.inc"
+#undef EVALUATOR
+  };
+  return entries;
+}
+
+const std::vector<FilterEntry>& Filters() {
+  static const std::vector<FilterEntry> entries = {
+#define FILTER(kind, ...) FilterEntry{.name = #kind, __VA_ARGS__},
+#include "search/filters.inc"
+#undef FILTER
+  };
+  return entries;
+}
+
+const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator) { return EntryIn(Evaluators(), evaluator); }
+const FilterEntry& EntryOf(const proto::Filter& filter) { return EntryIn(Filters(), filter); }
+
+}  // namespace thimble::search

@@ -1,0 +1,28 @@
+// How candidates get their scores, and what thins the proposals: the facts of both catalogues, which whoever checks and runs a
+// study needs without LibTorch. They stand in the lists, search/evaluators.inc and search/filters.inc; the work is done in
+// search/evaluators, one file an entry.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "proto/study.pb.h"
+
+namespace thimble::search {
+
+struct EvaluatorEntry {
+  std::string name{};                 // oneof case in proto/study.proto
+  bool needs_sliced = false;          // scores what is cut out of the teacher: the study has warmup.sliced
+  bool trains_cohorts = false;        // the candidates of a round are trained side by side
+  bool belongs_to_its_stage = false;  // another stage scores otherwise, even with the same settings
+};
+const std::vector<EvaluatorEntry>& Evaluators();
+const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator);  // its kind is set
+
+struct FilterEntry {
+  std::string name{};  // oneof case in proto/study.proto
+  bool needs_sliced = false;
+};
+const std::vector<FilterEntry>& Filters();
+const FilterEntry& EntryOf(const proto::Filter& filter);  // its kind is set
+
+}  // namespace thimble::search

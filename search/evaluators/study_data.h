@@ -1,0 +1,38 @@
+// What a study has before anything is trained: its teacher and its rows.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/task.h"
+#include "models/hub/pretrained.h"
+#include "proto/deployment.pb.h"
+#include "proto/study.pb.h"
+#include "search/space.h"
+
+namespace thimble::search {
+
+class StudyData {
+ public:
+  // Loads teacher and data. Errors (exit 2): Workbench's. `directory` is the study's.
+  StudyData(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment);
+
+  SpaceContext Context() const;
+  int MaxLength() const;        // tokens of a row: the recipe's; where it does not say, the teacher's
+  void RequireInPlace() const;  // Error (exit 1): a study that is moved while it runs is not begun anew where it was
+
+  proto::Study study;  // its recipe says MaxLength
+  const std::string directory, work;
+  const data::TaskEntry& task;
+  const models::Pretrained teacher;
+  data::Dataset train, holdout;  // training rows without the held-out ones; what candidates are ranked on
+  std::string rows_hash;         // of both together
+  std::vector<std::string> corpus_files;
+
+ private:
+  void CheckTeacher() const;
+  void TakeTeachersLength();
+  void CheckObjective() const;
+};
+
+}  // namespace thimble::search
