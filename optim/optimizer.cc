@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "base/catalogue.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -38,14 +39,6 @@ const google::protobuf::FieldDescriptor* RateField(const google::protobuf::Field
   const auto* rate = kind->message_type()->FindFieldByName("learning_rate");
   THIMBLE_CHECK(rate != nullptr, kind->name() + " has no learning_rate");
   return rate;
-}
-
-const OptimizerEntry& EntryOf(const proto::Optimizer& spec) {
-  const auto* field = KindField(spec);
-  THIMBLE_CHECK(field != nullptr, "an optimizer without a kind was not validated");
-  for (const OptimizerEntry& entry : Optimizers())
-    if (entry.name == field->name()) return entry;
-  throw std::logic_error("optim/optimizers.inc lacks " + field->name());
 }
 
 }  // namespace
@@ -203,6 +196,8 @@ const std::vector<OptimizerEntry>& Optimizers() {
   }();
   return entries;
 }
+
+const OptimizerEntry& EntryOf(const proto::Optimizer& spec) { return EntryIn(Optimizers(), spec); }
 
 std::unique_ptr<Optimizer> MakeOptimizer(const proto::Optimizer& spec, Parameters parameters) {
   Validate(spec, "optimizer");

@@ -138,8 +138,9 @@ const Job& Checked(const Job& job) {
     for (const auto& source : job.sources)
       if (source.validate == nullptr)
         throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and there are none", "BEST", "LAST");
-  if (job.recipe.optimizer().has_adahessian() && job.recipe.precision() != proto::FLOAT32)
-    throw BadRequest("recipe.precision", "adahessian takes small differences of gradients",
+  const auto& rule = optim::EntryOf(job.recipe.optimizer());
+  if (!rule.needs_float32.empty() && job.recipe.precision() != proto::FLOAT32)
+    throw BadRequest("recipe.precision", rule.name + " " + rule.needs_float32,
                      proto::Precision_Name(job.recipe.precision()), "FLOAT32");
   optim::CheckWarmup(job.recipe.optimizer(), job.recipe.schedule());
   std::set<std::string> names;

@@ -74,6 +74,7 @@ OptimizerEntry adahessian() {
   return {.state_bytes =
               "4 (n m + n + 1) bytes for a matrix of n rows and m columns, 4 (2 n + 1) for a vector of n "
               "elements: momentum, curvature of each row and the step count; 4 more for the random stream",
+          .needs_float32 = "takes small differences of gradients",
           .make = [](const proto::Optimizer& spec, Parameters parameters) -> std::unique_ptr<Optimizer> {
             return std::make_unique<AdaHessian>(spec.adahessian(), std::move(parameters));
           }};

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "optim/optimizer.h"
 #include "tests/train/toy.h"
 #include "train/batch.h"
 
@@ -79,6 +80,30 @@ INSTANTIATE_TEST_SUITE_P(Rules, EveryRuleTest,
                                            "adamw { learning_rate: 3e-3 } average { decay: 0.98 }",
                                            "adamw { learning_rate: 5e-3 } layer_decay: 0.8 clip_value: 0.5 "
                                            "group { pattern: 'head.*' rate_factor: 2 }"));
+
+TEST(CohortTest, ARuleThatNeedsFloat32IsRefusedWithBfloat16) {
+  const auto data = ToyData(8, 1);
+  auto model = ToyModel(ToyArchitecture(), 3);
+  int refused = 0;
+  for (const auto& entry : optim::Optimizers()) {
+    Job job = ToyJob(data, ToyRecipe(kLabels, 1, "", entry.name + " { learning_rate: 1e-3 }"));
+    job.members = {{.name = "only", .models = {&model}}};
+    Check(job);
+    job.recipe.set_precision(proto::BFLOAT16);
+    if (entry.needs_float32.empty()) {
+      Check(job);
+      continue;
+    }
+    ++refused;
+    try {
+      Check(job);
+      ADD_FAILURE() << entry.name << " was taken";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("recipe.precision: " + entry.name + " " + entry.needs_float32));
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
 
 TEST(CohortTest, DistillationBringsTheStudentNearItsTeacher) {
   const auto data = ToyData(160, 1), dev = ToyData(60, 2);
