@@ -174,8 +174,6 @@ Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, ui
   stage.set_name("supernet");
   stage.add_vary(proto::Stage::STACKS);
   stage.add_vary(proto::Stage::RATIO);
-  stage.mutable_evaluator()->mutable_untrained();
-  stage.set_trials(1);
   const search::StageSpace space(study, stage, search::SeedArchitecture(study.space(), Context(teacher)),
                                  Context(teacher));
   std::string limits = CanonicalText(study.space());
