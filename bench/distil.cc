@@ -43,9 +43,11 @@ class Bench {
                              deployment_.threads(), "none");
     for (const auto& example : data_.examples) {
       const auto tokens = static_cast<int>(example.ids.size());
-      teacher_work_ += 2.0 * static_cast<double>(models::MultiplyAdds(teacher_.shape, tokens));
+      // Head::kTokens: losses on layers and training compute all of the last layer.
+      constexpr auto kAll = models::Head::kTokens;
+      teacher_work_ += 2.0 * static_cast<double>(models::MultiplyAdds(teacher_.shape, tokens, kAll));
       // The way back multiplies twice, with the weights and with what came in.
-      student_work_ += 6.0 * static_cast<double>(models::MultiplyAdds(shape, tokens));
+      student_work_ += 6.0 * static_cast<double>(models::MultiplyAdds(shape, tokens, kAll));
     }
     if (request.cached) {
       cache_ = train::TeacherCache::Open(recipe_, teacher_, shape, data_, 2, scratch_.path());

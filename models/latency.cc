@@ -90,7 +90,7 @@ LatencyTable::LatencyTable(int batch, int length, int threads, int runs)
   THIMBLE_CHECK(batch > 0 && length > 0 && threads > 0 && runs > 0, "nothing to measure");
 }
 
-std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architecture) {
+std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architecture, Tokens read_of_last) {
   const c10::InferenceMode inference;
   const ThreadCount thread_count(threads_);
   const Shape shape = Resolve(architecture);
@@ -132,24 +132,27 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
         Embed(model.shape, ops);
       });
   const at::Tensor outer = at::randn({batch_, length_, shape.hidden});
-  const at::Tensor inner = at::randn({batch_, length_, shape.block_width()});
   for (size_t i = 0; i < shape.layers.size(); ++i) {
     const LayerShape& layer = shape.layers[i];
+    const Tokens read = i + 1 < shape.layers.size() ? Tokens::kAll : read_of_last;
+    const std::string only = read == Tokens::kAll ? "" : ", first token";
+    const int64_t tokens = read == Tokens::kAll ? length_ : 1;
+    const at::Tensor inner = at::randn({batch_, tokens, shape.block_width()});
     const proto::Architecture small = Part(architecture, static_cast<int>(i), kFewTokens);
     const std::string what = IsBerts(layer.mixer) ? std::to_string(shape.heads) + " heads"
                                                   : std::to_string(shape.heads) + " heads, " + TextOf(layer.mixer);
     const std::string heads = what + ", " + (shape.bottleneck > 0 ? hidden + " to " : "") + width +
-                              (shape.share_query_key ? ", queries and keys share" : "");
+                              (shape.share_query_key ? ", queries and keys share" : "") + only;
     add((IsBerts(layer.mixer) ? "attention, " : "mixer, ") + heads, heads, small, [&](const Model& model) {
       TorchOps ops(model, batch, options);
-      LayerInput in = EnterLayer(model.shape, 0, TorchOps::Of(outer), ops);
+      LayerInput in = EnterLayer(model.shape, 0, TorchOps::Of(outer), read, ops);
       const Value residual = in.residual;
       const proto::Mixer& mixer = model.shape.layers[0].mixer;
-      const Value context = Mix(model.shape, 0, mixer, std::move(in), ops.PaddingBias(kPaddingBias), ops);
+      const Value context = Mix(model.shape, 0, mixer, std::move(in), ops.PaddingBias(kPaddingBias), read, ops);
       CloseMixer(model.shape, 0, mixer, context, residual, ops);
     });
     const std::string block =
-        width + " to " + std::to_string(layer.width) + ", " + TextOf(layer);
+        width + " to " + std::to_string(layer.width) + ", " + TextOf(layer) + only;
     for (int stack = 0; stack < layer.stacks; ++stack)
       add("block, " + block, block, small, [&](const Model& model) {
         TorchOps ops(model, batch, options);
@@ -157,11 +160,12 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
         CloseBlock(0, 0, FeedForward(model.shape, 0, 0, model.shape.layers[0], x, ops), x, ops);
       });
     if (shape.bottleneck == 0) continue;
-    const std::string out = width + " to " + hidden;
+    const std::string out = width + " to " + hidden + only;
+    const at::Tensor entered = outer.narrow(1, 0, tokens);
     add("bottleneck, " + out, "out " + out, small,
         [&](const Model& model) {
           TorchOps ops(model, batch, options);
-          LeaveLayer(model.shape, 0, TorchOps::Of(outer), TorchOps::Of(inner), ops);
+          LeaveLayer(model.shape, 0, TorchOps::Of(entered), TorchOps::Of(inner), ops);
         });
   }
   return parts;
@@ -174,7 +178,7 @@ Latency MeasureLatency(const Model& model, int batch, int length, int threads, i
   const Batch input = RandomBatch(batch, length, model.shape.vocabulary);
   std::vector<double> times;
   for (int i = -warm_up; i < runs; ++i) {
-    const double ms = Milliseconds([&] { Forward(model, input); });
+    const double ms = Milliseconds([&] { Forward(model, input, ForLogits(model)); });
     if (i >= 0) times.push_back(ms);
   }
   std::sort(times.begin(), times.end());

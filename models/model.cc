@@ -42,7 +42,7 @@ void AddBeside(const Shape& shape, std::vector<WeightShape>* all) {
 std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
                                       Head head) {
   Trace trace(Trace::Names::kKept);
-  const Value last = Encode(shape, trace);
+  const Value last = Encode(shape, Tokens::kAll, trace);
   Value read = last;
   if (pooler) read = Pool(shape, last, trace);
   std::vector<WeightShape> head_of_words;

@@ -80,7 +80,7 @@ struct Outputs {
   std::vector<at::Tensor> hidden;        // L + 1 of [B, T, h]: embedding output first; empty unless asked for
   std::vector<at::Tensor> scores;        // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
   std::vector<Projections> projections;  // L; empty unless asked for
-  at::Tensor last;                       // [B, T, h]
+  at::Tensor last;                       // [B, T, h]; with first_token_only [B, 1, h]
   // [B, C], of a head on tokens [B, T, C], of one for hidden words [hidden words, V]; undefined without a head
   at::Tensor logits;
 };
@@ -99,9 +99,16 @@ struct ForwardOptions {
   // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again, with
   // the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
+  // Of the last layer what a pooled head reads: all but keys and values of the first token alone. The logits are the
+  // same to rounding. CHECK: a pooled head, and none of the states, scores and projections above. ForLogits sets it.
+  bool first_token_only = false;
   Dropout dropout;
   Listener* listener = nullptr;  // is told of linears and norms
 };
+
+// For callers who read nothing of Outputs but the logits and what `asked` asks for: `asked`, with first_token_only
+// wherever it may be.
+ForwardOptions ForLogits(const Model& model, ForwardOptions asked = {});
 
 // Runs under the caller's grad and autocast mode. LibTorch's autocast keeps the low-precision copies of leaf
 // weights: who changes weights in place calls at::autocast::clear_cache() before the next forward pass. Error

@@ -118,7 +118,7 @@ struct Predictor::Impl {
       std::vector<models::TokenRow> tokens;
       for (const int row : rows) tokens.push_back({data.examples[row].ids, data.examples[row].segments});
       const models::Batch batch = models::PadRows(tokens);
-      const at::Tensor values = Forward(loaded.model, batch).logits.contiguous();
+      const at::Tensor values = Forward(loaded.model, batch, ForLogits(loaded.model)).logits.contiguous();
       times.push_back(MillisecondsSince(start));
       if (const auto bad = models::FirstNonFiniteRow(values, batch.mask)) {
         const int example = rows[*bad];

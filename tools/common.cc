@@ -282,7 +282,8 @@ void WriteExport(const models::Model& model, const std::vector<std::string>& lab
           " |\n";
   card += "| layers, hidden, heads | " + std::to_string(model.shape.layers.size()) + ", " +
           std::to_string(model.shape.hidden) + ", " + std::to_string(model.shape.heads) + " |\n";
-  card += "| multiply-adds at length 128 | " + Millions(models::MultiplyAdds(model.shape, 128)) + " |\n";
+  const models::Head read = model.classes > 0 ? model.head : models::Head::kTokens;  // else every state is returned
+  card += "| multiply-adds at length 128 | " + Millions(models::MultiplyAdds(model.shape, 128, read)) + " |\n";
   for (const auto& metric : lineage.metrics)
     card += "| " + metric.name + " | " + Decimal(100 * metric.value, 2) + " +- " +
             Decimal(100 * metric.standard_error, 2) + " |\n";

@@ -85,7 +85,9 @@ bool ScoredAlready(const TrainingRun& run, size_t part, const train::MemberResul
   models::ForwardOptions asked;
   distill::Objective(run.recipe.objective(), run.models[part]->shape, run.teachers.of(part), true)
       .Ask(&asked);
-  return !asked.scores;
+  // Those that compare states run the last layer on all tokens.
+  const models::Model& model = *run.models[part];
+  return !asked.scores && ForLogits(model, asked).first_token_only == ForLogits(model).first_token_only;
 }
 
 DevScore ScoreOf(const TrainingRun& run, size_t part, const train::MemberResult& result) {

@@ -409,7 +409,7 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::
   const Autocast autocast(bfloat16_);
   models::ForwardOptions asked;
   objective.Ask(&asked);
-  return Forward(*from.teacher, batch, asked);
+  return Forward(*from.teacher, batch, ForLogits(*from.teacher, asked));
 }
 
 models::Batch Cohort::BatchOf(size_t source, int64_t batch, const data::Dataset& data,

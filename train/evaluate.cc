@@ -105,7 +105,7 @@ models::Outputs TeacherPass(const models::Model& teacher, const models::Batch& b
                             const models::ForwardOptions& wanted, bool bfloat16) {
   const c10::InferenceMode inference;
   const Autocast autocast(bfloat16);
-  return Forward(teacher, batch, wanted);
+  return Forward(teacher, batch, ForLogits(teacher, wanted));
 }
 
 void Finish(const Subject& subject, const data::Dataset& data, const data::TaskEntry* task,
@@ -191,7 +191,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
       const bool objective = subject.objective != nullptr;
       models::ForwardOptions asked{.candidate = subject.candidate};
       if (objective) subject.objective->Ask(&asked);
-      const auto outputs = Forward(*subject.model, batch, asked);
+      const auto outputs = Forward(*subject.model, batch, ForLogits(*subject.model, asked));
       if (outputs.logits.defined())
         tally.evaluation.failure =
             WhyNoScore(*subject.model, subject.candidate, data, rows, batch, outputs.logits);
@@ -230,7 +230,7 @@ std::vector<std::vector<double>> Logits(const models::Model& model, const data::
   std::vector<std::vector<double>> result(data.examples.size());
   for (const auto& rows : data::PlanEvaluation(data, batch_size)) {
     const models::Batch batch = MakeBatch(data, rows);
-    const at::Tensor logits = Forward(model, batch).logits;
+    const at::Tensor logits = Forward(model, batch, ForLogits(model)).logits;
     const std::string failure = WhyNoScore(model, nullptr, data, rows, batch, logits);
     if (!failure.empty()) throw WorkFailed("scoring", failure);
     KeepLogits(logits, rows, &result);

@@ -138,10 +138,10 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
     int64_t done = 0;
     for (const auto& rows : data::PlanEvaluation(data, kBatch)) {
       if (InterruptRequested()) throw Interrupted();
-      const auto outputs = Forward(teacher, MakeBatch(data, rows),
-                                   {.hidden = !layout_.hidden.empty(),
-                                    .scores = !layout_.scores.empty(),
-                                    .projections = !layout_.projections.empty()});
+      const models::ForwardOptions asked{.hidden = !layout_.hidden.empty(),
+                                         .scores = !layout_.scores.empty(),
+                                         .projections = !layout_.projections.empty()};
+      const auto outputs = Forward(teacher, MakeBatch(data, rows), ForLogits(teacher, asked));
       for (size_t b = 0; b < rows.size(); ++b) {
         const auto row = static_cast<int64_t>(b), t = tokens_[rows[b]];
         int64_t at = starts_[rows[b]];

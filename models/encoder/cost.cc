@@ -46,7 +46,7 @@ int64_t MixerParameters(const Shape& shape, const proto::Mixer& mixer) {
 int64_t BottleneckParameters(const Shape& shape) {
   Trace trace = Counter(shape);
   const Value entered = trace.State(shape.hidden);
-  EnterLayer(shape, 0, entered, trace);
+  EnterLayer(shape, 0, entered, Tokens::kAll, trace);
   LeaveLayer(shape, 0, entered, trace.State(shape.block_width()), trace);
   return trace.cost().parameters;
 }
@@ -73,10 +73,11 @@ int64_t LayersParameters(const Shape& shape) {
   return sum;
 }
 
-int64_t MultiplyAdds(const Shape& shape, int length) {
+int64_t MultiplyAdds(const Shape& shape, int length, Head head) {
   Trace trace = Counter(shape);
-  Encode(shape, trace);
-  return length * (trace.cost().token_products + length * trace.cost().pair_products);
+  Encode(shape, LastStates(head), trace);
+  const Trace::Cost& cost = trace.cost();
+  return cost.row_products + length * (cost.token_products + length * cost.pair_products);
 }
 
 FileBytes WrittenBytes(const Shape& shape, int classes, Head head) {
@@ -84,7 +85,7 @@ FileBytes WrittenBytes(const Shape& shape, int classes, Head head) {
   constexpr int64_t kHeader = 100, kInitializer = 50, kNode = 110;
   constexpr int64_t kInt8Nodes = 5;
   Trace trace = Counter(shape);
-  const Value last = Encode(shape, trace);
+  const Value last = Encode(shape, LastStates(head, classes), trace);
   // The head's matrix keeps its four bytes a number.
   const Value read = classes > 0 && head == Head::kPooled ? Pool(shape, last, trace) : last;
   const Trace::Cost in_eight_bits = trace.cost();
@@ -102,14 +103,14 @@ FileBytes WrittenBytes(const Shape& shape, int classes, Head head) {
 
 int64_t TrainingBytes(const Shape& shape, int batch, int length) {
   Trace trace = Counter(shape);
-  trace.Keep(Encode(shape, trace));
+  trace.Keep(Encode(shape, Tokens::kAll, trace));
   const int64_t tokens = static_cast<int64_t>(batch) * length;
   return kFloat * tokens * (trace.cost().kept + length * trace.cost().kept_shares);
 }
 
-int64_t InferenceBytes(const Shape& shape, int batch, int length) {
+int64_t InferenceBytes(const Shape& shape, int batch, int length, Head head) {
   Trace trace = Counter(shape);
-  Encode(shape, trace);
+  Encode(shape, LastStates(head), trace);
   return kFloat * batch * length * trace.cost().most_alive;
 }
 

@@ -24,8 +24,9 @@ int64_t FeedForwardParameters(const Shape& shape, const LayerShape& layer);  // 
 int64_t LayersParameters(const Shape& shape);  // both of all layers: what stacks, ratios and mixers change
 
 // Multiply-adds of one sequence of `length` tokens: linears, QK, PV and the embedding's projection; no
-// pooler, no head. FLOPs as published = 2 x this.
-int64_t MultiplyAdds(const Shape& shape, int length);
+// pooler, no head. What Head::kPooled does not read of the last layer is not computed (Encode) and not counted.
+// Published figures count all of it, FLOPs = 2 x that of Head::kTokens; so do models without a head, who return it.
+int64_t MultiplyAdds(const Shape& shape, int length, Head head = Head::kPooled);
 
 // Bytes of the files that are written of DeployedParameters(shape, classes, head): four a parameter, and what
 // each tensor and each node of a graph takes for names and sizes, to within 1% of a file of a megabyte or
@@ -44,7 +45,8 @@ FileBytes WrittenBytes(const Shape& shape, int classes, Head head = Head::kPoole
 // and for each layer two [heads, length, length] a row, attention's shares before and after dropout. Losses
 // on attention scores keep one more.
 int64_t TrainingBytes(const Shape& shape, int batch, int length);
-// The most states that are alive at once in a forward pass without gradients.
-int64_t InferenceBytes(const Shape& shape, int batch, int length);
+// The most states that are alive at once in a forward pass without gradients. What the last layer makes of the
+// first token alone, for Head::kPooled, is left out.
+int64_t InferenceBytes(const Shape& shape, int batch, int length, Head head = Head::kPooled);
 
 }  // namespace thimble::models

@@ -22,6 +22,9 @@ Value Narrow(std::string_view part, const Value& x, int width, Ops& ops) {
   return ops.Norm("norm", linear);
 }
 
+// Those tokens of x that are read.
+Value Only(Tokens read, const Value& x, Ops& ops) { return read == Tokens::kAll ? x : ops.OnlyFirst("first", x); }
+
 }  // namespace
 
 Value TokenEmbedding(const Shape& shape, Ops& ops) {
@@ -43,12 +46,20 @@ Value Embed(const Shape& shape, Ops& ops) {
   return ops.Drop(ops.Norm("norm", sum));
 }
 
-LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Ops& ops) {
-  if (shape.bottleneck == 0) return {x, x, x};
-  const Ops::Scope layer(ops, LayerScope(index)), bottleneck(ops, "bottleneck");
-  const Value residual = Narrow("in", x, shape.bottleneck, ops);
-  if (!shape.share_query_key) return {residual, residual, residual};
-  return {Narrow("qk", x, shape.bottleneck, ops), x, residual};
+LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Tokens read, Ops& ops) {
+  const Ops::Scope layer(ops, LayerScope(index));
+  const Value own = Only(read, x, ops);
+  if (shape.bottleneck == 0) return {.key = x, .value = x, .query = own, .residual = own};
+  const Ops::Scope bottleneck(ops, "bottleneck");
+  const auto narrow = [&](std::string_view part, const Value& from) {
+    return Narrow(part, from, shape.bottleneck, ops);
+  };
+  if (!shape.share_query_key) {
+    const Value in = narrow("in", x), first = Only(read, in, ops);
+    return {.key = in, .value = in, .query = first, .residual = first, .entered = own};
+  }
+  const Value residual = narrow("in", own), key = narrow("qk", x);
+  return {.key = key, .value = x, .query = Only(read, key, ops), .residual = residual, .entered = own};
 }
 
 std::string MixerScope(int index, const proto::Mixer& mixer) {
@@ -56,16 +67,21 @@ std::string MixerScope(int index, const proto::Mixer& mixer) {
   return LayerScope(index) + "." + (entry.scope != nullptr ? entry.scope : entry.name);
 }
 
-Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Ops& ops) {
+Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Tokens read,
+          Ops& ops) {
   const Ops::Scope scope(ops, MixerScope(index, mixer));
-  in.residual = {};
-  return EntryOf(mixer).mix(mixer,
-                            {.query_key = std::move(in.query_key),
+  const MixerEntry& entry = EntryOf(mixer);
+  in.residual = in.entered = {};
+  if (!entry.one_query) in.query = in.key;
+  Value context = entry.mix(mixer,
+                            {.key = std::move(in.key),
+                             .query = std::move(in.query),
                              .value = std::move(in.value),
                              .bias = bias,
                              .width = shape.block_width(),
                              .heads = shape.heads},
                             ops);
+  return context && !entry.one_query ? Only(read, context, ops) : context;
 }
 
 Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value context, Value residual,
@@ -97,13 +113,13 @@ Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops
   return Close(std::move(entered), std::move(out), ops);
 }
 
-Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value entered, const Value& bias,
+Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value x, const Value& bias, Tokens read,
                Ops& ops) {
-  LayerInput in = EnterLayer(shape, index, entered, ops);
-  if (shape.bottleneck == 0) entered = {};
-  Value residual = in.residual;
-  Value context = Mix(shape, index, layer.mixer, std::move(in), bias, ops);
-  Value x = CloseMixer(shape, index, layer.mixer, std::move(context), std::move(residual), ops);
+  LayerInput in = EnterLayer(shape, index, x, read, ops);
+  x = {};
+  Value residual = in.residual, entered = in.entered;
+  Value context = Mix(shape, index, layer.mixer, std::move(in), bias, read, ops);
+  x = CloseMixer(shape, index, layer.mixer, std::move(context), std::move(residual), ops);
   for (int stack = 0; stack < layer.stacks; ++stack) {
     Value value = FeedForward(shape, index, stack, layer, x, ops);
     x = CloseBlock(index, stack, std::move(value), std::move(x), ops);
@@ -122,11 +138,12 @@ Value RunHead(const Shape& shape, int classes, Head head, const Value& x, Ops& o
   return ops.Linear("head", ops.Drop(Pool(shape, x, ops)), classes);
 }
 
-Value Encode(const Shape& shape, Ops& ops) {
+Value Encode(const Shape& shape, Tokens read, Ops& ops) {
   Value x = Embed(shape, ops);
   const Value bias = ops.PaddingBias(kPaddingBias);
-  for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i)
-    x = RunLayer(shape, i, shape.layers[i], std::move(x), bias, ops);
+  const int layers = static_cast<int>(shape.layers.size());
+  for (int i = 0; i < layers; ++i)
+    x = RunLayer(shape, i, shape.layers[i], std::move(x), bias, i + 1 < layers ? Tokens::kAll : read, ops);
   return x;
 }
 

@@ -14,8 +14,9 @@ namespace thimble::models {
 
 // A mixer makes a context; the layer owns the linear named kOutput, the residual and the norm behind it.
 struct MixerInput {
-  Value query_key;  // [B, T, width]
-  Value value;      // likewise; [B, T, hidden] where queries and keys share a linear of a bottleneck
+  Value key;    // [B, T, width]
+  Value query;  // the same; of an entry with one_query in a layer of which only the first token is read: [B, 1, width]
+  Value value;  // as keys; [B, T, hidden] where queries and keys share a linear of a bottleneck
   Value bias;       // Ops::PaddingBias
   int width = 0;    // at which layers work
   int heads = 0;    // Architecture.heads, which divides it
@@ -30,6 +31,9 @@ struct MixerEntry {
   void (*check)(const proto::Mixer& spec, const Shape& shape, const std::string& where) = nullptr;
   const char* scope = nullptr;  // of its weights, layer.N.SCOPE; nullptr: its name
   bool bert = false;            // without fields it is what BERT has
+  // Its context has the tokens of in.query, and is asked for the first alone where no other is read. Else it is made of
+  // all tokens whatever is read.
+  bool one_query = false;
   // Its class in modeling_thimble.py, named as its message, derived from Mixer: mix(query_key, value, mask) makes
   // the context. Empty if there is none to be made.
   const char* python = "";
@@ -39,8 +43,8 @@ struct MixerEntry {
 
 struct FeedForwardEntry {
   std::string name;
-  // f(x): x and f(x) are [B, T, outer]. The linear that the sliced start fits is named "down"; behind it only Apply
-  // and Combine may stand.
+  // f(x), of each token by itself: x and f(x) are [B, T, outer], or of the first token alone. The linear that the
+  // sliced start fits is named "down"; behind it only Apply and Combine may stand.
   Value (*run)(const LayerShape& layer, int outer, const Value& x, Ops& ops) = nullptr;
   // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of them
   // once. Throws as MixerEntry::check.

@@ -2,8 +2,9 @@
 // feed_forwards/, embeddings/) are functions over them. Interpreters read those functions: Trace counts
 // (encoder/trace.h), TorchOps computes (torch/torch_ops.h), OnnxOps writes a graph (onnx/onnx_ops.h).
 //
-// B rows of T tokens, H heads. A state is [B, T, c] and c its width. `name` is a weight's and a step's,
-// within the scope: "query" in layer.0.attention has the weights layer.0.attention.query.{weight,bias}.
+// B rows of T tokens, H heads. A state is [B, T, c] and c its width; of the first token alone, [B, 1, c], where no
+// other is read (OnlyFirst). `name` is a weight's and a step's, within the scope: "query" in layer.0.attention has
+// the weights layer.0.attention.query.{weight,bias}.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -97,6 +98,9 @@ class Ops {
                       int by) = 0;  // token t gets token t + by's; zero beyond
   virtual Value Concat(std::string_view name, const std::vector<Value>& parts) = 0;  // of channels
   virtual Value FirstToken(std::string_view name, const Value& x) = 0;               // [B, c]
+  // [B, 1, c]: words that look at one token at a time, and queries, go on with it as with a state. Shift,
+  // MaskPadding and sums over tokens want all of them (Trace checks).
+  virtual Value OnlyFirst(std::string_view name, const Value& x) = 0;
 
   // --- Attention ---
   virtual Value PaddingBias(
@@ -106,8 +110,8 @@ class Ops {
   virtual Value SplitHeads(std::string_view name, const Value& x, int heads,
                            Order order = Order::kTokensFirst) = 0;
   virtual Value MergeHeads(std::string_view name, const Value& x) = 0;  // back to [B, T, c]
-  // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H]. One word, so that it may be one
-  // kernel.
+  // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H], as many tokens as the queries. One word,
+  // so that it may be one kernel.
   virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) = 0;
 
   // --- Products of split heads beyond attention ---

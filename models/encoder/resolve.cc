@@ -83,7 +83,8 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
 
 Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace* trace) {
   const Value x = trace->State(shape.block_width()), value = trace->State(shape.value_input());
-  const Value context = Mix(shape, index, mixer, {x, value, x}, trace->PaddingBias(kPaddingBias), *trace);
+  const LayerInput in{.key = x, .value = value, .query = x};
+  const Value context = Mix(shape, index, mixer, in, trace->PaddingBias(kPaddingBias), Tokens::kAll, *trace);
   CloseMixer(shape, index, mixer, context, x, *trace);
   return context;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace thimble::models {
 
 struct Trace::Memory {
@@ -16,13 +18,21 @@ struct Trace::Memory {
   bool kept = false;
 };
 
-Value Trace::New(int64_t width, int64_t nodes) {
+Value Trace::New(int64_t width, int64_t nodes, Tokens tokens) {
   cost_->nodes += nodes;
-  return Value::Of(Traced{std::make_shared<Memory>(cost_, width, values_++), width});
+  const int64_t held = tokens == Tokens::kAll ? width : 0;
+  return Value::Of(Traced{std::make_shared<Memory>(cost_, held, values_++), width, 0, tokens});
 }
 
 Value Trace::Part(const Value& x, int64_t width, int heads) {
-  return Value::Of(Traced{x.as<Traced>().memory, width, heads});
+  return Value::Of(Traced{x.as<Traced>().memory, width, heads, TokensOf(x)});
+}
+
+void Trace::WantAll(const Value& x) { THIMBLE_CHECK(TokensOf(x) == Tokens::kAll, "a word about all tokens, of one"); }
+
+Value Trace::Together(const Value& a, const Value& b) {
+  THIMBLE_CHECK(TokensOf(a) == TokensOf(b), "one token's state with all tokens'");
+  return New(Width(a), 1, TokensOf(a));
 }
 
 Value Trace::State(int width) { return New(width, 0); }
@@ -59,12 +69,12 @@ Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm f
   Weight(name, ".bias", {out}, form);
   ++cost_->linears;
   cost_->matrices += in * out;
-  cost_->token_products += in * out;
+  Products(TokensOf(x)) += in * out;
   cost_->outputs += out;
   if (read_by_linears_.insert(input).second) cost_->inputs += in;
   if (named_) linears_.push_back({Full(name), input});
   Keep(x);
-  return New(out, 2);
+  return New(out, 2, TokensOf(x));
 }
 
 Value Trace::Norm(std::string_view name, const Value& x) {
@@ -72,8 +82,8 @@ Value Trace::Norm(std::string_view name, const Value& x) {
   Weight(name, ".weight", {width});
   Weight(name, ".bias", {width});
   Keep(x);
-  cost_->kept += statistics_;
-  return New(width, 1);
+  if (TokensOf(x) == Tokens::kAll) cost_->kept += statistics_;
+  return New(width, 1, TokensOf(x));
 }
 
 Value Trace::Apply(std::string_view, Function function, const Value& x) {
@@ -82,7 +92,7 @@ Value Trace::Apply(std::string_view, Function function, const Value& x) {
                     : function == Function::kGeluErf ? kErfNodes
                     : function == Function::kSwish   ? 2
                                                      : 1;
-  const Value result = New(Width(x), nodes);
+  const Value result = New(Width(x), nodes, TokensOf(x));
   // Some gradients are functions of the result.
   const bool of_result =
       function == Function::kTanh || function == Function::kSigmoid || function == Function::kRelu;
@@ -95,33 +105,42 @@ Value Trace::Combine(std::string_view, Combination how, const Value& a, const Va
     Keep(a);
     Keep(b);
   }
-  return New(Width(a), 1);
+  return Together(a, b);
 }
 
-Value Trace::Residual(std::string_view, const Value& a, const Value&) { return New(Width(a), 1); }
+Value Trace::Residual(std::string_view, const Value& a, const Value& b) { return Together(a, b); }
+
 Value Trace::Affine(std::string_view, const Value& x, double factor, double shift) {
-  const Value result = New(Width(x), (factor != 1) + (shift != 0));
+  const Value result = New(Width(x), (factor != 1) + (shift != 0), TokensOf(x));
   return Part(result, Width(x), x.as<Traced>().heads);
 }
 
-Value Trace::MaskPadding(std::string_view, const Value& x) { return New(Width(x), 3); }
+Value Trace::MaskPadding(std::string_view, const Value& x) {
+  WantAll(x);
+  return New(Width(x), 3);
+}
+
 Value Trace::Crop(std::string_view, const Value& x, int width) {
   ++cost_->nodes;
   return Part(x, width);
 }
-Value Trace::Shift(std::string_view, const Value& x, int) { return New(Width(x), 2); }
+
+Value Trace::Shift(std::string_view, const Value& x, int) {
+  WantAll(x);
+  return New(Width(x), 2);
+}
 
 Value Trace::Concat(std::string_view, const std::vector<Value>& parts) {
   int64_t width = 0;
-  for (const Value& part : parts) width += Width(part);
-  return New(width, 1);
+  for (const Value& part : parts) {
+    THIMBLE_CHECK(TokensOf(part) == TokensOf(parts[0]), "one token's channels beside all tokens'");
+    width += Width(part);
+  }
+  return New(width, 1, TokensOf(parts[0]));
 }
 
-// One token's channels are next to nothing beside all tokens'.
-Value Trace::FirstToken(std::string_view, const Value& x) {
-  Value first = New(0, 1);
-  return Part(first, Width(x));
-}
+Value Trace::FirstToken(std::string_view, const Value& x) { return New(Width(x), 1, Tokens::kFirst); }
+Value Trace::OnlyFirst(std::string_view, const Value& x) { return New(Width(x), 1, Tokens::kFirst); }
 
 Value Trace::PaddingBias(std::string_view) { return New(0, 5); }
 
@@ -139,14 +158,21 @@ Value Trace::Attention(const Value& query, const Value& key, const Value& value,
   constexpr int kNodes = 5;
   for (const Value& each : {query, key, value}) Keep(each);
   taps_.scores += query.as<Traced>().heads;
-  cost_->pair_products += Width(query) + Width(value);
-  cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
-  return New(Width(value), kNodes);
+  const int64_t products = Width(query) + Width(value);
+  if (TokensOf(query) == Tokens::kAll) {
+    cost_->pair_products += products;
+    cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
+  } else {
+    cost_->token_products += products;
+  }
+  return New(Width(value), kNodes, TokensOf(query));
 }
 
 // Matrices of channels by channels are next to nothing beside a state.
 Value Trace::ContractTokens(std::string_view, const Value& a, const Value& b) {
   const int heads = a.as<Traced>().heads;
+  WantAll(a);
+  WantAll(b);
   Keep(a);
   Keep(b);
   cost_->token_products += Width(a) * Width(b) / heads;
@@ -155,6 +181,7 @@ Value Trace::ContractTokens(std::string_view, const Value& a, const Value& b) {
 }
 
 Value Trace::SumTokens(std::string_view, const Value& x) {
+  WantAll(x);
   const Value sums = New(0, 1);
   return Part(sums, x.as<Traced>().heads, x.as<Traced>().heads);
 }
@@ -162,15 +189,15 @@ Value Trace::SumTokens(std::string_view, const Value& x) {
 Value Trace::MatMul(std::string_view, const Value& x, const Value& matrix) {
   const int heads = x.as<Traced>().heads;
   Keep(x);
-  cost_->token_products += Width(x) * Width(matrix) / heads;
-  const Value product = New(Width(matrix), 1);
+  Products(TokensOf(x)) += Width(x) * Width(matrix) / heads;
+  const Value product = New(Width(matrix), 1, TokensOf(x));
   return Part(product, Width(matrix), heads);
 }
 
 Value Trace::Divide(std::string_view, const Value& x, const Value& by) {
   Keep(x);
   Keep(by);
-  return Part(New(Width(x), 1), Width(x), x.as<Traced>().heads);
+  return Part(New(Width(x), 1, TokensOf(x)), Width(x), x.as<Traced>().heads);
 }
 
 }  // namespace thimble::models

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/arch/head.h"
 #include "models/encoder/ops.h"
 
 namespace thimble::models {
@@ -22,6 +23,7 @@ class Trace final : public Ops {
     std::shared_ptr<Memory> memory;
     int64_t width = 0;
     int heads = 0;
+    Tokens tokens = Tokens::kAll;  // of how many it is
   };
 
  public:
@@ -37,13 +39,14 @@ class Trace final : public Ops {
   };
   struct Cost {
     int64_t parameters = 0, tensors = 0, nodes = 0;  // nodes of an ONNX graph, about
-    int64_t token_products = 0;                      // multiply-adds of linears a token
-    int64_t pair_products = 0;                       // of attention, a pair of tokens
+    // Multiply-adds: once a row, a token, a pair of tokens.
+    int64_t row_products = 0, token_products = 0, pair_products = 0;
     int64_t linears = 0, matrices = 0, outputs = 0,
             inputs = 0;  // of linears: their numbers; inputs read by several once
     int64_t alive = 0,
-            most_alive = 0;   // channels a token of states held at once, without gradients; now, at most
-    int64_t kept = 0;         // channels a token that the way back of a training step reads
+            most_alive = 0;   // channels a token of states held at once, without gradients; now, at most. One
+                          // token's channels are next to nothing beside all tokens'
+    int64_t kept = 0;         // channels a token that the way back of a training step reads, of all tokens
     int64_t kept_shares = 0;  // likewise numbers a pair of tokens
   };
   // What a mixer lets losses look at (Ops::Attention, Ops::Tap): maps of attention scores, one a head; and
@@ -76,6 +79,7 @@ class Trace final : public Ops {
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
   Value FirstToken(std::string_view name, const Value& x) override;
+  Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
@@ -87,7 +91,11 @@ class Trace final : public Ops {
   void Tap(Tapped, const Value&) override { taps_.projections = true; }
 
  private:
-  Value New(int64_t width, int64_t nodes);
+  static Tokens TokensOf(const Value& x) { return x.as<Traced>().tokens; }
+  static void WantAll(const Value& x);                // CHECK
+  Value Together(const Value& a, const Value& b);     // element by element. CHECK: of as many tokens
+  int64_t& Products(Tokens tokens) { return tokens == Tokens::kAll ? cost_->token_products : cost_->row_products; }
+  Value New(int64_t width, int64_t nodes, Tokens tokens = Tokens::kAll);
   static Value Part(const Value& x, int64_t width, int heads = 0);
   void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form = {});
 

@@ -19,11 +19,11 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const auto phi = [&](std::string_view name, const Value& x) {
     return ops.Affine(name, ops.Apply(name, Function::kElu, x), 1, 1);
   };
-  const Value query = ops.SplitHeads("query", phi("query", linear("query", Tapped::kQuery, in.query_key)), heads);
-  const Value real = ops.MaskPadding("key", phi("key", linear("key", Tapped::kKey, in.query_key)));
+  const Value query = ops.SplitHeads("query", phi("query", linear("query", Tapped::kQuery, in.query)), heads);
+  const Value real = ops.MaskPadding("key", phi("key", linear("key", Tapped::kKey, in.key)));
   const Value key = ops.SplitHeads("key", real, heads, Ops::Order::kChannelsFirst);
   const Value value = ops.SplitHeads("value", linear("value", Tapped::kValue, in.value), heads);
-  in.query_key = in.value = {};
+  in.query = in.key = in.value = {};
   const Value moved = ops.MatMul("context", query, ops.ContractTokens("sums", key, value));
   const Value shares = ops.MatMul("shares", query, ops.SumTokens("shares", key));
   return ops.MergeHeads("context", ops.Divide("context", moved, ops.Affine("shares", shares, 1, kLeast)));
@@ -48,6 +48,6 @@ constexpr char kPython[] = R"py(class LinearAttention(Mixer):
 
 }  // namespace
 
-MixerEntry linear_attention() { return {.mix = Mix, .python = kPython}; }
+MixerEntry linear_attention() { return {.mix = Mix, .one_query = true, .python = kPython}; }
 
 }  // namespace thimble::models::mixers

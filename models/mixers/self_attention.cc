@@ -14,10 +14,10 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
     ops.Tap(tapped, linear);
     return ops.SplitHeads(name, linear, heads, order);
   };
-  const Value query = part("query", Tapped::kQuery, in.query_key, Ops::Order::kTokensFirst);
-  const Value key = part("key", Tapped::kKey, in.query_key, Ops::Order::kChannelsFirst);
+  const Value query = part("query", Tapped::kQuery, in.query, Ops::Order::kTokensFirst);
+  const Value key = part("key", Tapped::kKey, in.key, Ops::Order::kChannelsFirst);
   const Value value = part("value", Tapped::kValue, in.value, Ops::Order::kTokensFirst);
-  in.query_key = in.value = {};
+  in.query = in.key = in.value = {};
   return ops.MergeHeads("context", ops.Attention(query, key, value, in.bias));
 }
 
@@ -39,6 +39,8 @@ constexpr char kPython[] = R"py(class SelfAttention(Mixer):
 
 }  // namespace
 
-MixerEntry self_attention() { return {.mix = Mix, .scope = "attention", .bert = true, .python = kPython}; }
+MixerEntry self_attention() {
+  return {.mix = Mix, .scope = "attention", .bert = true, .one_query = true, .python = kPython};
+}
 
 }  // namespace thimble::models::mixers

@@ -24,7 +24,7 @@ OnnxGraph Export(const Model& model, const OnnxOptions& options) {
   graph.AddMetadata("architecture", CanonicalText(model.architecture));
   if (options.weights == OnnxWeights::kInt8) graph.AddMetadata("weights", "int8");
   OnnxOps ops(model, options.weights, std::move(magnitudes), &graph);
-  const Value last = Encode(model.shape, ops);
+  const Value last = Encode(model.shape, LastStates(model.head, model.classes), ops);
   if (model.classes == 0) {
     graph.Output("last_hidden_state", onnx::TensorProto::FLOAT, {"batch", "length", model.shape.hidden});
     return graph;

@@ -23,7 +23,7 @@ constexpr int kZero = 128;
 
 std::map<std::string, std::vector<std::string>> SameInput(const Model& model) {
   Trace trace(Trace::Names::kKept);
-  const Value last = Encode(model.shape, trace);
+  const Value last = Encode(model.shape, LastStates(model.head, model.classes), trace);
   if (model.classes > 0) RunHead(model.shape, model.classes, model.head, last, trace);
   std::map<int, std::vector<std::string>> by_input;
   for (const auto& linear : trace.linears()) by_input[linear.input].push_back(linear.name);
@@ -229,6 +229,11 @@ Value OnnxOps::Concat(std::string_view name, const std::vector<Value>& parts) {
 
 Value OnnxOps::FirstToken(std::string_view name, const Value& x) {
   return Of(Node("Gather", Full(name), {Name(x), graph_.Integer(0)}, {IntAttribute("axis", 1)}), Width(x));
+}
+
+// Unlike a Slice of an axis of any length it has one that shape inference knows: residuals are still fused.
+Value OnnxOps::OnlyFirst(std::string_view name, const Value& x) {
+  return Of(Node("Gather", Full(name), {Name(x), graph_.Integers({0})}, {IntAttribute("axis", 1)}), Width(x));
 }
 
 // --- Attention ---

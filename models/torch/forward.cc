@@ -53,7 +53,8 @@ Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, con
                    const ForwardOptions& options, const at::Tensor* value_input) {
   TorchOps ops(model, batch, options);
   const Value in = TorchOps::Of(x), value = value_input ? TorchOps::Of(*value_input) : in;
-  const Value context = Mix(model.shape, layer, mixer, {in, value, {}}, ops.PaddingBias(kPaddingBias), ops);
+  const Value context = Mix(model.shape, layer, mixer, {.key = in, .value = value, .query = in},
+                            ops.PaddingBias(kPaddingBias), Tokens::kAll, ops);
   return {std::move(ops.scores), std::move(ops.projections), context ? TorchOps::In(context) : at::Tensor()};
 }
 
@@ -69,13 +70,23 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
                           const Batch& batch, const ForwardOptions& options) {
   TorchOps ops(model, batch, options);
   const Value bias = ops.PaddingBias(kPaddingBias);
-  const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, ops);
+  const bool last = index + 1 == static_cast<int>(model.shape.layers.size());
+  const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
+  const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
   return {TorchOps::In(state), std::move(ops.scores), std::move(ops.projections)};
+}
+
+ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {
+  asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden &&
+                           !asked.scores && !asked.projections;
+  return asked;
 }
 
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options) {
   const Shape& shape = options.candidate ? *options.candidate : model.shape;
   THIMBLE_CHECK(shape.layers.size() == model.shape.layers.size(), "candidate and model differ in depth");
+  THIMBLE_CHECK(!options.first_token_only || ForLogits(model, options).first_token_only,
+                "the last layer of the first token alone, where more of it is read");
   TorchOps ops(model, batch, options);
   Outputs outputs;
   at::Tensor x = TorchOps::In(Embed(shape, ops));

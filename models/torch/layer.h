@@ -5,7 +5,7 @@
 namespace thimble::models {
 
 struct LayerOutputs {
-  at::Tensor state;         // [B, T, h]
+  at::Tensor state;         // [B, T, h]; with first_token_only of the last layer [B, 1, h]
   at::Tensor scores;        // undefined unless asked for
   Projections projections;  // likewise
 };

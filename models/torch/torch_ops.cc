@@ -141,6 +141,11 @@ Value TorchOps::Concat(std::string_view, const std::vector<Value>& parts) {
 
 Value TorchOps::FirstToken(std::string_view, const Value& x) { return Of(In(x).select(1, 0)); }
 
+// A copy: a view would hold all tokens for as long as the layer runs.
+Value TorchOps::OnlyFirst(std::string_view, const Value& x) {
+  return Of(In(x).narrow(1, 0, 1).clone(at::MemoryFormat::Contiguous));
+}
+
 // In the weights' type, which is that of the states.
 Value TorchOps::PaddingBias(std::string_view) {
   const at::ScalarType type = model_.weights.begin()->second.scalar_type();

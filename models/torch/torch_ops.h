@@ -46,6 +46,7 @@ class TorchOps : public Ops {
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
   Value FirstToken(std::string_view name, const Value& x) override;
+  Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
   // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;

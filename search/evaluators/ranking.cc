@@ -169,7 +169,7 @@ Json Ranker::CheapScores(Candidate* candidate) const {
                {"layers", architecture.layer_size()},
                {"hidden", architecture.hidden()},
                {"parameters", models::DeployedParameters(student.shape, student.classes, student.head)},
-               {"multiply_adds", models::MultiplyAdds(student.shape, kCostLength)}};
+               {"multiply_adds", models::MultiplyAdds(student.shape, kCostLength, student.head)}};
   json["untrained"] = ToJson(train::Evaluate(student, ranking_.score, &ranking_.task,
                                              {.teacher = &teacher_,
                                               .teacher_cache = score_cache_.get(),

@@ -34,7 +34,10 @@ int64_t BlockParameters(const Shape& shape, int width, int stacks) {
   return FeedForwardParameters(shape, layer);
 }
 
-double Gflops(const Shape& shape) { return 2e-9 * static_cast<double>(MultiplyAdds(shape, 128)); }
+// As published: of all tokens, whatever is read.
+double Gflops(const Shape& shape) {
+  return 2e-9 * static_cast<double>(MultiplyAdds(shape, 128, Head::kTokens));
+}
 
 TEST(CostTest, EfficientBert) {
   const Shape shape = Named("efficientbert");
@@ -126,6 +129,41 @@ TEST(CostTest, MobileBert) {
   // 5.7 and 3.1 billion published.
   EXPECT_NEAR(Gflops(shape), 5.39, 0.01);
   EXPECT_NEAR(Gflops(tiny), 3.07, 0.01);
+}
+
+// By hand, of BERT: queries, keys, values and the output h h each a token, a block 2 h m, attention 2 h a pair of
+// tokens. Of the last layer keys and values of all tokens, the rest of one, and its query with every key.
+TEST(CostTest, APooledHeadReadsOneTokenOfTheLastLayer) {
+  const int64_t h = 768, m = 3072, layers = 12;
+  const Shape shape = Named("bert_base");
+  for (const int64_t t : {1, 64, 128}) {
+    const int64_t layer = t * (4 * h * h + 2 * h * m) + t * t * 2 * h;
+    const int64_t last = t * 2 * h * h + t * 2 * h + 2 * h * h + 2 * h * m;
+    EXPECT_EQ(MultiplyAdds(shape, static_cast<int>(t), Head::kTokens), layers * layer) << t;
+    EXPECT_EQ(MultiplyAdds(shape, static_cast<int>(t)), (layers - 1) * layer + last) << t;
+  }
+  Shape six = shape;
+  six.layers.resize(6);
+  const auto all = static_cast<double>(MultiplyAdds(six, 64, Head::kTokens));
+  EXPECT_NEAR(static_cast<double>(MultiplyAdds(six, 64)) / all, 0.86, 0.005);
+}
+
+// By hand, at the bottleneck's width w: of all tokens the linears to it that keys and values read, keys and values
+// themselves; of one token the query, the output, two blocks and the linear back.
+TEST(CostTest, APooledHeadBehindABottleneck) {
+  const int64_t h = 24, w = 6, m = 12, t = 10;
+  const auto shape = [](const std::string& more) {
+    proto::Architecture architecture;
+    ParseText("hidden: 24 ffn_hidden: 12 heads: 3 embedding { plain {} } bottleneck { width: 6 " + more +
+                  " } layer { mixer { self_attention {} } ffn { expression: 'linear(relu(linear(x,wb1)),wb2)' "
+                  "stacks: 2 } }",
+              "test", &architecture);
+    return Resolve(architecture);
+  };
+  const int64_t one = w * w + w * w + 2 * (2 * w * m) + w * h, attention = t * 2 * w;
+  EXPECT_EQ(MultiplyAdds(shape(""), t), t * (h * w + 2 * w * w) + attention + one);
+  // What the residual reads is of one token, what queries and keys read of all.
+  EXPECT_EQ(MultiplyAdds(shape("share_query_key: true"), t), t * (h * w + w * w + h * w) + attention + h * w + one);
 }
 
 TEST(CostTest, PoolerOfAnotherWidth) {

@@ -6,13 +6,16 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 #include "models/encoder/cost.h"
+#include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"
 #include "models/inherit.h"
 #include "models/torch/autocast.h"
+#include "models/torch/torch_ops.h"
 #include "tests/kinds/draw.h"
 #include "tests/models/differences.h"
 #include "tests/models/fixtures.h"
@@ -73,6 +76,37 @@ Model Shaken(const proto::Architecture& architecture, uint64_t seed = 7) {
   return model;
 }
 
+// The kind in the last layer, of which a pooled head reads the first token alone.
+Model ShakenLast(const Case& of) {
+  proto::Architecture architecture = Draw(of);
+  architecture.mutable_layer()->SwapElements(0, 1);
+  return Shaken(architecture);
+}
+
+// Multiply-adds of the products that are computed.
+class CountingOps final : public TorchOps {
+ public:
+  using TorchOps::TorchOps;
+  int64_t products = 0;
+
+  Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override {
+    products += In(x).numel() * out;
+    return TorchOps::Linear(name, x, out, form);
+  }
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override {
+    products += In(query).numel() * In(key).size(2) + In(query).size(2) * In(value).numel();
+    return TorchOps::Attention(query, key, value, bias);
+  }
+  Value ContractTokens(std::string_view name, const Value& a, const Value& b) override {
+    products += In(a).numel() * In(b).size(3);
+    return TorchOps::ContractTokens(name, a, b);
+  }
+  Value MatMul(std::string_view name, const Value& x, const Value& matrix) override {
+    products += In(x).numel() * In(matrix).size(3);
+    return TorchOps::MatMul(name, x, matrix);
+  }
+};
+
 // One thread: the models are so small that threads only wait for one another.
 class EveryKindTest : public testing::TestWithParam<Case> {
  protected:
@@ -123,6 +157,43 @@ TEST_P(EveryKindTest, PaddingAndCompanyChangeNothing) {
     EXPECT_LT(Difference(single.logits, outputs.logits.narrow(0, row, 1)), 2e-5) << row;
     EXPECT_LT(Difference(single.last, outputs.last.narrow(0, row, 1).narrow(1, 0, lengths[row])), 2e-5) << row;
   }
+}
+
+TEST_P(EveryKindTest, TheFirstTokenAloneSaysTheSame) {
+  const Model model = ShakenLast(GetParam());
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({5, 9, 1}, 3, 12);
+  const Outputs all = Forward(model, batch), one = Forward(model, batch, ForLogits(model));
+  ASSERT_EQ(one.last.sizes(), at::IntArrayRef({3, 1, model.shape.hidden}));
+  EXPECT_LT(Difference(one.last, all.last.narrow(1, 0, 1)), 1e-5);
+  EXPECT_LT(Difference(one.logits, all.logits), 1e-5);
+}
+
+TEST_P(EveryKindTest, CostsWhatIsComputed) {
+  const Model model = ShakenLast(GetParam());
+  const at::NoGradGuard no_grad;
+  constexpr int kLength = 7;
+  const Batch row = MakeBatch({kLength});
+  for (const Head head : {Head::kPooled, Head::kTokens}) {
+    const ForwardOptions options;
+    CountingOps ops(model, row, options);
+    Encode(model.shape, LastStates(head), ops);
+    EXPECT_EQ(MultiplyAdds(model.shape, kLength, head), ops.products);
+  }
+  EXPECT_LT(MultiplyAdds(model.shape, kLength), MultiplyAdds(model.shape, kLength, Head::kTokens));
+}
+
+// A kind whose entry says nothing of single queries: the walk takes the first token of the context of all.
+TEST_P(EveryKindTest, AContextOfAllTokensDoesAsWell) {
+  if (GetParam().catalogue != "mixer") return;
+  const Model model = ShakenLast(GetParam());
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({5, 9, 1});
+  bool& one_query = const_cast<MixerEntry&>(EntryOf(model.shape.layers.back().mixer)).one_query;  // NOLINT
+  const bool before = std::exchange(one_query, false);
+  const at::Tensor logits = Forward(model, batch, ForLogits(model)).logits;
+  one_query = before;
+  EXPECT_LT(Difference(logits, Forward(model, batch).logits), 1e-5);
 }
 
 // A layer of a supernet holds the kind and another mixer beside it, more blocks and wider ones.

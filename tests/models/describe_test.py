@@ -46,6 +46,7 @@ class DescribeTest(unittest.TestCase):
         for part in ("24 layers, hidden 512, 4 heads, trigram embedding, bottleneck 128", "no LayerNorm", "24.582M deployed parameters",
                      "multiply-adds at length 64", "model.safetensors 98.", "8 rows of 64 tokens", "identity: "):
             self.assertIn(part, done.stdout)
+        self.assertNotIn("[CLS]", done.stdout, "without a head every state is returned")
         larger = run("describe", path, "--batch", "16", "--length", "64").stdout
         kept = [float(re.search(r"float32: ([\d.]+) MB kept", text).group(1)) for text in (done.stdout, larger)]
         self.assertAlmostEqual(kept[1] / kept[0], 2, delta=0.01)
@@ -56,10 +57,12 @@ class DescribeTest(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("heads: the heads must divide the bottleneck width", done.stderr)
         told = run("describe", CHECKPOINTS / "mobilebert", "--latency").stdout
-        self.assertRegex(told, r"attention, 2 heads, 8 to 6, queries and keys share +[\d.]+ +2\n")
+        self.assertRegex(told, r"attention, 2 heads, 8 to 6, queries and keys share +[\d.]+ +1\n")
+        self.assertRegex(told, r"attention, 2 heads, 8 to 6, queries and keys share, first token +[\d.]+ +1\n")
         self.assertRegex(told, r"predicted from its parts [\d.]+ ms, measured whole [\d.]+ ms: [+-][\d.]+% \(rounds from [+-][\d.]+% to [+-][\d.]+%\)")
         model = run("describe", CHECKPOINTS / "mobilebert")
         self.assertIn("bottleneck 6 (queries and keys share one of their own), no LayerNorm, head of 3", model.stdout)
+        self.assertIn("multiply-adds at length 128 (of the last layer what [CLS] takes)\n", model.stdout)
         self.assertRegex(model.stdout, r"files: model.safetensors .* MB, model.onnx .* MB, model.int8.onnx .* MB")
 
     def test_a_study_whose_losses_need_no_layer_map(self):

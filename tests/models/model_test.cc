@@ -155,6 +155,36 @@ TEST(ModelTest, ScoresAndTheFusedAttentionAgree) {
   EXPECT_TRUE(fused.scores.empty() && fused.hidden.empty());
 }
 
+TEST(ModelTest, TheFirstTokenAloneWhereNoOtherIsRead) {
+  const std::string text = kPlain + std::string(LayerText(kGeluBlock)) + LayerText(kGeluBlock);
+  const Model pooled = ShakenModel(text), bare = ShakenModel(text, 0);
+  const Model spans = MakeModel(Architecture(text), 2, 0, Random(3), Head::kTokens);
+  EXPECT_TRUE(ForLogits(pooled).first_token_only);
+  EXPECT_FALSE(ForLogits(bare).first_token_only);
+  EXPECT_FALSE(ForLogits(spans).first_token_only);
+  const Batch batch = MakeBatch({4, 11});
+  for (const ForwardOptions& asked :
+       {ForwardOptions{.hidden = true}, ForwardOptions{.scores = true}, ForwardOptions{.projections = true}}) {
+    EXPECT_FALSE(ForLogits(pooled, asked).first_token_only);
+    ForwardOptions both = asked;
+    both.first_token_only = true;
+    EXPECT_THROW(Forward(pooled, batch, both), std::logic_error);
+  }
+  EXPECT_THROW(Forward(bare, batch, {.first_token_only = true}), std::logic_error);
+  EXPECT_THROW(Forward(spans, batch, {.first_token_only = true}), std::logic_error);
+  const Outputs outputs = Forward(pooled, batch, {.first_token_only = true});
+  EXPECT_EQ(outputs.last.sizes(), at::IntArrayRef({2, 1, 12}));
+  EXPECT_LT(Difference(outputs.logits, Forward(pooled, batch).logits), 1e-5);
+  // A view of a supernet, and its copy.
+  const Model supernet = ShakenModel(Supernet(kPlain, 12));
+  const auto small = Architecture(kPlain + std::string(" ffn_hidden: 12") + LayerText(kGeluBlock, 2) +
+                                  LayerText(kGeluBlock) + LayerText(kGeluBlock, 3, "1/2"));
+  const Shape shape = Resolve(small);
+  const Model copy = CopyCandidate(supernet, small);
+  EXPECT_TRUE(at::equal(Forward(supernet, batch, ForLogits(supernet, {.candidate = &shape})).logits,
+                        Forward(copy, batch, ForLogits(copy)).logits));
+}
+
 TEST(ModelTest, CandidateViewEqualsItsCopy) {
   Random random(11);
   for (int i = 0; i < 15; ++i) {
@@ -341,6 +371,15 @@ TEST(LatencyTest, PartsAreMeasuredOnce) {
                                      "block, 48 to 96, " + std::string(kGeluBlock), "bottleneck, 48 to 96",
                                      "block, 48 to 48, " + std::string(kGeluBlock)));
   EXPECT_THAT(counts, ::testing::ElementsAre(1, 3, 5, 3, 1));
+  // Of the last layer what a pooled head reads.
+  names.clear();
+  for (const PartLatency& part : table.Parts(architecture, Tokens::kFirst)) names.push_back(part.part);
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("embedding, trigram 32 to 96", "attention, 4 heads, 96 to 48",
+                                     "block, 48 to 96, " + std::string(kGeluBlock), "bottleneck, 48 to 96",
+                                     "attention, 4 heads, 96 to 48, first token",
+                                     "block, 48 to 48, " + std::string(kGeluBlock) + ", first token",
+                                     "bottleneck, 48 to 96, first token"));
   // What was measured is not measured again, so that equal parts have equal times in every architecture.
   auto shallow = architecture;
   shallow.mutable_layer()->DeleteSubrange(1, 2);

@@ -71,6 +71,13 @@ TEST(RecomputeTest, SameBitsWhateverIsAskedFor) {
       }
 }
 
+TEST(RecomputeTest, SameBitsOfTheFirstTokenAlone) {
+  auto model = ShakenModel(kText);
+  const auto batch = MakeBatch({9, 5, 7});
+  const ForwardOptions options{.first_token_only = true};
+  ExpectSame(Backward(&model, batch, options, false, 0.3), Backward(&model, batch, options, true, 0.3));
+}
+
 TEST(RecomputeTest, SameBitsOfACandidateAndUnderAutocast) {
   auto model = ShakenModel(kText);
   const auto batch = MakeBatch({9, 5, 7});

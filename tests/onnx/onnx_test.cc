@@ -67,6 +67,12 @@ std::vector<Case> Cases() {
                    0,
                    Head::kPooled,
                    "bottleneck { width: 6 share_query_key: true } norm: NO_NORM"});
+  cases.push_back({"shared_bottleneck_pooled",
+                   kTrigram,
+                   {Ffn(relu, 2), Ffn(relu, 1, "1/2")},
+                   3,
+                   Head::kPooled,
+                   "bottleneck { width: 6 share_query_key: true } norm: NO_NORM"});
   cases.push_back({"narrow_bottleneck",
                    kPlain,
                    {Ffn(relu, 2), Ffn("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/2")},
@@ -250,7 +256,8 @@ TEST(Onnx, HoldsMatricesInEightBits) {
 
 // One channel a hundred times as large as the others: without smoothing it takes all of the eight bits.
 TEST(Onnx, SmoothsWhatLinearsRead) {
-  const Case item{"", kPlain, {Ffn("linear(gelu(linear(max(x,tanh(x)),wb1)),wb2)", 2)}, 2};
+  const std::string block = Ffn("linear(gelu(linear(max(x,tanh(x)),wb1)),wb2)", 2);
+  const Case item{"", kPlain, {block, block}, 2};
   Model model = RandomModel(item);
   model.weights.at("layer.0.attention.norm.weight").index_put_({4}, 100);
   const Batch row = RandomBatch({16}, Random(2));
@@ -263,7 +270,7 @@ TEST(Onnx, SmoothsWhatLinearsRead) {
   std::set<std::string> linears = {"pooler"};
   for (const char* name : {"attention.query", "attention.key", "attention.value", "attention.out", "ffn.0.up",
                            "ffn.0.down", "ffn.1.up", "ffn.1.down"})
-    linears.insert(std::string("layer.0.") + name);
+    for (const std::string layer : {"layer.0.", "layer.1."}) linears.insert(layer + name);
   EXPECT_EQ(names, linears);
   const at::Tensor& up = magnitudes.at("layer.0.ffn.0.up");
   EXPECT_EQ(up.argmax().item<int>(), 4);
@@ -280,14 +287,17 @@ TEST(Onnx, SmoothsWhatLinearsRead) {
   for (const auto& tensor : parsed.graph().initializer())
     if (tensor.has_raw_data()) held[tensor.name()] = ToTensor(tensor);
   // Product with the inputs as they were: the weight.
-  for (const char* name : {"layer.0.ffn.0.up", "layer.0.attention.key", "pooler"}) {
+  // In the last layer queries, of the first token alone, share nothing with keys and values.
+  const std::map<std::string, std::string> shared_by = {{"layer.0.ffn.0.up", "layer.0.ffn.0.up"},
+                                                        {"layer.0.attention.key", "layer.0.attention.query"},
+                                                        {"layer.1.attention.query", "layer.1.attention.query"},
+                                                        {"layer.1.attention.value", "layer.1.attention.key"},
+                                                        {"pooler", "pooler"}};
+  for (const auto& [name, shared] : shared_by) {
     SCOPED_TRACE(name);
-    const std::string shared =
-        std::string(name).find(".key") != std::string::npos ? "layer.0.attention.query" : name;
-    const at::Tensor made = (held.at(std::string(name) + ".weight").t() *
-                             held.at(std::string(name) + ".weight.scale").unsqueeze(1)) *
+    const at::Tensor made = (held.at(name + ".weight").t() * held.at(name + ".weight.scale").unsqueeze(1)) *
                             held.at(shared + ".smooth");
-    const at::Tensor& wanted = model.weights.at(std::string(name) + ".weight");
+    const at::Tensor& wanted = model.weights.at(name + ".weight");
     EXPECT_LT((made - wanted).norm().item<float>() / wanted.norm().item<float>(), 0.05f);
   }
 }

@@ -157,9 +157,11 @@ void DescribeShape(const std::string& what, const models::Shape& shape, int clas
     std::printf(", bottleneck %d%s", shape.bottleneck, shape.share_query_key ? " (queries and keys share one of their own)" : "");
   if (shape.no_norm) std::printf(", no LayerNorm");
   if (classes > 0) std::printf(", head of %d", classes);
-  std::printf("; %s deployed parameters, %s multiply-adds at length %d\n",
+  const models::Head read = classes > 0 ? head : models::Head::kTokens;  // without a head every state is returned
+  std::printf("; %s deployed parameters, %s multiply-adds at length %d%s\n",
               Millions(models::DeployedParameters(shape, classes, head)).c_str(),
-              Millions(models::MultiplyAdds(shape, request.length)).c_str(), request.length);
+              Millions(models::MultiplyAdds(shape, request.length, read)).c_str(), request.length,
+              models::LastStates(read) == models::Tokens::kFirst ? " (of the last layer what [CLS] takes)" : "");
   for (size_t i = 0; i < shape.layers.size(); ++i)
     std::printf("  layer %zu: %s%d x %d  %s\n", i,
                 BesidesBerts(shape.layers[i].mixer).c_str(),
@@ -169,7 +171,7 @@ void DescribeShape(const std::string& what, const models::Shape& shape, int clas
               Megabytes(files.onnx).c_str(), Megabytes(files.onnx_int8).c_str());
   std::printf("activations in float32: %s kept by a training step of %d rows of %d tokens; inference holds %s at most for one row\n",
               Megabytes(models::TrainingBytes(shape, request.batch, request.length)).c_str(), request.batch, request.length,
-              Megabytes(models::InferenceBytes(shape, 1, request.length)).c_str());
+              Megabytes(models::InferenceBytes(shape, 1, request.length, read)).c_str());
 }
 
 double Median(std::vector<double> values) {
@@ -186,7 +188,8 @@ void DescribeLatency(const models::Model& model, const Request& request) {
   std::vector<std::vector<models::PartLatency>> rounds;
   std::vector<double> whole, ratios;
   for (int round = 0; round < kRounds; ++round) {
-    rounds.push_back(models::LatencyTable(1, length, 1, kRuns).Parts(model.architecture));
+    const models::Tokens read = models::LastStates(model.head, model.classes);
+    rounds.push_back(models::LatencyTable(1, length, 1, kRuns).Parts(model.architecture, read));
     whole.push_back(models::MeasureLatency(model, 1, length, 1, kRuns).median_ms);
     ratios.push_back(models::Sum(rounds.back()) / whole.back());
   }
