@@ -169,7 +169,7 @@ class Heir {
         CheckKinds(i, ancestor);
         const std::string layer = "layer[" + std::to_string(i) + "].ffn.";
         NotMore(layer + "stacks", shape_.layers[i].stacks, larger[ancestor].stacks);
-        NotMore(layer + "ratio's width", shape_.layers[i].width, larger[ancestor].width);
+        NotMore(layer + "inner width", shape_.layers[i].width, larger[ancestor].width);
       }
     }
   }
@@ -178,7 +178,7 @@ class Heir {
     const LayerShape &ours = shape_.layers[layer], &theirs = larger_.shape.layers[ancestor];
     const std::string where = "layer[" + std::to_string(layer) + "].";
     Same(where + "mixer", EntryOf(ours.mixer).name, EntryOf(theirs.mixer).name);
-    Same(where + "ffn", EntryOf(ours.ffn).name, EntryOf(theirs.ffn).name);
+    if (ours.width > 0) Same(where + "ffn", EntryOf(ours.ffn).name, EntryOf(theirs.ffn).name);
     const std::string output = "." + std::string(kOutput) + ".weight", name = MixerScope(ancestor, theirs.mixer) + output;
     if (larger_.weights.Has(name))
       NotMore(where + "mixer's context", SizeOf(shape_, ours.mixer).context, static_cast<int>(larger_.weights.at(name).size(1)));

@@ -1,9 +1,6 @@
 #include "search/space.h"
 
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
@@ -14,143 +11,6 @@
 
 namespace thimble::search {
 namespace {
-
-namespace pb = google::protobuf;
-
-// Gives every empty (choice) list its (default_choice), all the way down.
-void FillChoices(pb::Message* message) {
-  const auto* reflection = message->GetReflection();
-  const auto* descriptor = message->GetDescriptor();
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    const auto* field = descriptor->field(i);
-    const std::string& values = field->options().GetExtension(proto::default_choice);
-    if (!values.empty() && reflection->FieldSize(*message, field) == 0)
-      THIMBLE_CHECK(pb::TextFormat::MergeFromString(field->name() + ": " + values, message),
-                    field->full_name());
-    if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated() &&
-        reflection->HasField(*message, field))
-      FillChoices(reflection->MutableMessage(message, field));
-  }
-}
-
-// What each layer may be, its empty choices filled.
-std::vector<proto::LayerSpace> LayersOf(const proto::Space& space) {
-  std::vector<proto::LayerSpace> layers(space.layers());
-  for (const bool named : {false, true})  // named blocks replace the common one
-    for (proto::LayerSpace block : space.layer()) {
-      if ((block.at_size() > 0) != named) continue;
-      FillChoices(&block);
-      const auto at = block.at();
-      block.clear_at();
-      if (!named) std::fill(layers.begin(), layers.end(), block);
-      for (const int layer : at) layers.at(layer) = block;
-    }
-  return layers;
-}
-
-void ValidateMixers(const proto::LayerSpace& block, const proto::Space& space, const std::string& where) {
-  models::Shape shape;
-  shape.hidden = space.hidden();
-  shape.heads = space.heads();
-  std::set<std::string> seen;
-  for (int i = 0; i < block.mixer_size(); ++i) {
-    const std::string here = where + "[" + std::to_string(i) + "]", text = models::TextOf(block.mixer(i));
-    if (!seen.insert(text).second) throw BadRequest(here, "a value stands twice", text, "each value once");
-    const auto& entry = models::EntryOf(block.mixer(i));
-    if (entry.check != nullptr) entry.check(block.mixer(i), shape, here + "." + entry.name);
-  }
-}
-
-int FfnHidden(const proto::Space& space) {
-  return space.ffn_hidden() > 0 ? space.ffn_hidden() : space.hidden();
-}
-
-template <typename List>
-void RefuseRepeats(const List& list, const std::string& where) {
-  using Value = typename List::value_type;
-  std::set<Value> seen;
-  for (const Value& value : list) {
-    if (seen.insert(value).second) continue;
-    if constexpr (std::is_same_v<Value, std::string>)
-      throw BadRequest(where, "a value stands twice", value, "each value once");
-    else
-      throw BadRequest(where, "a value stands twice", std::to_string(value), "each value once");
-  }
-}
-
-void ValidateFfn(const proto::FeedForwardSpace& given, const proto::Space& space, const std::string& where) {
-  proto::FeedForwardSpace ffn = given;
-  FillChoices(&ffn);
-  const auto& expression = ffn.expression();
-  RefuseRepeats(ffn.stacks(), where + ".stacks");
-  RefuseRepeats(ffn.ratio(), where + ".ratio");
-  RefuseRepeats(expression.unary(), where + ".expression.unary");
-  RefuseRepeats(expression.binary(), where + ".expression.binary");
-  if (expression.min_height() > expression.max_height())
-    throw BadRequest(where + ".expression.min_height", "is above max_height",
-                     std::to_string(expression.min_height()),
-                     "up to " + std::to_string(expression.max_height()));
-  const auto seed = models::Expression::Parse(expression.seed(), where + ".expression.seed");
-  for (const std::string& ratio : ffn.ratio()) {
-    const int inner = models::RatioWidth(ratio, FfnHidden(space), where + ".ratio");
-    const std::string problem = seed.WhyWidthsFail(space.hidden(), inner);
-    if (!problem.empty())
-      throw BadRequest(where + ".expression.seed", "at ratio " + ratio + " " + problem, expression.seed(),
-                       "an expression that fits every ratio of its layer");
-  }
-}
-
-// Of each kind of mixer the one with the widest context, the first of that width. The first kind comes first.
-std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const proto::Space& space) {
-  models::Shape shape;
-  shape.hidden = space.hidden();
-  shape.heads = space.heads();
-  std::vector<proto::Mixer> largest;
-  for (const proto::Mixer& mixer : options.mixer()) {
-    const auto same = std::find_if(largest.begin(), largest.end(), [&](const proto::Mixer& known) {
-      return known.kind_case() == mixer.kind_case();
-    });
-    if (same == largest.end()) {
-      largest.push_back(mixer);
-    } else if (models::SizeOf(shape, mixer).context > models::SizeOf(shape, *same).context) {
-      *same = mixer;
-    }
-  }
-  return largest;
-}
-
-proto::Architecture Build(const proto::Space& space, const SpaceContext& context, bool largest) {
-  proto::Architecture architecture;
-  architecture.set_vocabulary(space.vocabulary());
-  architecture.set_positions(space.positions());
-  architecture.set_segments(space.segments());
-  architecture.set_hidden(space.hidden());
-  architecture.set_heads(space.heads());
-  architecture.set_ffn_hidden(FfnHidden(space));
-  architecture.set_pooler(space.pooler() > 0           ? space.pooler()
-                          : context.teacher_hidden > 0 ? context.teacher_hidden
-                                                       : space.hidden());
-  architecture.set_layer_norm_epsilon(space.layer_norm_epsilon());
-  *architecture.mutable_embedding() = space.embedding();
-  for (const proto::LayerSpace& options : LayersOf(space)) {
-    auto* layer = architecture.add_layer();
-    *layer->mutable_mixer() = options.mixer(0);
-    if (largest) {
-      const auto mixers = LargestMixers(options, space);
-      *layer->mutable_mixer() = mixers[0];
-      layer->mutable_beside()->Assign(mixers.begin() + 1, mixers.end());
-    }
-    const auto& ffn = options.ffn();
-    const auto width = [&](const std::string& ratio) { return models::RatioWidth(ratio, FfnHidden(space)); };
-    const auto narrower = [&](const auto& a, const auto& b) { return width(a) < width(b); };
-    layer->mutable_ffn()->set_expression(ffn.expression().seed());
-    layer->mutable_ffn()->set_stacks(largest ? *std::max_element(ffn.stacks().begin(), ffn.stacks().end())
-                                             : ffn.stacks(0));
-    layer->mutable_ffn()->set_ratio(
-        largest ? *std::max_element(ffn.ratio().begin(), ffn.ratio().end(), narrower) : ffn.ratio(0));
-  }
-  return architecture;
-}
 
 int64_t CountAs(proto::Counting counting, const models::Shape& shape, const SpaceContext& context) {
   return counting == proto::PAPER ? models::PaperParameters(shape, context.teacher_hidden)
@@ -163,11 +23,10 @@ proto::Counting FirstCounting(const proto::Study& study) {
   return proto::DEPLOYED;
 }
 
-// All parameter constraints as one interval for the sum of the layers' parameters, the only part that a stage's
-// options change.
-std::pair<int64_t, int64_t> LayersInterval(const proto::Study& study, const models::Shape& shape,
-                                                const SpaceContext& context) {
-  int64_t low = 0, high = kUnbounded;
+// The constraints on parameters; without one, no bound on what is deployed.
+std::vector<ParameterLimit> Limits(const proto::Study& study, const models::Shape& shape, const SpaceContext& context) {
+  std::vector<ParameterLimit> all;
+  const int64_t layers = models::LayersParameters(shape);
   for (int i = 0; i < study.constraint_size(); ++i) {
     if (!study.constraint(i).has_parameters()) continue;
     const auto& limits = study.constraint(i).parameters();
@@ -179,9 +38,18 @@ std::pair<int64_t, int64_t> LayersInterval(const proto::Study& study, const mode
       throw BadRequest(where + ".counting",
                        "PAPER counts a projection to the teacher's width, which is not known", "",
                        "a teacher that is there, or teacher { hidden: WIDTH }");
-    const int64_t fixed = CountAs(limits.counting(), shape, context) - models::LayersParameters(shape);
-    low = std::max<int64_t>(low, limits.min() - fixed);
-    high = std::min<int64_t>(high, limits.max() - fixed);
+    all.push_back({CountAs(limits.counting(), shape, context) - layers, limits.min(), limits.max()});
+  }
+  if (all.empty()) all.push_back({CountAs(proto::DEPLOYED, shape, context) - layers});
+  return all;
+}
+
+// All of them as one interval for the sum of the layers' parameters, the only part that options change.
+std::pair<int64_t, int64_t> LayersInterval(const std::vector<ParameterLimit>& limits) {
+  int64_t low = 0, high = kUnbounded;
+  for (const auto& limit : limits) {
+    low = std::max<int64_t>(low, limit.min - limit.fixed);
+    if (limit.max < kUnbounded) high = std::min<int64_t>(high, limit.max - limit.fixed);
   }
   return {low, high};
 }
@@ -189,17 +57,19 @@ std::pair<int64_t, int64_t> LayersInterval(const proto::Study& study, const mode
 std::vector<std::vector<int64_t>> Costs(const std::vector<LayerPlan>& layers, const models::Shape& shape) {
   std::vector<std::vector<int64_t>> costs;
   for (size_t i = 0; i < layers.size(); ++i) {
-    auto& options = costs.emplace_back();
-    models::LayerShape layer = shape.layers[i];
-    for (const proto::Mixer& mixer : layers[i].mixers) {
-      const int64_t of_mixer = models::MixerParameters(shape, mixer);
-      for (const int stacks : layers[i].stacks)
-        for (const std::string& ratio : layers[i].ratio) {
-          layer.stacks = stacks;
-          layer.width = models::RatioWidth(ratio, shape.ffn_hidden);
-          options.push_back(of_mixer + models::FeedForwardParameters(shape, layer));
-        }
+    const LayerPlan& plan = layers[i];
+    std::vector<int64_t> of_mixers, of_blocks;  // of one block, by inner width
+    for (const proto::Mixer& mixer : plan.mixers) of_mixers.push_back(models::MixerParameters(shape, mixer));
+    for (const proto::FeedForward& inner : plan.inner) {
+      models::LayerShape layer;
+      layer.ffn = MakeFeedForward(inner, 1, plan.base.ToString());
+      layer.expression = plan.base;
+      layer.width = InnerWidth(inner, shape.ffn_hidden);
+      of_blocks.push_back(models::FeedForwardParameters(shape, layer));
     }
+    auto& options = costs.emplace_back();
+    for (const auto& [mixer, stacks, inner] : plan.options)
+      options.push_back(of_mixers[mixer] + of_blocks[inner] * (plan.inner[inner].has_none() ? 1 : plan.stacks[stacks]));
   }
   return costs;
 }
@@ -218,57 +88,13 @@ models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const mode
   for (const int op : given.binary())
     rules.binary.push_back(
         named(proto::ExpressionSpace::Binary_Name(static_cast<proto::ExpressionSpace::Binary>(op))));
-  // Every ratio the layer may take in any stage: a later stage is free to choose another one.
-  for (const std::string& ratio : layer.ffn().ratio())
-    rules.widths.push_back({shape.hidden, models::RatioWidth(ratio, shape.ffn_hidden)});
+  // Every width the layer may take in any stage: a later stage is free to choose another one.
+  for (const auto& inner : InnerChoices(layer.ffn()))
+    if (!inner.has_none()) rules.widths.push_back({shape.hidden, InnerWidth(inner, shape.ffn_hidden)});
   return models::ExpressionSampler(std::move(rules));
 }
 
 }  // namespace
-
-void ValidateSpace(const proto::Space& space, const std::string& where) {
-  if (space.hidden() % space.heads() != 0)
-    throw BadRequest(where + ".heads", "the heads must divide the hidden width",
-                     std::to_string(space.heads()), "a divisor of " + std::to_string(space.hidden()));
-  int common = -1;
-  std::set<int> named;
-  for (int i = 0; i < space.layer_size(); ++i) {
-    const auto& block = space.layer(i);
-    const std::string here = where + ".layer[" + std::to_string(i) + "]";
-    if (block.at_size() == 0) {
-      if (common >= 0)
-        throw BadRequest(here,
-                         "a second block without `at`; layer[" + std::to_string(common) + "] is the first",
-                         "", "one block without `at`, the others with the layers they replace it for");
-      common = i;
-    }
-    for (const int at : block.at()) {
-      if (at < 0 || at >= space.layers())
-        throw BadRequest(here + ".at", "there is no such layer", std::to_string(at),
-                         "0 to " + std::to_string(space.layers() - 1));
-      if (!named.insert(at).second)
-        throw BadRequest(here + ".at", "a layer is named twice", std::to_string(at), "each layer once");
-    }
-    ValidateMixers(block, space, here + ".mixer");
-    ValidateFfn(block.ffn(), space, here + ".ffn");
-  }
-  if (common < 0 && static_cast<int>(named.size()) < space.layers()) {
-    int missing = 0;
-    while (named.count(missing)) ++missing;
-    throw BadRequest(where + ".layer", "no block speaks for layer " + std::to_string(missing), "",
-                     "a block without `at`");
-  }
-}
-
-proto::LayerSpace LayerChoices(const proto::Space& space, int layer) { return LayersOf(space).at(layer); }
-
-proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context) {
-  return Build(space, context, /*largest=*/true);
-}
-
-proto::Architecture SeedArchitecture(const proto::Space& space, const SpaceContext& context) {
-  return Build(space, context, /*largest=*/false);
-}
 
 StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, const proto::Architecture& base,
                        const SpaceContext& context) {
@@ -287,10 +113,13 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
   for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
     const auto& ffn = layers[i].ffn();
     const auto& fixed = base.layer(i).ffn();
-    LayerPlan layer{{base.layer(i).mixer()}, {fixed.stacks()}, {fixed.ratio()}, shape.layers[i].expression};
+    // A base without a block says nothing of what one would hold.
+    LayerPlan layer{{base.layer(i).mixer()}, {fixed.stacks()}, {InnerOf(fixed)},
+                    models::Expression::Parse(fixed.has_expression() ? fixed.expression() : ffn.expression().seed())};
     if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
     if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
-    if (varies(proto::Stage::RATIO)) layer.ratio.assign(ffn.ratio().begin(), ffn.ratio().end());
+    if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
+    layer.ListOptions();
     if (varies(proto::Stage::EXPRESSION)) {
       layer.expressions = MakeSampler(layers[i], shape);
       if (layer.expressions->empty())
@@ -300,13 +129,15 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
       plan->fields.push_back({i, proto::Stage::EXPRESSION});
     }
     if (layer.stacks.size() > 1) plan->fields.push_back({i, proto::Stage::STACKS});
-    if (layer.ratio.size() > 1) plan->fields.push_back({i, proto::Stage::RATIO});
+    if (layer.inner.size() > 1) plan->fields.push_back({i, proto::Stage::RATIO});
     if (layer.mixers.size() > 1) plan->fields.push_back({i, proto::Stage::MIXER});
     plan->layers.push_back(std::move(layer));
   }
 
-  const auto [low, high] = LayersInterval(study, shape, context);
-  plan->points.emplace(Costs(plan->layers, shape), low, high);
+  plan->limits = Limits(study, shape, context);
+  plan->costs = Costs(plan->layers, shape);
+  const auto [low, high] = LayersInterval(plan->limits);
+  plan->points.emplace(plan->costs, low, high);
   if (plan->points->feasible() > 0) return;
   std::string wanted;
   for (const auto& constraint : study.constraint()) {
@@ -314,7 +145,7 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
     wanted += (wanted.empty() ? "" : " and ") + std::to_string(limits.min()) + " to " +
               std::to_string(limits.max()) + " (" + proto::Counting_Name(limits.counting()) + ")";
   }
-  const int64_t fixed = Count(base) - models::LayersParameters(shape);
+  const int64_t fixed = plan->limits.front().fixed;
   throw BadRequest("constraint", "no candidate of " + label + " has so many parameters", wanted,
                    "what the space offers here: " + std::to_string(fixed + plan->points->smallest()) +
                        " to " + std::to_string(fixed + plan->points->largest()) + " (" +
@@ -328,31 +159,39 @@ bool StageSpace::varies(proto::Stage::Vary what) const {
   return std::find(vary.begin(), vary.end(), what) != vary.end();
 }
 
-bool StageSpace::Feasible(const proto::Architecture& architecture) const {
-  const models::Shape shape = models::Resolve(architecture);
-  for (const auto& constraint : plan_->study.constraint()) {
-    if (!constraint.has_parameters()) continue;
-    const auto& limits = constraint.parameters();
-    const int64_t count = CountAs(limits.counting(), shape, plan_->context);
-    if (count < limits.min() || count > limits.max()) return false;
+int64_t StageSpace::Plan::LayersParameters(const proto::Architecture& architecture) const {
+  int64_t sum = 0;
+  for (int i = 0; i < architecture.layer_size(); ++i) {
+    const auto option = layers[i].Option(architecture.layer(i));
+    if (!option) return models::LayersParameters(models::Resolve(architecture));
+    sum += costs[i][*option];
   }
-  return true;
+  return sum;
+}
+
+bool StageSpace::Feasible(const proto::Architecture& architecture) const {
+  const int64_t of_layers = plan_->LayersParameters(architecture);
+  return std::all_of(plan_->limits.begin(), plan_->limits.end(), [&](const ParameterLimit& limit) {
+    return limit.fixed + of_layers >= limit.min && limit.fixed + of_layers <= limit.max;
+  });
 }
 
 int64_t StageSpace::Count(const proto::Architecture& architecture) const {
-  return CountAs(FirstCounting(plan_->study), models::Resolve(architecture), plan_->context);
+  return plan_->limits.front().fixed + plan_->LayersParameters(architecture);
 }
 
 Feasibility StageSpace::CountFeasible() const {
-  const models::Shape shape = models::Resolve(plan_->base);
   std::vector<LayerPlan> layers;
-  for (const auto& layer : LayersOf(plan_->study.space()))
+  for (const auto& layer : LayersOf(plan_->study.space())) {
     layers.push_back({{layer.mixer().begin(), layer.mixer().end()},
                       {layer.ffn().stacks().begin(), layer.ffn().stacks().end()},
-                      {layer.ffn().ratio().begin(), layer.ffn().ratio().end()}});
-  const auto [low, high] = LayersInterval(plan_->study, shape, plan_->context);
-  const FeasiblePoints points(Costs(layers, shape), low, high);
-  const int64_t fixed = Count(plan_->base) - models::LayersParameters(shape);
+                      InnerChoices(layer.ffn()),
+                      plan_->layers[layers.size()].base});
+    layers.back().ListOptions();
+  }
+  const auto [low, high] = LayersInterval(plan_->limits);
+  const FeasiblePoints points(Costs(layers, models::Resolve(plan_->base)), low, high);
+  const int64_t fixed = plan_->limits.front().fixed;
   return {points.points(), points.feasible(), fixed + points.smallest(), fixed + points.largest()};
 }
 

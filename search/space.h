@@ -34,6 +34,8 @@ proto::LayerSpace LayerChoices(const proto::Space& space, int layer);
 // The space's largest architecture: most stacks, largest ratio, seed expressions; of each kind of mixer the largest,
 // those that are not a layer's first beside it. The supernet is built from it.
 proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context);
+// Whether a layer may have fewer heads than the largest architecture: the supernet's stand in the order of their use.
+bool ChoosesHeads(const proto::Space& space);
 // First value of every choice, seed expressions: what a stage fixes when it has no `from`.
 proto::Architecture SeedArchitecture(const proto::Space& space, const SpaceContext& context);
 

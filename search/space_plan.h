@@ -10,13 +10,38 @@
 
 namespace thimble::search {
 
+// What each layer may be: empty choices filled, heads among the mixers, ratios or widths.
+std::vector<proto::LayerSpace> LayersOf(const proto::Space& space);
+
+// The part of a block that a stage calls RATIO: ratio, width or none, no other field.
+std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn);
+proto::FeedForward InnerOf(const proto::FeedForward& ffn);
+proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks, const std::string& expression);
+int InnerWidth(const proto::FeedForward& inner, int ffn_hidden);
+
 // One layer as a stage sees it.
 struct LayerPlan {
   std::vector<proto::Mixer> mixers;  // the values it may take, one if the stage does not vary it
   std::vector<int> stacks;           // likewise
-  std::vector<std::string> ratio;  // likewise
-  models::Expression base;         // the expression of the stage's base
+  std::vector<proto::FeedForward> inner;  // likewise: ratio, width or none, no other field
+  models::Expression base;                // the expression of the stage's base
   std::optional<models::ExpressionSampler> expressions;  // if the stage varies expressions
+
+  // Combinations of the three, inner running fastest; where there is no block stacks make no difference.
+  struct Choice {
+    size_t mixer, stacks, inner;
+  };
+  std::vector<Choice> options;
+  std::vector<int> places;  // in `options`, of every combination
+
+  void ListOptions();  // fills in both
+  std::optional<size_t> Option(const proto::Layer& layer) const;  // nothing: none of them
+};
+
+// A constraint on parameters.
+struct ParameterLimit {
+  int64_t fixed = 0;  // what every candidate of the stage has beside its layers, in the constraint's counting
+  int64_t min = 0, max = kUnbounded;
 };
 
 struct StageSpace::Plan {
@@ -31,11 +56,15 @@ struct StageSpace::Plan {
   SpaceContext context;
   std::vector<LayerPlan> layers;
   std::vector<Field> fields;  // that have more than one value in this stage
+  std::vector<ParameterLimit> limits;  // one at least: candidates are counted by the first
+  std::vector<std::vector<int64_t>> costs;  // parameters of the layers' options, as in `points`
   std::optional<FeasiblePoints>
-      points;  // over (mixer, stacks, ratio) of all layers, a layer's options with ratio running fastest
+      points;  // over all layers' options
 
   proto::Architecture WithOptions(
-      const std::vector<int>& options) const;  // base with these mixers, stacks and ratios
+      const std::vector<int>& options) const;  // base with these of the layers' options
+  // Of all layers. Looked up where a layer is one of the stage's options, else traced.
+  int64_t LayersParameters(const proto::Architecture& architecture) const;
 };
 
 }  // namespace thimble::search

@@ -22,24 +22,57 @@ T Another(const std::vector<T>& values, const T& current, Random* random) {
   return others[random->Below(others.size())];
 }
 
-proto::Mixer AnotherMixer(const std::vector<proto::Mixer>& mixers, const proto::Mixer& current, Random* random) {
-  std::vector<std::string> texts;
-  for (const auto& mixer : mixers) texts.push_back(models::TextOf(mixer));
-  const std::string other = Another(texts, models::TextOf(current), random);
-  return mixers[std::find(texts.begin(), texts.end(), other) - texts.begin()];
+template <typename Message>
+Message AnotherOf(const std::vector<Message>& values, const Message& current, Random* random) {
+  std::vector<std::string> bytes;
+  for (const auto& value : values) bytes.push_back(value.SerializeAsString());
+  const std::string other = Another(bytes, current.SerializeAsString(), random);
+  return values[std::find(bytes.begin(), bytes.end(), other) - bytes.begin()];
+}
+
+// The place of the first that `is`.
+template <typename T, typename Is>
+std::optional<size_t> Place(const std::vector<T>& values, const Is& is) {
+  const auto found = std::find_if(values.begin(), values.end(), is);
+  return found == values.end() ? std::nullopt : std::optional<size_t>(found - values.begin());
 }
 
 }  // namespace
 
+void LayerPlan::ListOptions() {
+  for (size_t mixer = 0; mixer < mixers.size(); ++mixer)
+    for (size_t stack = 0; stack < stacks.size(); ++stack)
+      for (size_t each = 0; each < inner.size(); ++each) {
+        const bool repeats = stack > 0 && inner[each].has_none();
+        places.push_back(repeats ? places[places.size() - stack * inner.size()] : static_cast<int>(options.size()));
+        if (!repeats) options.push_back({mixer, stack, each});
+      }
+}
+
+std::optional<size_t> LayerPlan::Option(const proto::Layer& layer) const {
+  const auto& ffn = layer.ffn();
+  if (!ffn.has_expression() && !ffn.has_none()) return std::nullopt;
+  const std::string mixed = layer.mixer().SerializeAsString();
+  const auto mixer = Place(mixers, [&](const proto::Mixer& each) { return each.SerializeAsString() == mixed; });
+  const auto stack = ffn.has_none() ? 0 : Place(stacks, [&](int each) { return each == ffn.stacks(); });
+  const auto width = Place(inner, [&](const proto::FeedForward& each) {
+    return each.has_none() == ffn.has_none() && each.width() == ffn.width() && each.ratio() == ffn.ratio();
+  });
+  if (!mixer || !stack || !width) return std::nullopt;
+  return places[(*mixer * stacks.size() + *stack) * inner.size() + *width];
+}
+
 proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& options) const {
   proto::Architecture result = base;
   for (size_t i = 0; i < options.size(); ++i) {
-    const auto& [mixers, stacks, ratio, expression, sampler] = layers[i];
+    const LayerPlan& plan = layers[i];
+    const auto& [mixer, stacks, inner] = plan.options[options[i]];
     auto* layer = result.mutable_layer(static_cast<int>(i));
-    const size_t stack = options[i] / ratio.size();
-    *layer->mutable_mixer() = mixers[stack / stacks.size()];
-    layer->mutable_ffn()->set_stacks(stacks[stack % stacks.size()]);
-    layer->mutable_ffn()->set_ratio(ratio[options[i] % ratio.size()]);
+    *layer->mutable_mixer() = plan.mixers[mixer];
+    if (plan.inner.size() > 1 || plan.stacks.size() > 1)
+      *layer->mutable_ffn() = MakeFeedForward(
+          plan.inner[inner], plan.stacks[stacks],
+          layer->ffn().has_expression() ? layer->ffn().expression() : plan.base.ToString());
   }
   return result;
 }
@@ -48,8 +81,8 @@ std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
   proto::Architecture result = plan_->WithOptions(plan_->points->Draw(random));
   for (size_t i = 0; i < plan_->layers.size(); ++i) {
     const LayerPlan& layer = plan_->layers[i];
-    if (!layer.expressions) continue;
     auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
+    if (!layer.expressions || ffn->has_none()) continue;
     ffn->set_expression(layer.expressions->Propose(layer.base, random).ToString());
   }
   return result;
@@ -65,13 +98,17 @@ std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture&
       const auto& [at, what] = fields[random->Below(fields.size())];
       const LayerPlan& layer = plan_->layers[at];
       auto* ffn = result.mutable_layer(at)->mutable_ffn();
-      if (what == proto::Stage::STACKS) {
+      const bool nothing = ffn->has_none();
+      if (nothing && (what == proto::Stage::STACKS || what == proto::Stage::EXPRESSION)) {
+        continue;  // of no block
+      } else if (what == proto::Stage::STACKS) {
         ffn->set_stacks(Another(layer.stacks, ffn->stacks(), random));
       } else if (what == proto::Stage::RATIO) {
-        ffn->set_ratio(Another(layer.ratio, ffn->ratio(), random));
+        *ffn = MakeFeedForward(AnotherOf(layer.inner, InnerOf(*ffn), random), ffn->stacks(),
+                               nothing ? layer.base.ToString() : ffn->expression());
       } else if (what == proto::Stage::MIXER) {
         auto* mixer = result.mutable_layer(at)->mutable_mixer();
-        *mixer = AnotherMixer(layer.mixers, *mixer, random);
+        *mixer = AnotherOf(layer.mixers, *mixer, random);
       } else if (const auto next =
                      layer.expressions->Mutate(models::Expression::Parse(ffn->expression()), random)) {
         ffn->set_expression(next->ToString());

@@ -84,8 +84,10 @@ std::vector<Parameter> Parameters(const proto::Architecture& architecture, const
     const std::string prefix = "layer" + std::to_string(i) + "/";
     if (Varies(stage, proto::Stage::STACKS))
       parameters.push_back(Categorical(prefix + "stacks", choices.ffn().stacks(), ffn.stacks()));
-    if (Varies(stage, proto::Stage::RATIO))
+    if (Varies(stage, proto::Stage::RATIO) && choices.ffn().width().empty())
       parameters.push_back(Categorical(prefix + "ratio", choices.ffn().ratio(), ffn.ratio()));
+    if (Varies(stage, proto::Stage::RATIO) && !choices.ffn().width().empty())
+      parameters.push_back(Categorical(prefix + "width", choices.ffn().width(), ffn.width()));
     if (Varies(stage, proto::Stage::MIXER)) {
       std::vector<std::string> mixers;
       for (const auto& mixer : choices.mixer()) mixers.push_back(models::TextOf(mixer));

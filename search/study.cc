@@ -50,7 +50,7 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
     for (int i = 0; i < space.layers(); ++i) {
       const auto choices = LayerChoices(space, i);
       const int values = what == proto::Stage::STACKS  ? choices.ffn().stacks_size()
-                         : what == proto::Stage::RATIO ? choices.ffn().ratio_size()
+                         : what == proto::Stage::RATIO ? choices.ffn().ratio_size() + choices.ffn().width_size()
                                                        : choices.mixer_size();
       if (values > 1) return true;
     }

@@ -51,10 +51,16 @@ int64_t OfBlocks(const models::Shape& shape, int width, int stacks) {
   return models::FeedForwardParameters(shape, layer);
 }
 
+// "2x1/3", "1x384 wide", "none".
+std::string Blocks(const proto::FeedForward& ffn, const std::string& times) {
+  if (ffn.has_none()) return "none";
+  return std::to_string(ffn.stacks()) + times + (ffn.width() > 0 ? std::to_string(ffn.width()) + " wide" : ffn.ratio());
+}
+
 std::string Layers(const proto::Architecture& architecture) {
   std::string text;
   for (const auto& layer : architecture.layer())
-    text += (text.empty() ? "" : "  ") + BesidesBerts(layer.mixer()) + std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio();
+    text += (text.empty() ? "" : "  ") + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), "x");
   return text;
 }
 
@@ -162,6 +168,12 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
     for (const auto& ratio : ffn.ratio())
       rows.push_back({"ffn, " + std::to_string(stacks) + " x " + ratio,
                       Millions(OfBlocks(largest, models::RatioWidth(ratio, largest.ffn_hidden), stacks))});
+  // Of many widths the ends say enough.
+  const auto widths = std::minmax_element(ffn.width().begin(), ffn.width().end());
+  for (const int stacks : ffn.stacks())
+    if (!ffn.width().empty())
+      rows.push_back({"ffn, " + std::to_string(stacks) + " x " + std::to_string(*widths.first) + " to " + std::to_string(*widths.second) + " wide",
+                      Millions(*widths.first == 0 ? 0 : OfBlocks(largest, *widths.first, stacks)) + " to " + Millions(OfBlocks(largest, *widths.second, stacks))});
   return rows;
 }
 
@@ -207,7 +219,7 @@ std::string ResultText(const std::vector<StageResult>& results) {
   const auto& last = results.back();
   text += "layers of the found student:\n";
   for (const auto& layer : last.trials[last.best].trial.architecture.layer())
-    text += "  " + BesidesBerts(layer.mixer()) + std::to_string(layer.ffn().stacks()) + " x " + layer.ffn().ratio() + "  " +
+    text += "  " + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), " x ") + "  " +
             layer.ffn().expression() + "\n";
   std::vector<int> index;
   const auto points = Points(last, &index);
@@ -240,7 +252,7 @@ std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& re
               (complete ? Decimal(trial.trial.value, 4) : "") + "</td><td>" +
               (complete ? Decimal(trial.trial.standard_error, 4) : "") + "</td><td class=\"l\"><code>";
       for (const auto& layer : trial.trial.architecture.layer())
-        html += Escaped(BesidesBerts(layer.mixer())) + std::to_string(layer.ffn().stacks()) + "x" + layer.ffn().ratio() + " " + Escaped(layer.ffn().expression()) + "<br>";
+        html += Escaped(BesidesBerts(layer.mixer())) + Blocks(layer.ffn(), "x") + " " + Escaped(layer.ffn().expression()) + "<br>";
       html += "</code></td></tr>";
     }
     html += "</table>";

@@ -44,6 +44,14 @@ int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& wher
   return width;
 }
 
+int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where) {
+  if (ffn.width() == 0) return RatioWidth(ffn.ratio(), ffn_hidden, where + ".ratio");
+  if (ffn.has_ratio())
+    throw BadRequest(where + ".width", "the inner width is given twice",
+                     std::to_string(ffn.width()) + ", and ratio " + ffn.ratio(), "width or ratio");
+  return ffn.width();
+}
+
 std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   proto::Architecture copy = architecture;
   const int hidden = copy.hidden();
@@ -54,9 +62,15 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   for (auto& layer : *copy.mutable_layer()) {
     auto* ffn = layer.mutable_ffn();
     if (ffn->has_expression()) ffn->set_expression(Expression::Parse(ffn->expression()).Canonical());
-    // Ratios that round down to one width are one ratio: the largest of them.
-    const int width = RatioWidth(ffn->ratio(), ffn_hidden);
-    ffn->set_ratio(RatioText(ffn_hidden / (width + 1) + 1));
+    // A width that is a ratio's is that ratio; ratios that round down to one width are one: the largest of them.
+    const int width = InnerWidth(*ffn, ffn_hidden), divisor = ffn_hidden / (width + 1) + 1;
+    ffn->clear_width();
+    ffn->clear_ratio();
+    if (ffn->has_none()) continue;
+    if (ffn_hidden / divisor == width)
+      ffn->set_ratio(RatioText(divisor));
+    else
+      ffn->set_width(width);
   }
   return CanonicalText(copy);
 }

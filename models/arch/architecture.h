@@ -13,7 +13,7 @@ struct LayerShape {
   std::vector<proto::Mixer> beside;  // of a supernet
   proto::FeedForward ffn;
   int stacks = 1;
-  int width = 0;          // inner width m = floor(ratio * ffn_hidden)
+  int width = 0;          // inner width m: the one given, or floor(ratio * ffn_hidden)
   Expression expression;  // of blocks that are one, parsed
 };
 
@@ -41,6 +41,8 @@ proto::Architecture LikeTeacher(const Shape& teacher);
 
 // Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");
+// Of a block: its width, else that of its ratio; Error if it names both.
+int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where = "ffn");
 
 // Expressions in canonical form, defaults left out: equal for architectures that compute the same function
 // family.

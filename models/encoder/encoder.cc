@@ -101,6 +101,7 @@ Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& la
 
 Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops) {
   const Ops::Scope block(ops, BlockScope(index, stack));
+  if (!value) return ops.Norm("norm", x);
   return Close(std::move(x), std::move(value), ops);
 }
 

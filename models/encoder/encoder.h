@@ -34,7 +34,7 @@ Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value
                  Ops& ops);
 // "layer.N.attention": before the names of a mixer's weights.
 std::string MixerScope(int index, const proto::Mixer& mixer);
-// f(x) of one stacked block, before residual and norm; and with them.
+// f(x) of one stacked block, before residual and norm, nothing where a block has none; and with them.
 Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
                   Ops& ops);
 Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops);

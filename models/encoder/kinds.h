@@ -44,7 +44,7 @@ struct MixerEntry {
 struct FeedForwardEntry {
   std::string name;
   // f(x), of each token by itself: x and f(x) are [B, T, outer], or of the first token alone. The linear that the
-  // sliced start fits is named "down"; behind it only Apply and Combine may stand.
+  // sliced start fits is named "down"; behind it only Apply and Combine may stand. Nothing: the block is its norm.
   Value (*run)(const LayerShape& layer, int outer, const Value& x, Ops& ops) = nullptr;
   // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of them
   // once. Throws as MixerEntry::check.

@@ -45,7 +45,7 @@ LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std
   resolved.stacks = layer.ffn().stacks();
   if (resolved.stacks < 1)
     throw BadRequest(ffn + ".stacks", "too few", std::to_string(resolved.stacks), "1 or more");
-  resolved.width = RatioWidth(layer.ffn().ratio(), shape.ffn_hidden, ffn + ".ratio");
+  resolved.width = InnerWidth(layer.ffn(), shape.ffn_hidden, ffn);
   const FeedForwardEntry& entry = EntryOf(layer.ffn());
   if (entry.resolve != nullptr) entry.resolve(shape, ffn, &resolved);
   return resolved;

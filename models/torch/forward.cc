@@ -63,7 +63,8 @@ at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const Laye
   const ForwardOptions options{.listener = listener};
   const Batch none;
   TorchOps ops(model, none, options);
-  return TorchOps::In(FeedForward(model.shape, layer, stack, shape, TorchOps::Of(x), ops));
+  const Value value = FeedForward(model.shape, layer, stack, shape, TorchOps::Of(x), ops);
+  return value ? TorchOps::In(value) : at::Tensor();
 }
 
 LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer, at::Tensor input,

@@ -19,7 +19,8 @@ class Supernet final : public Evaluator {
     auto largest = LargestArchitecture(study.space(), bench_.data.Context());
     const auto& base = space.base();
     for (int i = 0; i < largest.layer_size(); ++i)
-      largest.mutable_layer(i)->mutable_ffn()->set_expression(base.layer(i).ffn().expression());
+      if (base.layer(i).ffn().has_expression())
+        largest.mutable_layer(i)->mutable_ffn()->set_expression(base.layer(i).ffn().expression());
     auto model = bench_.Student(largest);
     const Random random = Random(study.seed()).Fork("supernet views of " + stage.name());
     const auto view = [&space, random](int64_t step) {

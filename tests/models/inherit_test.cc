@@ -236,7 +236,7 @@ TEST(InheritTest, RefusesWhatCannotBeCropped) {
   EXPECT_THAT(Refusal(larger, Thin(kNarrowTokens, 2, 12, "bottleneck { width: 6 }")),
               HasSubstr("bottleneck"));
   EXPECT_THAT(Refusal(larger, Thin(kNarrowTokens, 2, 6, "ffn_hidden: 13")),
-              HasSubstr("layer[0].ffn.ratio's width"));
+              HasSubstr("layer[0].ffn.inner width"));
   EXPECT_THAT(
       Refusal(larger, "vocabulary: 50 positions: 20 hidden: 12 heads: 4 embedding { trigram { width: 5 } }" +
                           LayerText(kGeluBlock)),

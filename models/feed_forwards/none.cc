@@ -1,0 +1,24 @@
+// Nothing: what is left of a block where all neurons are cut away.
+#include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
+
+namespace thimble::models::feed_forwards {
+namespace {
+
+constexpr char kPython[] = R"py(class NoFeedForward(Block):
+    def __init__(self, config, spec, width):
+        super().__init__(config)
+
+    def forward(self, x):
+        return self.norm(x)
+)py";
+
+}  // namespace
+
+FeedForwardEntry none() {
+  return {.run = [](const LayerShape&, int, const Value&, Ops&) { return Value(); },
+          .resolve = [](const Shape&, const std::string&, LayerShape* layer) { layer->width = 0; },
+          .python = kPython};
+}
+
+}  // namespace thimble::models::feed_forwards
