@@ -83,6 +83,7 @@ void WriteSlicedRecord(const SlicedRecord& record, const std::string& directory)
     json["teacher_parameters"] = record.teacher_parameters;
     json["seconds"] = record.seconds;
   }
+  if (!record.rules.empty()) json["allotted"] = {{"goal", record.goal}, {"rules", record.rules}};
   WriteFileAtomically(directory + kFile, json.dump(1) + "\n");
 }
 
@@ -120,6 +121,11 @@ std::string SlicedRecordText(const std::string& directory) {
         table.push_back({each.at("state").get<std::string>(), Decimal(each.at("shared").get<double>(), 4),
                          Decimal(each.at("own").get<double>(), 4)});
       text += "share of the variance that the student's width can hold\n" + Table(table);
+    }
+    if (json.contains("allotted")) {
+      const auto& allotted = json.at("allotted");
+      text += "the best students of each rule within " + allotted.at("goal").get<std::string>() + "\n" +
+              Table(allotted.at("rules").get<std::vector<std::vector<std::string>>>());
     }
   } catch (const nlohmann::json::exception& problem) {
     throw BadRequest(path, "not a record of a sliced start", problem.what());

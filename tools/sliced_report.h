@@ -28,6 +28,9 @@ struct SlicedRecord {
   std::vector<data::Metric> metrics, teacher_metrics;
   int64_t parameters = 0, teacher_parameters = 0;
   double seconds = 0;
+  // Of a student for a goal: which, and the best of each rule (a table with its head).
+  std::string goal;
+  std::vector<std::vector<std::string>> rules;
 };
 void WriteSlicedRecord(const SlicedRecord& record, const std::string& directory);
 

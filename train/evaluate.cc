@@ -148,6 +148,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
   for (size_t i = 0; i < subjects.size(); ++i) {
     const Subject& subject = subjects[i];
     CheckFits(*subject.model, data, "the model");
+    if (options.keep_logits) tallies[i].evaluation.logits.resize(data.examples.size());
     const bool regression = data.kind == data::TaskKind::kRegression;
     const bool spans = data.kind == data::TaskKind::kSpan;
     if (subject.model->classes > 0 && spans) {
@@ -198,6 +199,7 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
       if (!tally.evaluation.failure.empty()) return;
       if (objective) AddLosses(subject, outputs, teacher, batch, &tally);
       if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tally);
+      if (options.keep_logits) KeepLogits(outputs.logits, rows, &tally.evaluation.logits);
     });
   }
   std::vector<Evaluation> evaluations;

@@ -21,6 +21,7 @@ struct Evaluation {
   std::vector<data::Metric> metrics;  // empty for unlabelled data
   std::vector<int> predicted;         // class of each row, in dataset order; empty without a head
   std::vector<double> scores;         // regression: number of each row instead
+  std::vector<std::vector<double>> logits;  // of each example, as Logits has them; if they are asked for
   // Spans: the answer to each row that the dataset has windows of, and which of Dataset::rows that is.
   std::vector<data::SpanAnswer> answers;
   std::vector<int> answered;
@@ -40,6 +41,7 @@ struct EvaluateOptions {
   bool bfloat16 = false;
   int batch_size = 64;
   int padded_length = 0;  // PaddedLength of the recipe that `objective` is of
+  bool keep_logits = false;
 };
 
 // Does not change gradients or the model. Runs on the calling thread's torch threads. WorkFailed instead of an

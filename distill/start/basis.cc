@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "distill/start/mixer_cut.h"
 #include "distill/start/output_path.h"
 #include "distill/start/parts.h"
 #include "models/encoder/encoder.h"
@@ -43,6 +44,7 @@ struct Sums {
 struct Statistics {
   std::vector<Sums> states;             // by LayerNorm
   std::vector<at::Tensor> activations;  // by layer: sum of |activation|, [m] float64
+  std::vector<at::Tensor> head_energy;  // by layer: sum over tokens of the square of what a head adds, [H] float64
 };
 
 // What the second linear of a block read.
@@ -52,6 +54,32 @@ struct DownInput final : models::Listener {
   }
   at::Tensor read;
 };
+
+void Add(const at::Tensor& value, size_t layer, std::vector<at::Tensor>* sums) {
+  if (sums->size() <= layer)
+    sums->push_back(value);
+  else
+    (*sums)[layer] += value;
+}
+
+// Of context [N, H w], about its mean: a constant goes to the output's bias. [H] float64.
+at::Tensor HeadEnergy(const models::Model& teacher, const std::string& scope, const Heads& heads,
+                      const at::Tensor& context) {
+  const at::Tensor out = teacher.weights.at(scope + models::kOutput + std::string(".weight"));
+  const at::Tensor centred = context - context.mean(0);
+  at::Tensor energy = at::zeros({heads.count}, at::kDouble);
+  for (int64_t head = 0; head < heads.count; ++head) {
+    const at::Tensor moved = centred.slice(1, head * heads.width, (head + 1) * heads.width), columns =
+        out.slice(1, head * heads.width, (head + 1) * heads.width);
+    energy[head] = (Gram(moved) * Gram(columns)).sum();
+  }
+  return energy;
+}
+
+// Most first.
+at::Tensor Descending(const at::Tensor& importance) {
+  return std::get<1>(at::sort(importance, /*stable=*/true, /*dim=*/0, /*descending=*/true));
+}
 
 // Runs the teacher over `rows`, adds to `statistics` unless nullptr, and appends the pre-norm sums to `sums`
 // unless nullptr.
@@ -74,20 +102,23 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
     const proto::Mixer& mixer = teacher.shape.layers[l].mixer;
     const std::string scope = models::MixerScope(static_cast<int>(l), mixer) + ".";
     at::Tensor context = PackedContext(teacher, l, mixer, rows, x);
+    if (statistics) Add(HeadEnergy(teacher, scope, HeadsOf(teacher.shape, mixer), context), l, &statistics->head_energy);
     x = pass_norm(scope + "norm", x + models::Linear(teacher, scope + models::kOutput, context));
     DownInput inner;
     at::Tensor value =
         models::FeedForwardValue(teacher, l, 0, teacher.shape.layers[l], x.unsqueeze(0), &inner).squeeze(0);
-    if (statistics) {
-      at::Tensor activation = ColumnSums(inner.read.flatten(0, 1).abs_());
-      if (statistics->activations.size() <= l) {
-        statistics->activations.push_back(activation);
-      } else {
-        statistics->activations[l] += activation;
-      }
-    }
+    if (statistics) Add(ColumnSums(inner.read.flatten(0, 1).abs_()), l, &statistics->activations);
     x = pass_norm(layer + ".ffn.0.norm", x + value);
   }
+}
+
+void WeighFit(const models::Model& teacher, double weigh, TeacherRecord* record) {
+  record->fit_weights.clear();
+  record->sensitivities.clear();
+  if (weigh == 0) return;
+  const auto sensitivity = Sensitivity(teacher, record->fit);
+  record->fit_weights = TokenWeights(sensitivity, weigh);
+  record->sensitivities = Means(sensitivity);
 }
 
 at::Tensor CountTokens(const std::vector<models::Batch>& batches, int vocabulary) {
@@ -119,7 +150,7 @@ at::Tensor PrincipalDirections(const Statistics& statistics) {
 }  // namespace
 
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
-                     const std::vector<models::Batch>& held_out, int64_t tokens) {
+                     const std::vector<models::Batch>& held_out, int64_t tokens, double weigh) {
   TeacherRecord record;
   Split split = SplitRows(fit, tokens);
   record.fit = std::move(split.kept);
@@ -130,6 +161,8 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
   Walk(teacher, record.fit, &statistics, &record.fit_sums);
   for (const Rows& rows : split.rest) Walk(teacher, rows, &statistics, nullptr);
   Walk(teacher, record.held_out, nullptr, &record.held_out_sums);
+  if (weigh > 0) record.held_out_weights = TokenWeights(Sensitivity(teacher, record.held_out), weigh);
+  WeighFit(teacher, weigh, &record);
 
   record.directions = PrincipalDirections(statistics);
   for (const Sums& sums : statistics.states) {
@@ -145,17 +178,18 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
     at::Tensor columns =
         teacher.weights.at("layer." + std::to_string(l) + ".ffn.0.down.weight").to(at::kDouble);
     at::Tensor importance = statistics.activations[l] * columns.norm(2, 0);
-    record.neurons.push_back(
-        std::get<1>(at::sort(importance, /*stable=*/true, /*dim=*/0, /*descending=*/true)));
+    record.by_output.neurons.push_back(Descending(importance));
+    record.by_output.heads.push_back(Descending(statistics.head_energy[l]));
   }
   return record;
 }
 
-void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens, double weigh,
               TeacherRecord* record) {
   record->fit = SplitRows(fit, tokens).kept;
   record->fit_sums.clear();
   Walk(teacher, record->fit, nullptr, &record->fit_sums);
+  WeighFit(teacher, weigh, record);
 }
 
 at::Tensor Signs(const at::Tensor& rows) {
@@ -178,7 +212,7 @@ Basis MakeBasis(const TeacherRecord& record, int width) {
 }
 
 std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums,
-                                const Basis& basis) {
+                                const std::vector<at::Tensor>& weights, const Basis& basis) {
   at::Tensor p = basis.Matrix().to(at::kFloat).t();
   std::vector<Target> targets;
   for (size_t norm = 0; norm < sums.size(); ++norm) {
@@ -189,8 +223,13 @@ std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<
     Target target;
     target.sum = (z - z.mean(1, true)).matmul(p);
     target.state = models::LayerNorm(teacher, prefix, z).matmul(p);
-    at::Tensor spread = z.size(0) > 1 ? target.state - target.state.mean(0, true) : target.state;
-    target.variance = (spread * spread).sum(at::kDouble).item<double>();
+    if (!weights.empty()) target.weights = weights[norm];
+    const auto mean = [&] {
+      return target.weights.defined() ? Weighed(target.state, target.weights).sum(0, true) / target.weights.sum()
+                                      : target.state.mean(0, true);
+    };
+    at::Tensor spread = z.size(0) > 1 ? target.state - mean() : target.state;
+    target.variance = Weighed(spread * spread, target.weights).sum(at::kDouble).item<double>();
     targets.push_back(std::move(target));
   }
   return targets;

@@ -19,13 +19,14 @@ constexpr double kUnusedDeviation = 0.002;
 
 class Cutter {
  public:
-  Cutter(const models::Model& teacher, const TeacherRecord& record, const Basis& basis, bool weigh_scores,
-         models::Model* student, Random random)
+  Cutter(const models::Model& teacher, const TeacherRecord& record, const Orders& orders, const Basis& basis,
+         const CutOptions& options, models::Model* student, Random random)
       : teacher_(teacher),
         record_(record),
+        orders_(orders),
         basis_(basis),
         p_(basis.Matrix()),
-        weigh_scores_(weigh_scores),
+        options_(options),
         student_(*student),
         random_(random) {}
 
@@ -44,9 +45,10 @@ class Cutter {
 
   const models::Model& teacher_;
   const TeacherRecord& record_;
+  const Orders& orders_;
   const Basis& basis_;
   const at::Tensor p_;  // [d, D]
-  const bool weigh_scores_;
+  const CutOptions options_;
   models::Model& student_;
   Random random_;
 };
@@ -93,10 +95,12 @@ void Cutter::Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool
     cut->cut({.teacher = teacher_,
               .teacher_scope = models::MixerScope(from, teachers) + ".",
               .teacher_heads = HeadsOf(teacher_.shape, teachers),
+              .order = orders_.heads[from],
+              .sort_heads = options_.sort_heads,
               .reader = MakeReader(record_.states[reads], basis_.directions),
               .embed = basis_.embed,
               .p = p_,
-              .weigh_scores = weigh_scores_,
+              .weigh_scores = options_.weigh_scores,
               .mixer = mixer,
               .scope = scope,
               .student = student_,
@@ -115,12 +119,13 @@ void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) 
   Reader reader =
       MakeReader(record_.states[repeats ? BlockNorm(from) : AttentionNorm(from)], basis_.directions);
   const models::LayerShape& shape = student_.shape.layers[layer];
-  const at::Tensor& order = record_.neurons[from];
+  const at::Tensor& order = orders_.neurons[from];
   at::Tensor up = Teacher(t + "up.weight"), up_bias = Teacher(t + "up.bias") + up.mv(reader.offset);
   up = up.matmul(reader.slope).matmul(basis_.embed.t());
   at::Tensor down = p_.matmul(Teacher(t + "down.weight"));
   for (int stack = 0; stack < shape.stacks; ++stack) {
     std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
+    if (!student_.weights.Has(s + "down.weight")) continue;
     student_.weights.at(s + "down.weight").zero_();
     student_.weights.at(s + "down.bias").zero_();
     if (!student_.weights.Has(s + "up.weight")) continue;
@@ -173,9 +178,9 @@ void Cutter::WakeUnusedDirections() {
 
 }  // namespace
 
-void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
-                const std::vector<int>& layer_map, bool weigh_scores, models::Model* student, Random random) {
-  Cutter cutter(teacher, record, basis, weigh_scores, student, random);
+void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders, const Basis& basis,
+                const std::vector<int>& layer_map, const CutOptions& options, models::Model* student, Random random) {
+  Cutter cutter(teacher, record, orders, basis, options, student, random);
   cutter.Embedding();
   int taken = 0;
   for (size_t layer = 0; layer < layer_map.size(); ++layer) {

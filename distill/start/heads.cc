@@ -30,6 +30,16 @@ std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t st
   return shares;
 }
 
+namespace {
+
+std::vector<std::vector<HeadShare>> KeepHeads(const at::Tensor& order, int64_t count) {
+  std::vector<std::vector<HeadShare>> kept;
+  for (int64_t i = 0; i < count; ++i) kept.push_back({{order[i].item<int64_t>(), 1}});
+  return kept;
+}
+
+}  // namespace
+
 void CutHeads(const MixerCutInput& in, const Heads& heads) {
   const std::string &t = in.teacher_scope, &s = in.scope;
   const auto teacher = [&](const std::string& name) { return in.teacher.weights.at(name).to(at::kDouble); };
@@ -60,7 +70,9 @@ void CutHeads(const MixerCutInput& in, const Heads& heads) {
   const int64_t splits = ours % theirs == 0 ? ours / theirs : 1;
   Factors dealt;
   const double scale = std::pow(static_cast<double>(rank) / wide, 0.25);
-  const auto shares = ShareHeads(theirs, ours);
+  const auto shares = rank == wide && (ours < theirs || (ours == theirs && in.sort_heads))
+                          ? KeepHeads(in.order, ours)
+                          : ShareHeads(theirs, ours);
   std::vector<at::Tensor> queries, keys, values, outs;
   std::vector<int64_t> scored, moving;  // rows of each head that come from the teacher
   for (int64_t head = 0; head < ours; ++head) {

@@ -12,10 +12,8 @@ constexpr int64_t kSumRows = 64;       // rows added in float32
 constexpr int64_t kColumnBlock = 128;  // a Gram matrix is symmetric: blocks left of the diagonal are copied
 constexpr int kSteps = 6;
 
-at::Tensor Mean(const at::Tensor& x) { return ColumnSums(x) / x.size(0); }
-
-at::Tensor SquaredError(const at::Tensor& y, const at::Tensor& value) {  // [out] float64
-  return ColumnSums((y - value).square_());
+at::Tensor WeighedMean(const at::Tensor& x, const at::Tensor& weights) {
+  return ColumnSums(Weighed(x, weights)) / (weights.defined() ? weights.sum(at::kDouble).item<double>() : x.size(0));
 }
 
 }  // namespace
@@ -29,11 +27,16 @@ at::Tensor ColumnSums(const at::Tensor& x) {
   return sums;
 }
 
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+at::Tensor Weighed(const at::Tensor& x, const at::Tensor& weights) {
+  return weights.defined() ? x * weights.unsqueeze(1) : x;
+}
+
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& weights) {
   at::Tensor sum = at::zeros({a.size(1), b.size(1)}, at::kDouble);
   for (int64_t first = 0; first < a.size(0); first += kChunk) {
     const int64_t end = std::min(a.size(0), first + kChunk);
-    sum += a.slice(0, first, end).t().matmul(b.slice(0, first, end));
+    const at::Tensor weighed = Weighed(b.slice(0, first, end), weights.defined() ? weights.slice(0, first, end) : weights);
+    sum += a.slice(0, first, end).t().matmul(weighed);
   }
   return sum;
 }
@@ -47,18 +50,30 @@ void AddGram(const at::Tensor& rows, at::Tensor* gram) {
 
 at::Tensor Symmetric(const at::Tensor& upper) { return at::triu(upper) + at::triu(upper, 1).t(); }
 
-at::Tensor Gram(const at::Tensor& x) {
+at::Tensor Gram(const at::Tensor& x, const at::Tensor& weights) {
   at::Tensor gram = at::zeros({x.size(1), x.size(1)}, at::kDouble);
-  for (int64_t first = 0; first < x.size(0); first += kChunk)
-    AddGram(x.slice(0, first, std::min(x.size(0), first + kChunk)), &gram);
+  const at::Tensor roots = weights.defined() ? weights.sqrt() : weights;
+  for (int64_t first = 0; first < x.size(0); first += kChunk) {
+    const int64_t end = std::min(x.size(0), first + kChunk);
+    AddGram(Weighed(x.slice(0, first, end), roots.defined() ? roots.slice(0, first, end) : roots), &gram);
+  }
   return Symmetric(gram);
 }
 
-Centred::Centred(const at::Tensor& a) : x(a), mean(Mean(a)) { x -= mean.to(at::kFloat); }
+Centred::Centred(const at::Tensor& a, at::Tensor weights)
+    : x(a), mean(WeighedMean(a, weights)), weights(std::move(weights)) {
+  x -= mean.to(at::kFloat);
+}
 
-Centred::Centred(const at::Tensor& a, const at::Tensor& mean) : x(a), mean(mean) {}
+Centred Centred::Every(int64_t stride) const {
+  Centred thin;
+  thin.x = x.slice(0, 0, x.size(0), stride).contiguous();
+  thin.mean = mean;
+  if (weights.defined()) thin.weights = weights.slice(0, 0, x.size(0), stride).contiguous();
+  return thin;
+}
 
-Centred Centred::Every(int64_t stride) const { return {x.slice(0, 0, x.size(0), stride).contiguous(), mean}; }
+at::Tensor Centred::Mean(const at::Tensor& y) const { return WeighedMean(y, weights); }
 
 at::Tensor Centred::Apply(const LinearWeights& linear) const {
   const at::Tensor level = linear.bias.to(at::kDouble) + linear.weight.to(at::kDouble).mv(mean);
@@ -66,7 +81,7 @@ at::Tensor Centred::Apply(const LinearWeights& linear) const {
 }
 
 LinearFit::LinearFit(const Centred& a, double ridge) : a_(a) {
-  at::Tensor gram = Gram(a_.x);
+  at::Tensor gram = Gram(a_.x, a_.weights);
   lambda_ = ridge * gram.diagonal().mean().item<double>();
   if (!(lambda_ > 0)) return;
   gram.diagonal() += lambda_;
@@ -82,10 +97,11 @@ LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
                                const LinearWeights& sliced) const {
   if (!path.affine()) return SolveByGaussNewton(path, y, sliced);
   at::Tensor goal = path.identity() ? y : y - path.Apply(at::zeros_like(y));
-  at::Tensor weight = sliced.weight.to(at::kDouble), level = Mean(goal);
+  at::Tensor weight = sliced.weight.to(at::kDouble), level = a_.Mean(goal);
   if (factor_.defined()) {
     weight =
-        at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat)) + lambda_ * weight.t(), factor_).t();
+        at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat), a_.weights) + lambda_ * weight.t(), factor_)
+            .t();
   }
   return Finish(weight, level);
 }
@@ -103,10 +119,13 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
     return at::linear(a_.x, weight, level.to(at::kFloat));
   };
   at::Tensor weight = pull, level = sliced.bias.to(at::kDouble) + pull.to(at::kDouble).mv(a_.mean);
-  at::Tensor u = output(weight, level), value = path.Apply(u), loss = SquaredError(y, value);
+  const auto squared_error = [&](const at::Tensor& value) {  // [out] float64
+    return ColumnSums(Weighed((y - value).square_(), a_.weights));
+  };
+  at::Tensor u = output(weight, level), value = path.Apply(u), loss = squared_error(value);
   auto take_better = [&](const at::Tensor& new_weight, const at::Tensor& new_level) {
     at::Tensor new_u = output(new_weight, new_level), new_value = path.Apply(new_u),
-               new_loss = SquaredError(y, new_value);
+               new_loss = squared_error(new_value);
     at::Tensor better = new_loss < loss;
     weight = at::where(better.unsqueeze(1), new_weight, weight);
     level = at::where(better, new_level, level);
@@ -116,8 +135,8 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
     return better;
   };
   if (at::Tensor start = path.Start(y); start.defined()) {
-    at::Tensor start_level = Mean(start);
-    take_better(at::cholesky_solve(Product(a_.x, start - start_level.to(at::kFloat)), factor_)
+    at::Tensor start_level = a_.Mean(start);
+    take_better(at::cholesky_solve(Product(a_.x, start - start_level.to(at::kFloat), a_.weights), factor_)
                     .t()
                     .to(at::kFloat)
                     .contiguous(),
@@ -126,11 +145,11 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
   at::Tensor length = at::ones_like(loss);
   for (int step = 0; step < kSteps; ++step) {
     at::Tensor slope = path.Derivative(u), r = (y - value) * slope;
-    at::Tensor curvature = Mean(slope.square_()).clamp_min(1e-6);
-    at::Tensor gradient = (Product(a_.x, r) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
+    at::Tensor curvature = a_.Mean(slope.square_()).clamp_min(1e-6);
+    at::Tensor gradient = (Product(a_.x, r, a_.weights) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
     at::Tensor move = gradient.matmul(inverse);  // symmetric
     at::Tensor better =
-        take_better(weight + length.to(at::kFloat).unsqueeze(1) * move, level + length * Mean(r) / curvature);
+        take_better(weight + length.to(at::kFloat).unsqueeze(1) * move, level + length * a_.Mean(r) / curvature);
     length = at::where(better, (1.5 * length).clamp_max(2), 0.3 * length);
   }
   return Finish(weight.to(at::kDouble), level);

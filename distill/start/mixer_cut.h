@@ -13,10 +13,14 @@ struct Heads {
 };
 Heads HeadsOf(const models::Shape& shape, const proto::Mixer& mixer);  // none: of one without attention scores
 
+proto::Mixer AttentionOf(const Heads& heads);  // a teacher's kind of mixer
+
 struct MixerCutInput {
   const models::Model& teacher;
   const std::string teacher_scope;  // "layer.2.attention."
   const Heads teacher_heads;
+  const at::Tensor order;  // of the teacher's heads, the most useful first, [H] int64
+  const bool sort_heads;   // CutOptions
   const Reader reader;     // of the state that the teacher's layer reads
   const at::Tensor embed;  // E [d, K], P [d, D]: parts.h
   const at::Tensor p;
@@ -33,8 +37,9 @@ struct MixerCut {
 };
 const MixerCut* CutOf(const proto::Mixer& mixer);  // nullptr: nothing is taken over
 
-// Queries, keys, values and output of the teacher's heads as `heads` heads of the student. Where the numbers differ
-// the teacher's are merged or split (ShareHeads); of each product of two matrices the nearest of the head's rank.
+// Queries, keys, values and output of the teacher's heads as `heads` heads of the student. Heads as wide as the
+// teacher's are its most useful ones. Where widths differ and numbers too, the teacher's are merged or split
+// (ShareHeads). Of each product of two matrices the nearest of the head's rank.
 void CutHeads(const MixerCutInput& in, const Heads& heads);
 
 }  // namespace thimble::distill

@@ -4,9 +4,11 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "distill/start/output_path.h"
 #include "distill/start/sliced.h"
 #include "proto/study.pb.h"
 
@@ -46,20 +48,30 @@ struct Moments {
   at::Tensor covariance;  // [D, D]
 };
 
+// Which of a teacher's heads and neurons a student keeps: by teacher layer, the most useful first, [H] and [m] int64.
+struct Orders {
+  std::vector<at::Tensor> heads, neurons;
+};
+
 // What one pass of the teacher over the sample leaves.
 struct TeacherRecord {
   Rows fit, held_out;
   std::vector<at::Tensor> fit_sums, held_out_sums;  // what each LayerNorm receives, [N, D] float32
   std::vector<Moments> states;                      // what each LayerNorm returns
   at::Tensor directions;            // [D, D] float64: orthonormal rows, the mean's direction first
-  std::vector<at::Tensor> neurons;  // of each layer: neurons in order of importance, [m] int64
+  // Neurons by what they write, heads likewise: mean |activation| times norm of the output column, mean energy of
+  // what a head adds. [m] and [H] int64.
+  Orders by_output;
+  // Of tokens in regressions towards each LayerNorm, [N] float32, 1 on average (sensitivity.cc); empty: all alike.
+  std::vector<at::Tensor> fit_weights, held_out_weights;
+  std::vector<double> sensitivities;  // of each LayerNorm, mean over the fit tokens; empty: not asked for yet, or not known
   at::Tensor token_counts;          // [V] float64
 };
-// `tokens`: how many of the fit rows' tokens refits see.
+// `tokens`: how many of the fit rows' tokens refits see. `weigh`: Sliced.weigh_tokens.
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
-                     const std::vector<models::Batch>& held_out, int64_t tokens);
+                     const std::vector<models::Batch>& held_out, int64_t tokens, double weigh);
 // Replaces the fit rows of a record by fewer or more of the same sample.
-void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens, double weigh,
               TeacherRecord* record);
 
 // [n, 1]: 1 or -1 for each row of `rows` [n, k], by which its element of largest size becomes positive.
@@ -79,10 +91,24 @@ Basis MakeBasis(const TeacherRecord& record, int width);
 struct Target {
   at::Tensor sum;       // [N, d] float32: z P^T, each token's mean over D removed before
   at::Tensor state;     // [N, d] float32: LayerNorm(z) P^T
-  double variance = 0;  // of `state` about its mean, summed over tokens and channels
+  at::Tensor weights;   // of tokens, [N]; undefined: 1 each
+  double variance = 0;  // of `state` about its mean, summed over tokens (by weight) and channels
 };
+// `weights`: as TeacherRecord::fit_weights.
 std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<at::Tensor>& sums,
-                                const Basis& basis);
+                                const std::vector<at::Tensor>& weights, const Basis& basis);
+
+// --- sensitivity.cc ---
+
+// How much a teacher's answer changes with what each LayerNorm receives: by LayerNorm, [N] float32, squared
+// gradients |g|^2 of a token. The sum of g g^T over tokens and classes is the Fisher information of the
+// teacher's answer, so that KL(teacher, student) is near 1/2 (sum over tokens of g . change)^2: of classes
+// g = sqrt(p) d log p, a pass each; of a number its gradient; of a span its likeliest one.
+// Empty without a task head that answers rows (no head, hidden words).
+std::vector<at::Tensor> Sensitivity(const models::Model& teacher, const Rows& rows);
+std::vector<double> Means(const std::vector<at::Tensor>& sensitivity);
+// share |g|^2 / mean |g|^2 + 1 - share.
+std::vector<at::Tensor> TokenWeights(const std::vector<at::Tensor>& sensitivity, double share);
 
 // --- reader.cc ---
 
@@ -126,9 +152,13 @@ struct HeadShare {
 std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads);
 
 // Overwrites the weights of `student` with steps 2 to 7; LayerNorms stay as they are.
-// `weigh_scores`: factors of query and key are nearest for the sample's states, else for any.
-void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Basis& basis,
-                const std::vector<int>& layer_map, bool weigh_scores, models::Model* student, Random random);
+struct CutOptions {
+  bool weigh_scores = true;  // factors of query and key are nearest for the sample's states, else for any
+  // Heads in their order although all are there, for a supernet that is cropped to fewer of them.
+  bool sort_heads = false;
+};
+void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders, const Basis& basis,
+                const std::vector<int>& layer_map, const CutOptions& options, models::Model* student, Random random);
 
 // --- refit.cc ---
 
@@ -139,6 +169,11 @@ enum class Refit { kNormsOnly, kAll, kNothing };
 // Walks through the student block by block (the refit) and changes its output linears and LayerNorms. With
 // kNormsOnly it sets the LayerNorms of a supernet and the output biases of its further blocks; the held-out
 // rows have no say. With kNothing it only reports.
+// A linear that is fitted: what it reads, what it should write for the sum before the norm to be the teacher's
+// [N, d], and its weights before.
+using OnRegression = std::function<void(const std::string& block, const Centred& input, const at::Tensor& goal,
+                                        const at::Tensor& sliced)>;
+
 struct RefitInput {
   const TeacherRecord& record;
   const std::vector<Target>& fit;  // by teacher LayerNorm
@@ -148,6 +183,7 @@ struct RefitInput {
   Refit what = Refit::kAll;
   proto::Sliced_Goal goal;
   CrossValidation* cross_validation = nullptr;  // is shown every regression of a refit
+  OnRegression on_regression = nullptr;
 };
 std::vector<BlockFit> RefitBlocks(const RefitInput& input, models::Model* student);
 

@@ -101,8 +101,8 @@ class Walker {
   std::vector<std::pair<std::string, LinearWeights>> Solutions(const Block& block, const View& fit,
                                                                const LinearWeights& sliced) const;
 
-  // Scale and shift of each channel by regression of the target state [N, d] on n [N, d].
-  void FitNorm(const at::Tensor& n, const at::Tensor& state, Trial* trial) const;
+  // Scale and shift of each channel by regression of the target state [N, d] on n [N, d], rows by `weights`.
+  void FitNorm(const at::Tensor& n, const at::Tensor& state, const at::Tensor& weights, Trial* trial) const;
   // Fills in the held-out state and its explained variance, n [N, d] being the normalised sum there.
   void Judge(const View& held_out, const at::Tensor& n, Trial* trial) const;
   const Target& Goal(const std::vector<Target>& targets, int layer, bool attention) const {
@@ -120,15 +120,16 @@ class Walker {
 void Walker::Judge(const View& held_out, const at::Tensor& n, Trial* trial) const {
   trial->held_out_state = at::addcmul(trial->shift, n, trial->scale);
   at::Tensor e = trial->held_out_state - held_out.target->state;
-  trial->r2 = 1 - e.square_().sum(at::kDouble).item<double>() / std::max(held_out.target->variance, 1e-12);
+  const double error = Weighed(e.square_(), held_out.target->weights).sum(at::kDouble).item<double>();
+  trial->r2 = 1 - error / std::max(held_out.target->variance, 1e-12);
 }
 
-void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, Trial* trial) const {
-  const auto rows = static_cast<double>(n.size(0));
-  at::Tensor mean = ColumnSums(n) / rows, goal = ColumnSums(state) / rows;
+void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, const at::Tensor& weights, Trial* trial) const {
+  const double rows = weights.defined() ? weights.sum(at::kDouble).item<double>() : static_cast<double>(n.size(0));
+  at::Tensor mean = ColumnSums(Weighed(n, weights)) / rows, goal = ColumnSums(Weighed(state, weights)) / rows;
   at::Tensor spread = n - mean.to(at::kFloat);
-  at::Tensor covariance = ColumnSums(spread * (state - goal.to(at::kFloat)));
-  at::Tensor variance = ColumnSums(spread.square_());
+  at::Tensor covariance = ColumnSums(Weighed(spread * (state - goal.to(at::kFloat)), weights));
+  at::Tensor variance = ColumnSums(Weighed(spread.square_(), weights));
   // A channel that does not vary tells nothing about its scale.
   at::Tensor scale = at::where(variance > 1e-9 * rows, covariance / variance, trial->scale.to(at::kDouble));
   trial->shift = (goal - scale * mean).to(at::kFloat);
@@ -144,6 +145,10 @@ std::vector<std::pair<std::string, LinearWeights>> Walker::Solutions(const Block
   const bool affine = fit.path.affine();
   const int64_t stride = affine ? 1 : kGaussNewtonStride;
   const View thin = affine ? fit : Thin(fit, stride);
+  if (input_.on_regression) {
+    const at::Tensor goal = fit.target->sum - fit.residual;
+    input_.on_regression(block.name, fit.input, goal - goal.mean(1, true), sliced.weight);
+  }
   LinearFit solver(thin.input, input_.ridge);
   auto towards = [&](const at::Tensor& goal) {
     at::Tensor y = goal.slice(0, 0, goal.size(0), stride) - thin.residual;
@@ -178,17 +183,19 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   sliced.scale = student_.weights.at(block.norm + ".weight");
   sliced.shift = student_.weights.at(block.norm + ".bias");
   View thin;
-  at::Tensor thin_state;
+  at::Tensor thin_state, thin_weights;
   if (input_.what != Refit::kNothing) {
     thin = Thin(fit, kNormStride);
-    thin_state = fit.target->state.slice(0, 0, fit.residual.size(0), kNormStride).contiguous();
+    const auto every = [&](const at::Tensor& x) { return x.slice(0, 0, x.size(0), kNormStride).contiguous(); };
+    thin_state = every(fit.target->state);
+    if (fit.target->weights.defined()) thin_weights = every(fit.target->weights);
   }
   Values thin_values(thin), held_out_values(held_out);
   Trial best = sliced;
   if (input_.what == Refit::kNormsOnly) {
     // A further block of a supernet adds nothing yet; with the lift it hands its input on.
     if (block.further) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
-    FitNorm(thin_values.Normalised(best.linear, epsilon), thin_state, &best);
+    FitNorm(thin_values.Normalised(best.linear, epsilon), thin_state, thin_weights, &best);
   } else {
     Judge(held_out, held_out_values.Normalised(sliced.linear, epsilon), &sliced);
     best = sliced;
@@ -196,7 +203,7 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
       Trial trial = sliced;
       trial.goal = goal;
       trial.linear = weights;
-      FitNorm(thin_values.Normalised(weights, epsilon), thin_state, &trial);
+      FitNorm(thin_values.Normalised(weights, epsilon), thin_state, thin_weights, &trial);
       Judge(held_out, held_out_values.Normalised(weights, epsilon), &trial);
       if (trial.r2 > best.r2) best = trial;
     };
@@ -229,7 +236,7 @@ void Walker::EmbeddingBlock() {
     if (student_.shape.projected > 0) {
       at::Tensor input = PackedEmbeddingInput(student_, rows);
       view.residual = view.residual - models::Linear(student_, "embedding.project", input);
-      view.input = Centred(input);
+      view.input = Centred(input, targets[0].weights);
     }
     return view;
   };
@@ -241,7 +248,8 @@ void Walker::MixerBlock(int layer, const proto::Mixer& mixer) {
   const std::string name = models::MixerScope(layer, mixer);
   auto view = [&](const Rows& rows, const at::Tensor& x, const std::vector<Target>& targets) {
     const at::Tensor context = PackedContext(student_, layer, mixer, rows, x);
-    return View{x, context.defined() ? Centred(context) : Centred(), {}, &Goal(targets, layer, true)};
+    const Target& goal = Goal(targets, layer, true);
+    return View{x, context.defined() ? Centred(context, goal.weights) : Centred(), {}, &goal};
   };
   View fit, held_out;
   if (input_.what != Refit::kNothing) fit = view(input_.record.fit, fit_, input_.fit);
@@ -255,7 +263,8 @@ void Walker::FeedForwardBlock(int layer, int stack) {
   auto view = [&](const at::Tensor& x, const std::vector<Target>& targets, at::Tensor* memory) {
     FeedForwardReading block =
         ReadFeedForward(student_, layer, stack, student_.shape.layers[layer], x, memory);
-    return View{x, Centred(block.input), std::move(block.path), &Goal(targets, layer, false)};
+    const Target& goal = Goal(targets, layer, false);
+    return View{x, block.input.defined() ? Centred(block.input, goal.weights) : Centred(), std::move(block.path), &goal};
   };
   View fit, held_out;
   if (input_.what != Refit::kNothing) fit = view(fit_, input_.fit, &fit_memory_);

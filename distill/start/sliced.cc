@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "distill/start/cross_validation.h"
 #include "distill/start/mixer_cut.h"
 #include "distill/start/parts.h"
+#include "distill/start/surgeon.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
@@ -26,6 +28,7 @@ constexpr char kWhere[] = "sliced start";
 constexpr int64_t kEnoughTokens = 4000;  // below it regressions see fewer tokens than ten an unknown
 constexpr int64_t kMostTokens = 24576;   // of those that cross-validation chooses from
 constexpr double kUsualRidge = 0.01;     // of the refit whose regressions it looks at
+constexpr int kNeuronStep = 32;          // neurons go so many at a time
 
 // The work here is float32 whatever precision the caller trains in.
 struct PlainMode {
@@ -131,6 +134,11 @@ struct SlicedStart::Impl {
     Basis basis;
     std::vector<Target> fit, held_out;
   };
+  // Every block of a student with all heads and neurons, at every size.
+  struct DataBase {
+    Orders orders;
+    Damages damages;
+  };
 
   models::Model teacher;           // shares the caller's tensors
   std::vector<models::Batch> fit;  // kept while the number of tokens is not chosen
@@ -141,25 +149,90 @@ struct SlicedStart::Impl {
   mutable std::once_flag chosen;
   mutable std::mutex mutex;
   mutable std::map<int, std::unique_ptr<const Projection>> projections;  // by width; entries stay
+  mutable std::mutex data_base_mutex;  // also of record.sensitivities
+  mutable std::map<int, std::unique_ptr<const DataBase>> data_bases;  // likewise
 
   const Projection& Project(int width) const {
     std::lock_guard<std::mutex> lock(mutex);
     std::unique_ptr<const Projection>& projection = projections[width];
     if (!projection) {
       Basis basis = MakeBasis(record, width);
-      projection.reset(new Projection{basis, MakeTargets(teacher, record.fit_sums, basis),
-                                      MakeTargets(teacher, record.held_out_sums, basis)});
+      projection.reset(new Projection{basis, MakeTargets(teacher, record.fit_sums, record.fit_weights, basis),
+                                      MakeTargets(teacher, record.held_out_sums, record.held_out_weights, basis)});
     }
     return *projection;
   }
 
   std::vector<BlockFit> Refit(models::Model* student, distill::Refit what,
-                              CrossValidation* cross_validation = nullptr) const {
+                              CrossValidation* cross_validation = nullptr,
+                              const OnRegression& on_regression = nullptr) const {
     const Projection& projection = Project(student->shape.hidden);
     std::vector<int> layer_map = TeacherLayers(student->shape);
     return RefitBlocks({record, projection.fit, projection.held_out, layer_map,
-                        cross_validation ? kUsualRidge : ridge, what, options.goal(), cross_validation},
+                        cross_validation || ridge == 0 ? kUsualRidge : ridge, what, options.goal(), cross_validation,
+                        on_regression},
                        student);
+  }
+
+  // All layers, heads and neurons of the teacher.
+  proto::Architecture Dense(int width) const {
+    const models::Shape& shape = teacher.shape;
+    proto::Architecture dense = models::LikeTeacher(shape);
+    dense.set_hidden(width);
+    if (width % shape.heads != 0) dense.set_heads(1);
+    *dense.mutable_embedding() = shape.embedding;
+    for (const models::LayerShape& layer : shape.layers) {
+      auto* added = dense.add_layer();
+      *added->mutable_mixer() = AttentionOf(HeadsOf(shape, layer.mixer));
+      *added->mutable_ffn() = layer.ffn;
+      added->mutable_ffn()->clear_ratio();
+      added->mutable_ffn()->set_width(layer.width);
+    }
+    return dense;
+  }
+
+  const DataBase& Base(int width) const {
+    std::lock_guard<std::mutex> lock(data_base_mutex);
+    std::unique_ptr<const DataBase>& kept = data_bases[width];
+    if (kept) return *kept;
+    auto made = std::make_unique<DataBase>();
+    const proto::Architecture architecture = Dense(width);
+    models::Model dense =
+        models::MakeModel(architecture, teacher.classes, teacher.shape.hidden, Random(0), teacher.head);
+    std::vector<int> layer_map(teacher.shape.layers.size());
+    std::iota(layer_map.begin(), layer_map.end(), 1);
+    CutTeacher(teacher, record, record.by_output, Project(width).basis, layer_map, {options.weigh_scores()}, &dense,
+               Random(0).Fork("unused"));
+    if (record.sensitivities.empty()) record.sensitivities = Means(Sensitivity(teacher, record.fit));
+    const auto weight = [&](int norm) { return record.sensitivities.empty() ? 1.0 : record.sensitivities[norm]; };
+    const auto damage = [](const Elimination& of, double sensitivity) {
+      std::vector<double> damage;
+      for (const double error : of.error) damage.push_back(std::max(0.0, error - of.error.back()) * sensitivity);
+      return damage;
+    };
+    Refit(&dense, distill::Refit::kAll, nullptr,
+          [&](const std::string& block, const Centred& input, const at::Tensor& goal, const at::Tensor& sliced) {
+            const auto l = static_cast<int>(made->damages.neurons.size());
+            const std::string layer = "layer." + std::to_string(l) + ".";
+            if (!block.starts_with(layer)) return;  // a narrow embedding
+            const double per_token = 1.0 / static_cast<double>(record.fit.tokens);
+            const double used_ridge = ridge == 0 ? kUsualRidge : ridge;
+            if (block.starts_with(layer + "ffn")) {
+              const int step = std::gcd(teacher.shape.layers[l].width, kNeuronStep);
+              const Elimination of = Eliminate(input, goal, sliced, used_ridge, 1, step);
+              made->damages.neuron_step = step;
+              made->damages.neurons.push_back(damage(of, weight(BlockNorm(l)) * per_token));
+              made->orders.neurons.push_back(record.by_output.neurons[l].index_select(0, of.order));
+            } else {
+              const Heads heads = HeadsOf(teacher.shape, teacher.shape.layers[l].mixer);
+              const Elimination of = Eliminate(input, goal, sliced, used_ridge, heads.width, 1);
+              made->damages.head_width = static_cast<int>(heads.width);
+              made->damages.heads.push_back(damage(of, weight(AttentionNorm(l)) * per_token));
+              made->orders.heads.push_back(of.order);
+            }
+          });
+    kept = std::move(made);
+    return *kept;
   }
 
   // Ridge and tokens, if they are to be chosen: by the regressions of a refit of `student`.
@@ -187,7 +260,7 @@ struct SlicedStart::Impl {
         const int64_t tokens = cross_validation.Tokens(ridge);
         if (tokens < had) {
           std::lock_guard<std::mutex> lock(mutex);
-          Resample(teacher, fit, tokens, &record);
+          Resample(teacher, fit, tokens, options.weigh_tokens(), &record);
           projections.clear();
         }
       }
@@ -218,7 +291,8 @@ SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models:
   impl_->ridge = options.ridge();
   impl_->chosen_layers = std::move(layer_map);
   if (options.tokens() == 0) impl_->fit = fit;
-  impl_->record = Record(teacher, fit, held_out, options.tokens() > 0 ? options.tokens() : kMostTokens);
+  impl_->record = Record(teacher, fit, held_out, options.tokens() > 0 ? options.tokens() : kMostTokens,
+                         options.weigh_tokens());
   if (options.refit() && impl_->record.fit.tokens < kEnoughTokens)
     Warn("the sliced start's sample has only " + std::to_string(impl_->record.fit.tokens) +
          " tokens: refits are judged on too little to be trusted; give it more rows");
@@ -226,7 +300,7 @@ SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models:
 
 SlicedStart::~SlicedStart() = default;
 
-models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint64_t seed) const {
+models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint64_t seed, bool sort_heads) const {
   PlainMode mode;
   const models::Model& teacher = impl_->teacher;
   models::Shape shape = models::Resolve(largest);
@@ -235,8 +309,9 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
   Random random(seed);
   models::Model student =
       models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random, teacher.head);
-  CutTeacher(teacher, impl_->record, impl_->Project(shape.hidden).basis, layer_map,
-             impl_->options.weigh_scores(), &student, random.Fork("unused"));
+  const Orders& orders = impl_->options.surgeon() ? impl_->Base(shape.hidden).orders : impl_->record.by_output;
+  CutTeacher(teacher, impl_->record, orders, impl_->Project(shape.hidden).basis, layer_map,
+             {impl_->options.weigh_scores(), sort_heads}, &student, random.Fork("unused"));
   impl_->Refit(&student, Refit::kNormsOnly);
   impl_->Choose(student);
   return student;
@@ -255,6 +330,15 @@ models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const pr
                                               impl_->TeacherLayers(student.shape))};
   }
   return student;
+}
+
+Damages SlicedStart::DamagesAt(int width) const {
+  PlainMode mode;
+  const Damages& damages = impl_->Base(width).damages;
+  if (impl_->record.sensitivities.empty())
+    throw BadRequest(kWhere, "what its answers depend on is not known of this teacher", "no head for a task",
+                     "a teacher with a task head (thimble finetune DIR --task TASK)");
+  return damages;
 }
 
 std::vector<CapturedVariance> SlicedStart::Captured(int width) const {

@@ -33,10 +33,11 @@ class ShortDistillation final : public Evaluator {
     const auto begin = std::chrono::steady_clock::now();
     const auto results = train::Train(job);
     const double each = SecondsSince(begin) / static_cast<double>(students.size());
+    bench_.AskTeacher();
     std::vector<Score> scores(students.size());
     for (size_t i = 0; i < students.size(); ++i) {
       scores[i] = results[i].failure.empty()
-                      ? ToScore(bench_.EvaluateOnHoldout(students[i], nullptr), bench_.study().fitness())
+                      ? bench_.ToScore(bench_.EvaluateOnHoldout(students[i], nullptr), bench_.study().fitness())
                       : Failed(results[i].failure);
       scores[i].seconds = each;
     }

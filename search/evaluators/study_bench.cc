@@ -62,7 +62,7 @@ const Model& StudyBench::Supernet() {
   if (supernet_) return *supernet_;
   const auto context = data.Context();
   const auto largest = LargestArchitecture(study().space(), context);
-  auto made = sliced() ? Start().MakeSupernet(largest, study().seed())
+  auto made = sliced() ? Start().MakeSupernet(largest, study().seed(), ChoosesHeads(study().space()))
                        : models::MakeModel(largest, context.classes, data.teacher.model.shape.hidden,
                                            Random(study().seed()).Fork("supernet"), data.teacher.model.head);
   const auto& warmup = study().warmup().corpus();

@@ -59,6 +59,9 @@ class StudyBench {
 
   // --- study_scores.cc: what they score ---
 
+  // What the teacher says of the held-out rows, where candidates are compared by it: before scores are made side by side.
+  void AskTeacher();
+
   // `candidate`: the view of a supernet; nullptr: all of it.
   train::Evaluation EvaluateOnHoldout(const models::Model& model, const models::Shape* candidate);
   // Scores candidates side by side.
@@ -68,6 +71,7 @@ class StudyBench {
   // Scores of students as they are cut; TakeStudents has these students.
   std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,
                                proto::Fitness fitness);
+  Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const;
   // The students that were scored untrained last, where they are of these architectures, or new ones. Refitting takes
   // seconds; those of the filter are used up.
   std::vector<models::Model> TakeStudents(const std::vector<proto::Architecture>& candidates);
@@ -82,11 +86,11 @@ class StudyBench {
   std::unique_ptr<distill::SlicedStart> start_;
   std::unique_ptr<models::Model> supernet_;
   Cached train_cache_, holdout_cache_;
+  std::vector<std::vector<double>> answers_;  // the teacher's on the held-out rows, for DIVERGENCE
   std::map<std::string, models::Model> untrained_;  // by canonical text
 };
 
 double SecondsSince(std::chrono::steady_clock::time_point begin);
 Score Failed(const std::string& reason);
-Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness);
 
 }  // namespace thimble::search

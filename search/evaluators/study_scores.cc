@@ -9,6 +9,7 @@
 #include "distill/objective.h"
 #include "search/evaluators/study_bench.h"
 #include "train/batch.h"
+#include "train/divergence.h"
 
 namespace thimble::search {
 using models::Model;
@@ -34,13 +35,28 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
 
 Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason = reason}; }
 
-Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) {
+void StudyBench::AskTeacher() {
+  TeacherOnHoldout();
+  if (study().fitness() != proto::DIVERGENCE || !answers_.empty()) return;
+  train::EvaluateOptions options;
+  options.batch_size = kEvaluationBatch;
+  options.padded_length = train::PaddedLength(study().recipe());
+  options.keep_logits = true;
+  answers_ = train::Evaluate(data.teacher.model, data.holdout, &data.task, options).logits;
+}
+
+Score StudyBench::ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const {
   if (!evaluation.failure.empty()) return Failed(evaluation.failure);
   Score score;
   score.metrics = ToJson(evaluation);
   if (fitness == proto::METRIC) {
     score.value = evaluation.metrics.front().value;
     score.standard_error = evaluation.metrics.front().standard_error;
+  } else if (fitness == proto::DIVERGENCE) {
+    const auto divergences = train::Divergences(answers_, evaluation.logits, data.teacher.model);
+    const auto from_nothing = train::PairedDifference(divergences, std::vector<double>(divergences.size(), 0));
+    score.value = -from_nothing.mean;
+    score.standard_error = from_nothing.standard_error;
   } else {
     score.value = -evaluation.loss;
     score.standard_error = evaluation.loss_standard_error;
@@ -59,6 +75,7 @@ train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models
   options.bfloat16 = choices.bfloat16;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
+  options.keep_logits = study().fitness() == proto::DIVERGENCE;
   // Not Evaluate: one candidate without a score does not end the others.
   return train::EvaluateTogether({{&model, candidate, &objective}}, data.holdout, &data.task, options)[0];
 }
@@ -66,7 +83,7 @@ train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models
 std::vector<Score> StudyBench::EvaluateEach(
     const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
     const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
-  TeacherOnHoldout();
+  AskTeacher();
   std::vector<Score> scores(candidates.size());
   Progress progress(what, static_cast<int64_t>(candidates.size()));
   std::mutex mutex;

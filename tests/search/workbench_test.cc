@@ -55,6 +55,21 @@ TEST_F(WorkbenchTest, AWarmUpBelongsToItsTeacher) {
   Open(study)->Student(candidate);
 }
 
+TEST_F(WorkbenchTest, DivergenceIsTheLossOnAnswersWhateverTheObjective) {
+  auto plain = Study("loss { soft_labels { temperature: 1 } }", "evaluator { untrained {} }");
+  auto study = Study("loss { hidden_states {} }", "evaluator { untrained {} }");
+  study.set_fitness(proto::DIVERGENCE);
+  for (auto* each : {&plain, &study}) each->mutable_warmup()->clear_corpus();  // it would train by the objective
+  const auto by_loss = Open(plain), by_answers = Open(study);
+  const auto candidates = Candidates(plain, *by_loss);
+  const auto expected = by_loss->Evaluate(plain.stage(0), candidates);
+  const auto found = by_answers->Evaluate(study.stage(0), candidates);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    EXPECT_NEAR(found[i].value, expected[i].value, 1e-5);
+    EXPECT_GT(found[i].standard_error, 0);
+  }
+}
+
 // Torch threads under which operators were called.
 std::mutex counts_mutex;
 std::set<int> counts;

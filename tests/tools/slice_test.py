@@ -1,5 +1,6 @@
 """`thimble slice`: a student now, what it leaves beside it, and samples that are too small."""
 import json
+import re
 import unittest
 
 from fixture import Case, run
@@ -51,6 +52,45 @@ class Slice(Case):
             self.assertEqual(done.returncode, 2, wrong)
             self.assertIn(fragment, done.stderr)
             self.assertFalse((self.root / "x").exists())
+
+    def test_a_goal_allots_heads_and_neurons(self):
+        out, done = self.root / "fast", None
+        done = run("slice", self.root / "teacher", "--out", out, "--task", "sample", "--data", self.data, "--speedup", 1.5, "--rows", 200)
+        for fragment in ("the teacher's over 1.5", "plan ", "uniform ", "taper ", "heads and neurons", "rows that the start has not seen"):
+            self.assertIn(fragment, done.stdout)
+        def products(model):
+            return float(re.search(r"([\d.]+)M multiply-adds", run("describe", model).stdout).group(1))
+        self.assertIn("the best students of each rule within", run("describe", out).stdout)
+        self.assertLessEqual(products(out), products(self.root / "teacher") / 1.5 * 1.01)
+        told = run("evaluate", out, "--task", "sample", "--data", self.data).stdout
+        self.assertIn("accuracy", told)
+        # The same command, the same student; one rule alone is one of those that competed.
+        again = self.root / "again"
+        second = run("slice", self.root / "teacher", "--out", again, "--task", "sample", "--data", self.data, "--speedup", 1.5, "--rows", 200)
+        self.assertEqual((out / "model.safetensors").read_bytes(), (again / "model.safetensors").read_bytes())
+        uniform = run("slice", self.root / "teacher", "--out", self.root / "uniform", "--task", "sample", "--data", self.data,
+                      "--speedup", 1.5, "--rows", 200, "--rules", "uniform").stdout
+        line = next(line for line in second.stdout.splitlines() if line.startswith("uniform "))
+        self.assertIn(line.split()[1], uniform)
+
+    def test_a_latency_is_measured_before_a_student_is_named(self):
+        done = run("slice", self.root / "teacher", "--out", self.root / "timed", "--task", "sample", "--data", self.data, "--max-latency",
+                   "200ms", "--rows", 200, "--rules", "plan,uniform")
+        self.assertRegex(done.stderr, r"[\d.]+ ms predicted, [\d.]+ ms measured")
+        self.assertIn("200 ms by measured parts", done.stdout)
+
+    def test_goals_that_cannot_be(self):
+        common = ["--out", self.root / "x", "--task", "sample", "--data", self.data]
+        for options, fragment in ((["--speedup", 900], "at least"), (["--speedup", 2, "--max-params", "9k"], "--max-params"),
+                                  (["--rules", "plan"], "--speedup or --max-latency"), (["--max-latency", "5 apples"], "not a time"),
+                                  (["--max-latency", "0.01us"], "no student of this teacher costs so little")):
+            done = run("slice", self.root / "teacher", *common, *options, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(fragment, done.stderr)
+            self.assertFalse((self.root / "x").exists())
+        done = run("slice", self.root / "base", *common, "--speedup", 2, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no task head", done.stderr)
 
     def test_one_row_of_data(self):
         data = self.root / "one"

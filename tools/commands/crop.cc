@@ -12,6 +12,7 @@
 #include "tools/student.h"
 
 namespace thimble::tools {
+namespace of_crop {
 namespace {
 
 struct Request : Options {
@@ -68,7 +69,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_crop
 
-std::function<void()> crop_command(CLI::App& app) { return Add(app); }
+std::function<void()> crop_command(CLI::App& app) { return of_crop::Add(app); }
 
 }  // namespace thimble::tools

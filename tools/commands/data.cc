@@ -10,6 +10,7 @@
 #include "tools/common.h"
 
 namespace thimble::tools {
+namespace of_data {
 namespace {
 
 struct Request : Options {
@@ -43,7 +44,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_data
 
-std::function<void()> data_command(CLI::App& app) { return Add(app); }
+std::function<void()> data_command(CLI::App& app) { return of_data::Add(app); }
 
 }  // namespace thimble::tools

@@ -26,6 +26,7 @@
 #include "tools/sliced_report.h"
 
 namespace thimble::tools {
+namespace of_describe {
 namespace {
 
 std::string MixerText(const proto::Mixer& mixer) { return models::IsBerts(mixer) ? "attention" : models::TextOf(mixer); }
@@ -274,7 +275,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_describe
 
-std::function<void()> describe_command(CLI::App& app) { return Add(app); }
+std::function<void()> describe_command(CLI::App& app) { return of_describe::Add(app); }
 
 }  // namespace thimble::tools

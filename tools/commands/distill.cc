@@ -24,6 +24,7 @@
 #include "train/task_model.h"
 
 namespace thimble::tools {
+namespace of_distill {
 namespace {
 
 struct Request : Options {
@@ -77,6 +78,28 @@ models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Obj
   return models::WithWordsHead(teacher.model, &*head, Random(0));
 }
 
+// The standard recipe, without those of its losses that this student cannot have; says which.
+proto::Recipe StandardFor(const Request& request, const models::Shape& student, const models::Model& teacher) {
+  auto recipe = DistilRecipe();
+  if (!request.recipe.empty()) return recipe;  // says itself what is compared
+  proto::Objective fitting = recipe.objective();
+  fitting.clear_loss();
+  for (const auto& loss : recipe.objective().loss()) {
+    proto::Objective alone = recipe.objective();
+    alone.clear_loss();
+    *alone.add_loss() = loss;
+    const auto& entry = distill::EntryOf(loss);
+    try {
+      if (entry.scores || entry.projections) distill::Objective(alone, student, &teacher, true);
+      *fitting.add_loss() = loss;
+    } catch (const Error& error) {
+      Say("without the loss " + entry.name + " of the standard recipe: " + error.what());
+    }
+  }
+  *recipe.mutable_objective() = fitting;
+  return recipe;
+}
+
 // One epoch at the rate of the published warm-up (SYSTEMS.md A2), where nothing else is said.
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
@@ -86,7 +109,7 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   const auto plan = PlanStudent(request.student, teacher);
   const auto shape = models::Resolve(plan.architecture);
   const int positions = std::min(shape.positions, teacher.model.shape.positions);
-  auto standard = DistilRecipe();
+  auto standard = StandardFor(request, shape, teacher.model);
   optim::SetBaseLearningRate(1e-4, standard.mutable_optimizer());
   standard.mutable_batching()->set_max_length(std::min(128, positions));
   standard.set_epochs(1);
@@ -161,7 +184,7 @@ void Run(Request request) {
   const auto shape = models::Resolve(plan.architecture);
   const auto& narrower = shape.positions < teacher.model.shape.positions ? shape : teacher.model.shape;
   const auto length = LengthOf(mix, teachers, nullptr, narrower);
-  auto standard = DistilRecipe();
+  auto standard = StandardFor(request, shape, teacher.model);
   standard.mutable_batching()->set_max_length(length.tokens);
   auto recipe = MakeRecipe(request.recipe, standard, request, request.epochs);
   TakeLength(length, &recipe);
@@ -251,7 +274,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_distill
 
-std::function<void()> distill_command(CLI::App& app) { return Add(app); }
+std::function<void()> distill_command(CLI::App& app) { return of_distill::Add(app); }
 
 }  // namespace thimble::tools

@@ -12,6 +12,7 @@
 #include "tools/common.h"
 
 namespace thimble::tools {
+namespace of_evaluate {
 namespace {
 
 struct Request : Options {
@@ -146,7 +147,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_evaluate
 
-std::function<void()> evaluate_command(CLI::App& app) { return Add(app); }
+std::function<void()> evaluate_command(CLI::App& app) { return of_evaluate::Add(app); }
 
 }  // namespace thimble::tools

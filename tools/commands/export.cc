@@ -24,6 +24,7 @@
 #include "train/task_model.h"
 
 namespace thimble::tools {
+namespace of_export {
 namespace {
 
 struct Request : Options {
@@ -246,7 +247,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_export
 
-std::function<void()> export_command(CLI::App& app) { return Add(app); }
+std::function<void()> export_command(CLI::App& app) { return of_export::Add(app); }
 
 }  // namespace thimble::tools

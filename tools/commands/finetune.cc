@@ -10,6 +10,7 @@
 #include "tools/training.h"
 
 namespace thimble::tools {
+namespace of_finetune {
 namespace {
 
 struct Request : Options {
@@ -96,7 +97,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_finetune
 
-std::function<void()> finetune_command(CLI::App& app) { return Add(app); }
+std::function<void()> finetune_command(CLI::App& app) { return of_finetune::Add(app); }
 
 }  // namespace thimble::tools

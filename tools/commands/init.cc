@@ -20,6 +20,7 @@
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
+namespace of_init {
 namespace {
 
 struct Request : Options {
@@ -182,7 +183,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_init
 
-std::function<void()> init_command(CLI::App& app) { return Add(app); }
+std::function<void()> init_command(CLI::App& app) { return of_init::Add(app); }
 
 }  // namespace thimble::tools

@@ -14,6 +14,7 @@
 #include "tools/common.h"
 
 namespace thimble::tools {
+namespace of_predict {
 namespace {
 
 using nlohmann::json;
@@ -185,7 +186,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_predict
 
-std::function<void()> predict_command(CLI::App& app) { return Add(app); }
+std::function<void()> predict_command(CLI::App& app) { return of_predict::Add(app); }
 
 }  // namespace thimble::tools

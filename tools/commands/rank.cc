@@ -16,6 +16,7 @@
 #include "train/task_model.h"
 
 namespace thimble::tools {
+namespace of_rank {
 namespace {
 
 struct Request : Options {
@@ -135,7 +136,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_rank
 
-std::function<void()> rank_command(CLI::App& app) { return Add(app); }
+std::function<void()> rank_command(CLI::App& app) { return of_rank::Add(app); }
 
 }  // namespace thimble::tools

@@ -11,6 +11,7 @@
 #include "tools/report.h"
 
 namespace thimble::tools {
+namespace of_search {
 namespace {
 
 struct Request : Options {
@@ -45,7 +46,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_search
 
-std::function<void()> search_command(CLI::App& app) { return Add(app); }
+std::function<void()> search_command(CLI::App& app) { return of_search::Add(app); }
 
 }  // namespace thimble::tools

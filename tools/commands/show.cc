@@ -9,6 +9,7 @@
 #include "tools/report.h"
 
 namespace thimble::tools {
+namespace of_show {
 namespace {
 
 struct Request : Options {
@@ -35,7 +36,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_show
 
-std::function<void()> show_command(CLI::App& app) { return Add(app); }
+std::function<void()> show_command(CLI::App& app) { return of_show::Add(app); }
 
 }  // namespace thimble::tools

@@ -1,4 +1,5 @@
-// thimble slice TEACHER --out DIR [--task mrpc --data glue/ | --text 'FILES'] [--max-params 9M | --architecture FILE]
+// thimble slice TEACHER --out DIR [--task mrpc --data glue/ | --text 'FILES']
+//     [--speedup 4 | --max-params 9M | --architecture FILE]
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "tools/allotted.h"
 #include "tools/common.h"
 #include "tools/row_length.h"
 #include "tools/sliced_report.h"
@@ -21,13 +23,18 @@
 #include "train/task_model.h"
 
 namespace thimble::tools {
+namespace of_slice {
 namespace {
 
 constexpr int kTrigram = 128;
+constexpr double kWeighTokens = 0.5;  // of allotted students' regressions
+constexpr int kJudgeRows = 1000;  // beyond those of the sliced start; allocations are told apart on them
 
 struct Request : Options {
-  std::string teacher, out, task, data, text, max_params, architecture;
+  std::string teacher, out, task, data, text, max_params, max_latency, architecture;
+  std::vector<std::string> rules;
   int rows = 0, layers = 0;
+  double speedup = 0;
   uint64_t seed = 1;
   bool bases = false;
 };
@@ -64,6 +71,24 @@ proto::Architecture Widest(const models::Model& teacher, int64_t budget, int lay
   return widest;
 }
 
+// Students whose heads and neurons are allotted layer by layer.
+bool Allocates(const Request& request) { return request.speedup > 0 || !request.max_latency.empty(); }
+
+void CheckGoal(const Request& request) {
+  if (!Allocates(request)) {
+    if (!request.rules.empty()) throw BadRequest("--rules", "of students that are allotted to a goal", "", "with --speedup or --max-latency");
+    return;
+  }
+  const std::string goal = request.speedup > 0 ? "--speedup" : "--max-latency";
+  for (const auto& [flag, given] : {std::pair("--max-latency", request.speedup > 0 && !request.max_latency.empty()),
+                                    {"--max-params", !request.max_params.empty()},
+                                    {"--architecture", !request.architecture.empty()},
+                                    {"--layers", request.layers > 0},
+                                    {"--text", !request.text.empty()}})
+    if (given)
+      throw BadRequest(goal, "decides the student's shape, by rows of the task", std::string("also ") + flag, "one of them");
+}
+
 // What the teacher is looked at on: lines of plain text, or else rows of a task.
 data::Dataset Sample(const Request& request, const data::TaskEntry* task, int rows, int length, int threads) {
   if (request.text.empty()) return LoadSplit(*task, request.data, task->train, request.teacher, rows, length, threads);
@@ -72,7 +97,11 @@ data::Dataset Sample(const Request& request, const data::TaskEntry* task, int ro
 }
 
 void Run(Request request) {
-  const auto sliced = TakeSliced(&request);
+  auto sliced = TakeSliced(&request);
+  if (Allocates(request)) {
+    if (!sliced.has_surgeon()) sliced.set_surgeon(true);
+    if (!sliced.has_weigh_tokens()) sliced.set_weigh_tokens(kWeighTokens);
+  }
   if (!request.set.empty())
     throw BadRequest("--set", "no such field", request.set.front(), "sliced.FIELD=VALUE; `thimble describe warmup sliced`");
   const int rows = request.rows > 0 ? request.rows : sliced.rows();
@@ -87,6 +116,7 @@ void Run(Request request) {
   const OutputDirectory output(request.out, request.force);
   const auto* task = request.task.empty() ? nullptr : &FindTrainable(request.task, request.data);
   const auto deployment = MakeDeployment(request);
+  CheckGoal(request);
   const auto begin = std::chrono::steady_clock::now();
   auto loaded = models::LoadPretrained(request.teacher);
   models::RequireOneLabel(loaded);
@@ -95,38 +125,53 @@ void Run(Request request) {
     models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
     train::TakeLabelOrder(*task, request.assume_label_order, &loaded);
   }
+  if (Allocates(request) && teacher.classes == 0)
+    throw BadRequest("slice", "students for a goal are judged by the teacher's answers, and it has no task head", request.teacher,
+                     "a teacher made by `thimble finetune DIR --task TASK`, or --max-params");
   const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes, teacher.head);
   proto::Architecture architecture;
-  if (request.architecture.empty()) {
+  if (Allocates(request)) {
+    architecture = teacher.architecture;  // the largest there can be
+  } else if (request.architecture.empty()) {
     architecture = Widest(teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params), request.layers);
   } else {
     ReadText(request.architecture, &architecture);
   }
   const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
   distill::CheckSliceable(shape, teacher);
-  const int64_t own = models::DeployedParameters(shape, teacher.classes, teacher.head);
   const auto trained = LengthLike(&loaded, task == nullptr ? data::TaskEntry() : *task, teacher.shape);
   SayLength(trained, trained.tokens);
   const int length = trained.tokens;
-  const auto sample = Sample(request, task, rows, length, deployment.threads());
-  train::CheckFits(teacher, sample, "the teacher");
+  const auto all = Sample(request, task, rows + (Allocates(request) ? kJudgeRows : 0), length, deployment.threads());
+  train::CheckFits(teacher, all, "the teacher");
+  const size_t judged = Allocates(request) ? std::min<size_t>(kJudgeRows, all.examples.size() / 2) : 0;
+  const auto sample = all.Slice(0, judged > 0 ? all.RowStart(all.examples.size() - judged) : all.examples.size());
   if (request.dry_run) {
-    Say("all is well: " + Millions(own) + " parameters from " +
-        std::to_string(sample.examples.size()) + " rows");
+    Say("all is well: " + (Allocates(request) ? "allotted to a goal" : Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " parameters") +
+        " from " + std::to_string(sample.examples.size()) + " rows");
     return;
   }
   const auto split = SplitSample(sample, sliced);
   const distill::SlicedStart start(teacher, split.fit, split.held_out, sliced);
   SlicedRecord record;
   const auto student =
-      start.MakeCandidate(start.MakeSupernet(architecture, request.seed), architecture, &record.report);
+      Allocates(request)
+          ? AllotStudent({.speedup = request.speedup,
+                          .max_ms = request.max_latency.empty() ? 0 : ParseMilliseconds("--max-latency", request.max_latency),
+                          .rules = request.rules,
+                          .length = length,
+                          .threads = deployment.threads(),
+                          .seed = request.seed},
+                         teacher, start, all.Slice(sample.examples.size(), all.examples.size()), &record)
+          : start.MakeCandidate(start.MakeSupernet(architecture, request.seed), architecture, &record.report);
+  const int64_t own = models::DeployedParameters(student.shape, teacher.classes, teacher.head);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   record.options = sliced;
   record.rows = split.rows;
   record.held_out_rows = split.held_out_rows;
   record.parameters = own;
   record.teacher_parameters = whole;
-  if (request.bases) record.captured = start.Captured(shape.hidden);
+  if (request.bases) record.captured = start.Captured(student.shape.hidden);
   std::printf("explained variance of the teacher's states on %d held-out rows:\n%s\n",
               static_cast<int>(split.held_out_rows), BlockTable(record.report).c_str());
   for (const auto& name : record.report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
@@ -168,6 +213,12 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--data", request->data, "directory that holds the task's folder");
   app.add_option("--text", request->text, "plain text instead, one row a line, e.g. 'text/*.txt'");
   app.add_option("--rows", request->rows, "first rows or lines of it; default: sliced.rows")->check(CLI::PositiveNumber);
+  app.add_option("--speedup", request->speedup, "so many times fewer multiply-adds than the teacher's, heads and neurons allotted layer by layer")
+      ->check(CLI::Range(1.01, 1000.0));
+  app.add_option("--max-latency", request->max_latency, "the same within a time on this machine: batch 1, 128 tokens, 1 thread; e.g. 5ms");
+  app.add_option("--rules", request->rules, "how budgets may be laid out; default: all but random")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"plan", "taper", "uniform", "random"}));
   app.add_option("--max-params", request->max_params, "the widest student within it, e.g. 9M; default: 30% of the teacher");
   app.add_option("--architecture", request->architecture, "instead text file with an Architecture (proto/architecture.proto)");
   app.add_option("--layers", request->layers, "of the student; default: the teacher's")->check(CLI::Range(1, 1000));
@@ -182,7 +233,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_slice
 
-std::function<void()> slice_command(CLI::App& app) { return Add(app); }
+std::function<void()> slice_command(CLI::App& app) { return of_slice::Add(app); }
 
 }  // namespace thimble::tools

@@ -18,6 +18,7 @@
 #include "tools/standard_output.h"
 
 namespace thimble::tools {
+namespace of_vocab {
 namespace {
 
 struct Request : Options {
@@ -109,7 +110,8 @@ std::function<void()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_vocab
 
-std::function<void()> vocab_command(CLI::App& app) { return Add(app); }
+std::function<void()> vocab_command(CLI::App& app) { return of_vocab::Add(app); }
 
 }  // namespace thimble::tools
