@@ -18,6 +18,7 @@
 #include "train/cohort.h"
 
 namespace thimble::bench {
+namespace of_distil {
 namespace {
 
 struct Request : tools::Options {
@@ -140,9 +141,10 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_distil
 
 BenchEntry distil_bench() {
-  return {"distil", "Epochs of distillation: one student, or several for one teacher pass", Add};
+  return {"distil", "Epochs of distillation: one student, or several for one teacher pass", of_distil::Add};
 }
 
 }  // namespace thimble::bench

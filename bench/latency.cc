@@ -13,6 +13,7 @@
 #include "models/onnx/onnx.h"
 
 namespace thimble::bench {
+namespace of_latency {
 namespace {
 
 constexpr int kClasses = 2;
@@ -73,7 +74,8 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_latency
 
-BenchEntry latency_bench() { return {"latency", "Forward passes of architectures, LibTorch, float32", Add}; }
+BenchEntry latency_bench() { return {"latency", "Forward passes of architectures, LibTorch, float32", of_latency::Add}; }
 
 }  // namespace thimble::bench

@@ -14,6 +14,7 @@
 #include "proto/optimizer.pb.h"
 
 namespace thimble::bench {
+namespace of_optimizer {
 namespace {
 
 struct Request {
@@ -110,9 +111,10 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_optimizer
 
 BenchEntry optimizer_bench() {
-  return {"optimizer", "Steps a second of an update rule on a 15.8M-parameter student", Add};
+  return {"optimizer", "Steps a second of an update rule on a 15.8M-parameter student", of_optimizer::Add};
 }
 
 }  // namespace thimble::bench

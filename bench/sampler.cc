@@ -13,6 +13,7 @@
 #include "tools/common.h"
 
 namespace thimble::bench {
+namespace of_sampler {
 namespace {
 
 struct Request : tools::Options {
@@ -80,10 +81,11 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_sampler
 
 BenchEntry sampler_bench() {
   return {"sampler", "Random expressions, and unique architectures within a study's limits, on one thread",
-          Add};
+          of_sampler::Add};
 }
 
 }  // namespace thimble::bench

@@ -17,6 +17,7 @@
 #include "tools/common.h"
 
 namespace thimble::bench {
+namespace of_sliced_start {
 namespace {
 
 struct Request : tools::Options {
@@ -196,9 +197,10 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_sliced_start
 
 BenchEntry sliced_start_bench() {
-  return {"sliced_start", "Refit and untrained score of random candidates", Add};
+  return {"sliced_start", "Refit and untrained score of random candidates", of_sliced_start::Add};
 }
 
 }  // namespace thimble::bench

@@ -11,6 +11,7 @@
 #include "data/text/wordpiece.h"
 
 namespace thimble::bench {
+namespace of_tokenizer {
 namespace {
 
 struct Request {
@@ -81,9 +82,10 @@ std::function<Round()> Add(CLI::App& app) {
 }
 
 }  // namespace
+}  // namespace of_tokenizer
 
 BenchEntry tokenizer_bench() {
-  return {"tokenizer", "Megabytes of text a second through the tokenizer", Add};
+  return {"tokenizer", "Megabytes of text a second through the tokenizer", of_tokenizer::Add};
 }
 
 }  // namespace thimble::bench
