@@ -7,15 +7,14 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "distill/objective.h"
 #include "distill/start/cross_validation.h"
+#include "distill/start/data_base.h"
 #include "distill/start/mixer_cut.h"
 #include "distill/start/parts.h"
-#include "distill/start/surgeon.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
@@ -28,7 +27,6 @@ constexpr char kWhere[] = "sliced start";
 constexpr int64_t kEnoughTokens = 4000;  // below it regressions see fewer tokens than ten an unknown
 constexpr int64_t kMostTokens = 24576;   // of those that cross-validation chooses from
 constexpr double kUsualRidge = 0.01;     // of the refit whose regressions it looks at
-constexpr int kNeuronStep = 32;          // neurons go so many at a time
 
 // The work here is float32 whatever precision the caller trains in.
 struct PlainMode {
@@ -134,12 +132,6 @@ struct SlicedStart::Impl {
     Basis basis;
     std::vector<Target> fit, held_out;
   };
-  // Every block of a student with all heads and neurons, at every size.
-  struct DataBase {
-    Orders orders;
-    Damages damages;
-  };
-
   models::Model teacher;           // shares the caller's tensors
   std::vector<models::Batch> fit;  // kept while the number of tokens is not chosen
   proto::Sliced options;
@@ -164,74 +156,22 @@ struct SlicedStart::Impl {
   }
 
   std::vector<BlockFit> Refit(models::Model* student, distill::Refit what,
-                              CrossValidation* cross_validation = nullptr,
-                              const OnRegression& on_regression = nullptr) const {
+                              CrossValidation* cross_validation = nullptr) const {
     const Projection& projection = Project(student->shape.hidden);
     std::vector<int> layer_map = TeacherLayers(student->shape);
     return RefitBlocks({record, projection.fit, projection.held_out, layer_map,
-                        cross_validation || ridge == 0 ? kUsualRidge : ridge, what, options.goal(), cross_validation,
-                        on_regression},
+                        cross_validation ? kUsualRidge : ridge, what, options.goal(), cross_validation},
                        student);
-  }
-
-  // All layers, heads and neurons of the teacher.
-  proto::Architecture Dense(int width) const {
-    const models::Shape& shape = teacher.shape;
-    proto::Architecture dense = models::LikeTeacher(shape);
-    dense.set_hidden(width);
-    if (width % shape.heads != 0) dense.set_heads(1);
-    *dense.mutable_embedding() = shape.embedding;
-    for (const models::LayerShape& layer : shape.layers) {
-      auto* added = dense.add_layer();
-      *added->mutable_mixer() = AttentionOf(HeadsOf(shape, layer.mixer));
-      *added->mutable_ffn() = layer.ffn;
-      added->mutable_ffn()->clear_ratio();
-      added->mutable_ffn()->set_width(layer.width);
-    }
-    return dense;
   }
 
   const DataBase& Base(int width) const {
     std::lock_guard<std::mutex> lock(data_base_mutex);
     std::unique_ptr<const DataBase>& kept = data_bases[width];
     if (kept) return *kept;
-    auto made = std::make_unique<DataBase>();
-    const proto::Architecture architecture = Dense(width);
-    models::Model dense =
-        models::MakeModel(architecture, teacher.classes, teacher.shape.hidden, Random(0), teacher.head);
-    std::vector<int> layer_map(teacher.shape.layers.size());
-    std::iota(layer_map.begin(), layer_map.end(), 1);
-    CutTeacher(teacher, record, record.by_output, Project(width).basis, layer_map, {options.weigh_scores()}, &dense,
-               Random(0).Fork("unused"));
     if (record.sensitivities.empty()) record.sensitivities = Means(Sensitivity(teacher, record.fit));
-    const auto weight = [&](int norm) { return record.sensitivities.empty() ? 1.0 : record.sensitivities[norm]; };
-    const auto damage = [](const Elimination& of, double sensitivity) {
-      std::vector<double> damage;
-      for (const double error : of.error) damage.push_back(std::max(0.0, error - of.error.back()) * sensitivity);
-      return damage;
-    };
-    Refit(&dense, distill::Refit::kAll, nullptr,
-          [&](const std::string& block, const Centred& input, const at::Tensor& goal, const at::Tensor& sliced) {
-            const auto l = static_cast<int>(made->damages.neurons.size());
-            const std::string layer = "layer." + std::to_string(l) + ".";
-            if (!block.starts_with(layer)) return;  // a narrow embedding
-            const double per_token = 1.0 / static_cast<double>(record.fit.tokens);
-            const double used_ridge = ridge == 0 ? kUsualRidge : ridge;
-            if (block.starts_with(layer + "ffn")) {
-              const int step = std::gcd(teacher.shape.layers[l].width, kNeuronStep);
-              const Elimination of = Eliminate(input, goal, sliced, used_ridge, 1, step);
-              made->damages.neuron_step = step;
-              made->damages.neurons.push_back(damage(of, weight(BlockNorm(l)) * per_token));
-              made->orders.neurons.push_back(record.by_output.neurons[l].index_select(0, of.order));
-            } else {
-              const Heads heads = HeadsOf(teacher.shape, teacher.shape.layers[l].mixer);
-              const Elimination of = Eliminate(input, goal, sliced, used_ridge, heads.width, 1);
-              made->damages.head_width = static_cast<int>(heads.width);
-              made->damages.heads.push_back(damage(of, weight(AttentionNorm(l)) * per_token));
-              made->orders.heads.push_back(of.order);
-            }
-          });
-    kept = std::move(made);
+    const Projection& projection = Project(width);
+    kept = std::make_unique<DataBase>(MakeDataBase({teacher, record, projection.basis, projection.fit,
+                                                    projection.held_out, ridge == 0 ? kUsualRidge : ridge, options}));
     return *kept;
   }
 

@@ -29,10 +29,12 @@ class Shapes {
  public:
   Shapes(const models::Model& teacher, const distill::Damages& damages, int width, int depth,
          proto::Embedding embedding)
-      : teacher_(teacher), damages_(damages), width_(width), depth_(depth), embedding_(std::move(embedding)) {}
-
-  int heads() const { return static_cast<int>(damages_.heads[0].size()) - 1; }
-  int neurons() const { return (static_cast<int>(damages_.neurons[0].size()) - 1) * damages_.neuron_step; }
+      : teacher_(teacher),
+        damages_(damages),
+        from_(distill::NearestLayers(depth, static_cast<int>(teacher.shape.layers.size()))),
+        width_(width),
+        depth_(depth),
+        embedding_(std::move(embedding)) {}
 
   proto::Architecture Make(const Allocation& allocation) const {
     auto student = models::LikeTeacher(teacher_.shape);
@@ -46,13 +48,20 @@ class Shapes {
         layer->mutable_ffn()->mutable_none();
         continue;
       }
-      layer->mutable_ffn()->set_expression(teacher_.shape.layers[0].expression.ToString());
+      layer->mutable_ffn()->set_expression(teacher_.shape.layers[from_[i] - 1].expression.ToString());
       layer->mutable_ffn()->set_width(allocation.neurons[i]);
     }
     return student;
   }
 
-  Allocation All() const { return {std::vector<int>(depth_, heads()), std::vector<int>(depth_, neurons())}; }
+  Allocation All() const {
+    Allocation all;
+    for (int i = 0; i < depth_; ++i) {
+      all.heads.push_back(static_cast<int>(damages_.heads[from_[i] - 1].size()) - 1);
+      all.neurons.push_back((static_cast<int>(damages_.neurons[from_[i] - 1].size()) - 1) * damages_.neuron_step);
+    }
+    return all;
+  }
   Allocation None() const { return {std::vector<int>(depth_, 0), std::vector<int>(depth_, 0)}; }
 
   // With all heads and neurons, and no heads beside them.
@@ -67,14 +76,15 @@ class Shapes {
     costs.neuron_step = damages_.neuron_step;
     costs.fixed = budget.cost(Make(None()));
     const auto of = [&](const Allocation& allocation) { return budget.cost(Make(allocation)) - costs.fixed; };
+    const Allocation all = All();
     for (int i = 0; i < depth_; ++i) {
       std::vector<double> heads = {0}, neurons = {0};
-      for (int k = 1; k <= this->heads(); ++k) {
+      for (int k = 1; k <= all.heads[i]; ++k) {
         Allocation one = None();
         one.heads[i] = k;
         heads.push_back(of(one));
       }
-      for (int k = damages_.neuron_step; k <= this->neurons(); k += damages_.neuron_step) {
+      for (int k = damages_.neuron_step; k <= all.neurons[i]; k += damages_.neuron_step) {
         Allocation one = None();
         one.neurons[i] = k;
         neurons.push_back(of(one));
@@ -97,6 +107,7 @@ class Shapes {
 
   const models::Model& teacher_;
   const distill::Damages& damages_;
+  const std::vector<int> from_;  // teacher layer, from 1, of each
   const int width_, depth_;
   const proto::Embedding embedding_;
 };
