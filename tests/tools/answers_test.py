@@ -157,6 +157,9 @@ class Spans(unittest.TestCase):
         run("slice", self.reader, *common, "--rows", 100, "--architecture", self.root / "student.textproto", "--out",
             self.root / "sliced")
         self.scores(self.root / "sliced")
+        allotted = run("slice", self.reader, *common, "--rows", 100, "--speedup", 1.3, "--out", self.root / "allotted").stdout
+        self.assertIn("nats from the teacher", allotted)
+        self.scores(self.root / "allotted")
         run("finetune", self.root / "student", *common, "--rows", 100, "--epochs", 1, "--teacher", self.reader, "--out",
             self.root / "tuned")
         self.assertGreater(self.scores(self.root / "tuned")[0], 50)

@@ -72,6 +72,10 @@ class Slice(Case):
                       "--speedup", 1.5, "--rows", 200, "--rules", "uniform").stdout
         line = next(line for line in second.stdout.splitlines() if line.startswith("uniform "))
         self.assertIn(line.split()[1], uniform)
+        # What was cut can be cut again.
+        run("slice", self.root / "uniform", "--out", self.root / "twice", "--task", "sample", "--data", self.data, "--speedup", 1.3,
+            "--rows", 200, "--rules", "uniform")
+        self.assertLessEqual(products(self.root / "twice"), products(self.root / "uniform") / 1.3 * 1.01)
 
     def test_a_latency_is_measured_before_a_student_is_named(self):
         done = run("slice", self.root / "teacher", "--out", self.root / "timed", "--task", "sample", "--data", self.data, "--max-latency",
