@@ -64,7 +64,7 @@ std::vector<std::vector<int64_t>> Costs(const std::vector<LayerPlan>& layers, co
       models::LayerShape layer;
       layer.ffn = MakeFeedForward(inner, 1, plan.base.ToString());
       layer.expression = plan.base;
-      layer.width = InnerWidth(inner, shape.ffn_hidden);
+      layer.width = models::InnerWidth(inner, shape.ffn_hidden);
       of_blocks.push_back(models::FeedForwardParameters(shape, layer));
     }
     auto& options = costs.emplace_back();
@@ -90,7 +90,7 @@ models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const mode
         named(proto::ExpressionSpace::Binary_Name(static_cast<proto::ExpressionSpace::Binary>(op))));
   // Every width the layer may take in any stage: a later stage is free to choose another one.
   for (const auto& inner : InnerChoices(layer.ffn()))
-    if (!inner.has_none()) rules.widths.push_back({shape.hidden, InnerWidth(inner, shape.ffn_hidden)});
+    if (!inner.has_none()) rules.widths.push_back({shape.hidden, models::InnerWidth(inner, shape.ffn_hidden)});
   return models::ExpressionSampler(std::move(rules));
 }
 

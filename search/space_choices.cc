@@ -121,10 +121,6 @@ proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks, 
   return ffn;
 }
 
-int InnerWidth(const proto::FeedForward& inner, int ffn_hidden) {
-  return inner.has_none() ? 0 : models::InnerWidth(inner, ffn_hidden);
-}
-
 namespace {
 
 void ValidateMixers(const proto::LayerSpace& given, const proto::Space& space, const std::string& where) {
@@ -237,7 +233,7 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
     const auto& ffn = options.ffn();
     const auto inner = InnerChoices(ffn);
     const auto narrower = [&](const auto& a, const auto& b) {
-      return InnerWidth(a, FfnHidden(space)) < InnerWidth(b, FfnHidden(space));
+      return models::InnerWidth(a, FfnHidden(space)) < models::InnerWidth(b, FfnHidden(space));
     };
     *layer->mutable_ffn() = MakeFeedForward(
         largest ? *std::max_element(inner.begin(), inner.end(), narrower) : inner[0],

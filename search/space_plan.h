@@ -17,7 +17,6 @@ std::vector<proto::LayerSpace> LayersOf(const proto::Space& space);
 std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn);
 proto::FeedForward InnerOf(const proto::FeedForward& ffn);
 proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks, const std::string& expression);
-int InnerWidth(const proto::FeedForward& inner, int ffn_hidden);
 
 // One layer as a stage sees it.
 struct LayerPlan {

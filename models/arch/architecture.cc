@@ -45,6 +45,9 @@ int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& wher
 }
 
 int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where) {
+  if (ffn.has_none() && ffn.width() > 0)
+    throw BadRequest(where + ".width", "there is no block to be so wide", std::to_string(ffn.width()), "none {} alone");
+  if (ffn.has_none()) return 0;
   if (ffn.width() == 0) return RatioWidth(ffn.ratio(), ffn_hidden, where + ".ratio");
   if (ffn.has_ratio())
     throw BadRequest(where + ".width", "the inner width is given twice",
@@ -66,7 +69,7 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
     const int width = InnerWidth(*ffn, ffn_hidden), divisor = ffn_hidden / (width + 1) + 1;
     ffn->clear_width();
     ffn->clear_ratio();
-    if (ffn->has_none()) continue;
+    if (width == 0) continue;
     if (ffn_hidden / divisor == width)
       ffn->set_ratio(RatioText(divisor));
     else

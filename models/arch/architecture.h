@@ -41,7 +41,7 @@ proto::Architecture LikeTeacher(const Shape& teacher);
 
 // Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");
-// Of a block: its width, else that of its ratio; Error if it names both.
+// Of a block: its width, else that of its ratio, 0 of none; Error if it names both.
 int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where = "ffn");
 
 // Expressions in canonical form, defaults left out: equal for architectures that compute the same function

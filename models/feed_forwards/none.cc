@@ -17,7 +17,6 @@ constexpr char kPython[] = R"py(class NoFeedForward(Block):
 
 FeedForwardEntry none() {
   return {.run = [](const LayerShape&, int, const Value&, Ops&) { return Value(); },
-          .resolve = [](const Shape&, const std::string&, LayerShape* layer) { layer->width = 0; },
           .python = kPython};
 }
 

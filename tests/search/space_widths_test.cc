@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
@@ -92,6 +93,25 @@ TEST(SpaceWidthsTest, AWidthThatIsARatiosIsOneCandidate) {
   EXPECT_EQ(models::CanonicalArchitecture(by_width), models::CanonicalArchitecture(by_ratio));
   for (auto& layer : *by_width.mutable_layer()) layer.mutable_ffn()->set_width(271);
   EXPECT_NE(models::CanonicalArchitecture(by_width), models::CanonicalArchitecture(by_ratio));
+}
+
+TEST(SpaceWidthsTest, ABlockSaysItsWidthOnce) {
+  auto architecture = SeedArchitecture(MakeStudy(kLayer, "WIDTH", "", 2).space(), kContext);
+  const auto refusal = [&](const std::string& ffn) {
+    auto other = architecture;
+    ParseText(ffn, "test", other.mutable_layer(1)->mutable_ffn());
+    try {
+      models::Resolve(other);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), kBadRequest);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal("expression: 'linear(gelu(linear(x,wb1)),wb2)' ratio: '1/2' width: 64"),
+              HasSubstr("layer[1].ffn.width: the inner width is given twice; got 64, and ratio 1/2"));
+  EXPECT_THAT(refusal("none {} width: 64"), HasSubstr("there is no block to be so wide"));
+  EXPECT_EQ(refusal("none {}"), "accepted");
 }
 
 TEST(SpaceWidthsTest, WhatDoesNotGoTogetherIsRefused) {
