@@ -5,7 +5,6 @@
 #include <mutex>
 #include <numeric>
 
-#include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
@@ -27,20 +26,18 @@ constexpr size_t kJudgedTapers = 8, kJudgedUniforms = 4;
 // A student of the teacher's kinds: of `depth` layers, with these heads and neurons; -1: all.
 class Shapes {
  public:
-  Shapes(const models::Model& teacher, const distill::Damages& damages, int width, int depth,
-         proto::Embedding embedding)
+  Shapes(const models::Model& teacher, const distill::Damages& damages, int width, int depth)
       : teacher_(teacher),
         damages_(damages),
         from_(distill::NearestLayers(depth, static_cast<int>(teacher.shape.layers.size()))),
         width_(width),
-        depth_(depth),
-        embedding_(std::move(embedding)) {}
+        depth_(depth) {}
 
   proto::Architecture Make(const Allocation& allocation) const {
     auto student = models::LikeTeacher(teacher_.shape);
     student.set_hidden(width_);
     if (width_ % teacher_.shape.heads != 0) student.set_heads(1);
-    *student.mutable_embedding() = embedding_;
+    *student.mutable_embedding() = teacher_.shape.embedding;
     for (int i = 0; i < depth_; ++i) {
       auto* layer = student.add_layer();
       SetHeads(allocation.heads[i], layer->mutable_mixer());
@@ -109,7 +106,6 @@ class Shapes {
   const distill::Damages& damages_;
   const std::vector<int> from_;  // teacher layer, from 1, of each
   const int width_, depth_;
-  const proto::Embedding embedding_;
 };
 
 std::string Number(double value) {
@@ -144,7 +140,6 @@ AllocationOptions Filled(AllocationOptions options, const models::Model& teacher
   const auto layers = static_cast<int>(teacher.shape.layers.size());
   if (options.widths.empty()) options.widths = {teacher.shape.hidden, teacher.shape.hidden * 3 / 4};
   if (options.depths.empty()) options.depths = {layers, std::max(1, layers * 2 / 3), std::max(1, layers / 2)};
-  if (options.embeddings.empty()) options.embeddings.emplace_back().mutable_plain();
   options.widths = WithoutRepeats(options.widths);
   options.depths = WithoutRepeats(options.depths);
   return options;
@@ -161,13 +156,13 @@ Allocator::Allocator(const models::Model& teacher, const distill::SlicedStart& s
       answers_(train::Logits(teacher, judge, kJudgeBatch)) {}
 
 const models::Model& Allocator::Supernet(const proto::Architecture& student) {
-  const distill::Damages damages = start_.DamagesAt(student.hidden());
-  const auto largest =
-      Shapes(teacher_, damages, student.hidden(), student.layer_size(), student.embedding()).Supernet();
-  const std::string text = CanonicalText(largest);
-  auto found = supernets_.find(text);
-  if (found == supernets_.end())
-    found = supernets_.emplace(text, start_.MakeSupernet(largest, options_.seed, /*sort_heads=*/true)).first;
+  const std::pair<int, int> size = {student.hidden(), student.layer_size()};
+  auto found = supernets_.find(size);
+  if (found == supernets_.end()) {
+    const distill::Damages damages = start_.DamagesAt(size.first);
+    const auto largest = Shapes(teacher_, damages, size.first, size.second).Supernet();
+    found = supernets_.emplace(size, start_.MakeSupernet(largest, options_.seed, /*sort_heads=*/true)).first;
+  }
   return found->second;
 }
 
@@ -193,32 +188,31 @@ std::vector<AllocatedStudent> Allocator::Allocate(const Budget& budget) {
   for (const int width : options_.widths) {
     Say("what heads and neurons are worth, at width " + std::to_string(width));
     const distill::Damages damages = start_.DamagesAt(width);
-    for (const int depth : depths)
-      for (const auto& embedding : options_.embeddings) {
-        const Shapes shapes(teacher_, damages, width, depth, embedding);
-        const AllocationCosts costs = shapes.Costs(budget);
-        // Less than one head in one layer is no student.
-        double one_head = HUGE_VAL;
-        for (const auto& heads : costs.heads) one_head = std::min(one_head, heads[1]);
-        least = std::min(least, costs.fixed + one_head);
-        if (costs.fixed + one_head > budget.limit) continue;
-        const auto add = [&](const std::string& rule, std::vector<Allocation> allocations, size_t most) {
-          if (std::find(options_.rules.begin(), options_.rules.end(), rule) == options_.rules.end()) return;
-          std::stable_sort(allocations.begin(), allocations.end(), [&](const Allocation& a, const Allocation& b) {
-            return Damage(damages, a, layers) < Damage(damages, b, layers);
-          });
-          for (size_t i = 0; i < std::min(most, allocations.size()); ++i)
-            candidates.emplace_back(rule, shapes.Make(allocations[i]));
-        };
-        add("uniform", Uniforms(costs, budget.limit), kJudgedUniforms);
-        if (depth != layers) continue;
-        add("plan", {Plan(costs, damages.heads, damages.neurons, budget.limit)}, 1);
-        add("taper", Tapers(costs, budget.limit), kJudgedTapers);
-        std::vector<Allocation> by_chance;
-        for (int i = 0; i < options_.random; ++i)
-          by_chance.push_back(RandomAllocation(costs, budget.limit, &random));
-        add("random", by_chance, by_chance.size());
-      }
+    for (const int depth : depths) {
+      const Shapes shapes(teacher_, damages, width, depth);
+      const AllocationCosts costs = shapes.Costs(budget);
+      // Less than one head in one layer is no student.
+      double one_head = HUGE_VAL;
+      for (const auto& heads : costs.heads) one_head = std::min(one_head, heads[1]);
+      least = std::min(least, costs.fixed + one_head);
+      if (costs.fixed + one_head > budget.limit) continue;
+      const auto add = [&](const std::string& rule, std::vector<Allocation> allocations, size_t most) {
+        if (std::find(options_.rules.begin(), options_.rules.end(), rule) == options_.rules.end()) return;
+        std::stable_sort(allocations.begin(), allocations.end(), [&](const Allocation& a, const Allocation& b) {
+          return Damage(damages, a, layers) < Damage(damages, b, layers);
+        });
+        for (size_t i = 0; i < std::min(most, allocations.size()); ++i)
+          candidates.emplace_back(rule, shapes.Make(allocations[i]));
+      };
+      add("uniform", Uniforms(costs, budget.limit), kJudgedUniforms);
+      if (depth != layers) continue;
+      add("plan", {Plan(costs, damages.heads, damages.neurons, budget.limit)}, 1);
+      add("taper", Tapers(costs, budget.limit), kJudgedTapers);
+      std::vector<Allocation> by_chance;
+      for (int i = 0; i < options_.random; ++i)
+        by_chance.push_back(RandomAllocation(costs, budget.limit, &random));
+      add("random", by_chance, by_chance.size());
+    }
   }
   if (candidates.empty())
     throw BadRequest(budget.name, "no student of this teacher costs so little", Number(budget.limit) + " " + budget.unit,

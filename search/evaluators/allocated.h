@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/dataset.h"
@@ -22,7 +23,6 @@ struct Budget {
 struct AllocationOptions {
   std::vector<int> widths;  // hidden; empty: the teacher's, and three quarters of it
   std::vector<int> depths;  // of uniform students; empty: the teacher's, two thirds and half of it
-  std::vector<proto::Embedding> embeddings;  // empty: plain
   std::vector<std::string> rules = {"plan", "taper", "uniform"};  // and "random"
   int random = 20;          // students by chance
   int threads = 1;
@@ -53,15 +53,15 @@ class Allocator {
 
  private:
   AllocatedStudent Judge(std::string rule, const proto::Architecture& architecture, const Budget& budget);
-  // With all heads and neurons: what students of this width, depth and embedding are cropped from.
+  // With all heads and neurons: what students of this width and depth are cropped from.
   const models::Model& Supernet(const proto::Architecture& student);
 
   const models::Model& teacher_;
   const distill::SlicedStart& start_;
   const data::Dataset& judge_;
   const AllocationOptions options_;
-  std::vector<std::vector<double>> answers_;                 // the teacher's logits
-  std::map<std::string, models::Model> supernets_;           // by their architecture's text
+  std::vector<std::vector<double>> answers_;                   // the teacher's logits
+  std::map<std::pair<int, int>, models::Model> supernets_;  // by width and depth
 };
 
 }  // namespace thimble::search
