@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "models/encoder/bert.h"
 #include "models/finite.h"
 #include "models/hub/hub_config.h"
 #include "models/hub/weight_files.h"

@@ -14,22 +14,31 @@ struct Allocation {
   bool operator==(const Allocation&) const = default;
 };
 
+// What one block may have, heads or neurons, ascending, and what each size costs.
+struct BlockSizes {
+  std::vector<int> sizes;
+  std::vector<double> costs;
+  std::vector<double> damages = {};  // of keeping so many; empty: not known
+};
+
 // What layers may have and what that costs, in any unit that adds up over blocks (multiply-adds, milliseconds,
-// parameters). costs[layer][k]: of k heads, of k * neuron_step neurons; of none 0.
+// parameters).
 struct AllocationCosts {
-  int neuron_step = 32;
   double fixed = 0;  // of everything else
-  std::vector<std::vector<double>> heads, neurons;
+  std::vector<BlockSizes> heads, neurons;  // by layer
 
   int layers() const { return static_cast<int>(heads.size()); }
-  double Of(const Allocation& allocation) const;
+  double Of(const Allocation& allocation) const;       // of sizes that blocks may have
+  double DamageOf(const Allocation& allocation) const;  // sum
 };
 
 // The least sum of damages within the budget, by dynamic programming over the blocks in `grid` steps of the budget;
-// what is left is then spent in single steps, where each takes away most damage for its cost. `damages`: as the costs.
-// Empty lists if nothing at all costs more than the budget.
-Allocation Plan(const AllocationCosts& costs, const std::vector<std::vector<double>>& head_damages,
-                const std::vector<std::vector<double>>& neuron_damages, double budget, int grid = 3000);
+// what is left is then spent in single steps, where each takes away most damage for its cost. Empty lists if nothing at all
+// costs more than the budget.
+Allocation Plan(const AllocationCosts& costs, double budget, int grid = 3000);
+// The same with every damage times exp(N(0, deviation)), a number for each block: plans that are nearly as good where damages are
+// not exact.
+Allocation NoisyPlan(const AllocationCosts& costs, double budget, double deviation, Random* random);
 
 // Heads and neurons that fall linearly with depth, each by a slope of its own, for several shares of attention; the
 // last layer's neurons as the others or at their least (all of them, where they are cheap). Different from each
@@ -41,5 +50,8 @@ std::vector<Allocation> Uniforms(const AllocationCosts& costs, double budget);
 
 // Shares drawn for each block, scaled to the budget: the control by chance.
 Allocation RandomAllocation(const AllocationCosts& costs, double budget, Random* random);
+
+// A step of local search: between 1/16 and 1/4 of what a block has over its least, in cost, handed on to another block.
+Allocation HandedOn(const AllocationCosts& costs, const Allocation& from, double budget, Random* random);
 
 }  // namespace thimble::search

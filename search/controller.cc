@@ -5,7 +5,9 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 #include "base/config.h"
@@ -16,6 +18,7 @@
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "search/controls.h"
 #include "search/evaluator.h"
 #include "search/strategy.h"
 
@@ -23,7 +26,7 @@ namespace thimble::search {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr char kFinishedFact[] = "finished";
+constexpr char kFinishedFact[] = "finished", kControlsFact[] = "controls", kDamagesFact[] = "damages of width ";
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -92,7 +95,13 @@ class StageRun {
     const auto base = before == nullptr ? SeedArchitecture(study.space(), context)
                                         : before->trials[before->best].trial.architecture;
     space_ = std::make_unique<StageSpace>(study, stage_, base, context);
-    strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index));
+    // Decided where the first stage begins: a study that earlier versions began has none.
+    if (index == 0 && stored_.empty() && study.controls()) store->SetFact(id_, kControlsFact, "yes");
+    controls_ = TrainsControls(study, index) && store->Fact(store->OpenStage(study.stage(0).name()), kControlsFact).has_value();
+    StageInput input{.controls = study.controls(), .damages = [this](int hidden) { return Damages(hidden); }};
+    if (before != nullptr)
+      for (const auto& stored : before->trials) input.before.push_back(stored.trial);
+    strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index), std::move(input));
   }
 
   StageResult Run() {
@@ -112,6 +121,34 @@ class StageRun {
   }
 
  private:
+  // Worked out once, then read: a resumed stage proposes the same.
+  CutDamages Damages(int hidden) {
+    const std::string key = kDamagesFact + std::to_string(hidden);
+    if (const auto kept = store_->Fact(id_, key)) {
+      const auto json = nlohmann::json::parse(*kept);
+      return {json.at("heads"), json.at("neurons"), json.at("neuron_step")};
+    }
+    const CutDamages damages = scorer_->Damages(hidden);
+    const nlohmann::json json = {{"heads", damages.heads}, {"neurons", damages.neurons}, {"neuron_step", damages.neuron_step}};
+    store_->SetFact(id_, key, json.dump());
+    return damages;
+  }
+
+  // What a stage begins with, each with its origin: what it starts from, so that it cannot end below it, and the controls.
+  std::vector<std::pair<proto::Architecture, std::string>> Opening() const {
+    std::vector<std::pair<proto::Architecture, std::string>> opening;
+    if (before_ != nullptr && space_->Feasible(space_->base()))
+      opening.emplace_back(space_->base(), before_->trials[before_->best].trial.origin);
+    if (!controls_) return opening;
+    for (const auto& [architecture, origin] : Controls(study_, stage_, context_)) {
+      const auto same = [&, text = models::CanonicalArchitecture(architecture)](const auto& known) {
+        return models::CanonicalArchitecture(known.first) == text;
+      };
+      if (std::none_of(opening.begin(), opening.end(), same)) opening.emplace_back(architecture, origin);
+    }
+    return opening;
+  }
+
   void RunRounds() {
     if (!stored_.empty())
       Say("stage " + Quoted(name_) + " goes on after " + std::to_string(Evaluated(stored_)) + " candidates");
@@ -121,22 +158,30 @@ class StageRun {
     for (int round = 0; evaluated < stage_.trials(); ++round) {
       const bool replay = replayed < stored_.size();
       if (!replay) PrepareOnce();
-      // A stage begins with what it starts from, so that it cannot end below it.
-      const bool opening = round == 0 && before_ != nullptr && space_->Feasible(space_->base());
-      const int wanted = opening ? 1 : std::min(stage_.round(), stage_.trials() - evaluated);
-      const auto proposals = opening ? std::vector{space_->base()} : strategy_->Suggest(ProposalsFor(wanted));
+      const auto first = round == 0 && !EntryOf(stage_.strategy()).proposes_base ? Opening() : decltype(Opening()){};
+      const bool opening = !first.empty();
+      const int wanted = opening ? static_cast<int>(first.size()) : std::min(stage_.round(), stage_.trials() - evaluated);
+      std::vector<proto::Architecture> proposals;
+      std::vector<std::string> origins;
+      if (opening)
+        for (const auto& [architecture, origin] : first) proposals.push_back(architecture), origins.push_back(origin);
+      else
+        proposals = strategy_->Suggest(ProposalsFor(wanted));
+      for (size_t i = origins.size(); i < proposals.size(); ++i) origins.push_back(strategy_->Origin(proposals[i]));
       if (proposals.empty()) {
         end_ = "no more candidates";
         Say("stage " + Quoted(name_) + " ends after " + std::to_string(evaluated) + " of " +
             std::to_string(stage_.trials()) + " trials: there is no further candidate");
         break;
       }
-      const bool known = opening && ScoredAlike();
-      const auto trials = replay  ? Replay(round, wanted, proposals, replayed)
-                          : known ? CarryOver()
-                                  : Evaluate(round, wanted, proposals, static_cast<int>(replayed));
+      const bool known = opening && before_ != nullptr && !controls_ && ScoredAlike();
+      auto trials = replay  ? Replay(round, wanted, proposals, replayed)
+                    : known ? CarryOver()
+                            : Evaluate(round, wanted, proposals, origins, static_cast<int>(replayed));
+      for (size_t i = 0; i < trials.size(); ++i) trials[i].trial.origin = origins[i];
       replayed += trials.size();
-      if (!known) evaluated += Evaluated(trials);
+      // Controls are beside the trials, and so is what was scored before.
+      if (!known) evaluated += opening && controls_ ? before_ != nullptr : Evaluated(trials);
       std::vector<Trial> observed;
       for (const auto& stored : trials) observed.push_back(stored.trial);
       strategy_->Observe(observed);
@@ -211,24 +256,34 @@ class StageRun {
   }
 
   std::vector<StoredTrial> Evaluate(int round, int wanted, const std::vector<proto::Architecture>& proposals,
-                                    int first_number) {
+                                    const std::vector<std::string>& origins, int first_number) {
     std::vector<StoredTrial> trials;
     for (const auto& architecture : proposals)
       trials.push_back(Start(first_number + static_cast<int>(trials.size()), round, architecture));
     const auto chosen = Chosen(proposals, wanted, &trials);
     std::vector<proto::Architecture> candidates;
-    for (const int i : chosen) candidates.push_back(proposals[i]);
-    const auto scores = scorer_->Evaluate(stage_, candidates);
+    std::vector<bool> controls;
+    std::set<std::string> kinds;  // the first of each is enough
+    for (const int i : chosen) {
+      candidates.push_back(proposals[i]);
+      const bool control = study_.controls() && (origins[i] == kUniform || origins[i] == kRandom);
+      controls.push_back(control && kinds.insert(origins[i]).second);
+    }
+    const auto scores = scorer_->Evaluate(stage_, candidates, controls);
     THIMBLE_CHECK(scores.size() == candidates.size(), std::to_string(scores.size()) + " scores");
     for (size_t k = 0; k < chosen.size(); ++k) {
       auto& stored = trials[chosen[k]];
       const bool failed = std::isnan(scores[k].value);
-      stored.trial.state = failed ? TrialState::kFail : TrialState::kComplete;
+      stored.trial.state = failed                      ? TrialState::kFail
+                           : scores[k].left_after > 0 ? TrialState::kLeft
+                                                      : TrialState::kComplete;
       stored.trial.value = scores[k].value;
       stored.trial.standard_error = failed ? 0 : scores[k].standard_error;
+      stored.rows = scores[k].rows;
       stored.metrics = scores[k].metrics;
       stored.reason = scores[k].reason;
       stored.seconds = scores[k].seconds;
+      if (stored.trial.state == TrialState::kLeft) stored.left_after = scores[k].left_after;
     }
     return trials;
   }
@@ -271,6 +326,7 @@ class StageRun {
   const StageResult* before_;
   SpaceContext context_;
   std::string name_;
+  bool controls_ = false;
   Store* store_;
   Scorer* scorer_;
   int id_;
@@ -294,23 +350,42 @@ const StageResult* Before(const proto::Stage& stage, const std::vector<StageResu
 std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
                                   Scorer* scorer) {
   ValidateStudy(study, context, "");
-  std::vector<StageResult> results;
-  for (int i = 0; i < study.stage_size(); ++i) {
-    const auto* before = Before(study.stage(i), results);
-    results.push_back(StageRun(study, i, before, context, store, scorer).Run());
+  std::vector<StageResult> all;
+  const auto studies = TargetStudies(study);
+  for (size_t target = 0; target < studies.size(); ++target) {
+    const auto& one = studies[target];
+    std::vector<StageResult> results;
+    for (int i = 0; i < one.stage_size(); ++i) {
+      const auto* before = Before(one.stage(i), results);
+      results.push_back(StageRun(one, i, before, context, store, scorer).Run());
+      if (!study.target().empty()) results.back().target = TargetName(study.target(static_cast<int>(target)));
+    }
+    all.insert(all.end(), results.begin(), results.end());
   }
-  return results;
+  return all;
 }
 
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   std::vector<StageResult> results;
-  for (const auto& stage : study.stage()) {
-    StageResult result{stage.name()};
-    if (const auto id = store->FindStage(stage.name())) result.trials = store->Trials(*id);
-    result.best = Best(result.trials);
-    results.push_back(std::move(result));
-  }
+  const auto studies = TargetStudies(study);
+  for (size_t target = 0; target < studies.size(); ++target)
+    for (const auto& stage : studies[target].stage()) {
+      StageResult result{stage.name()};
+      if (const auto id = store->FindStage(stage.name())) result.trials = store->Trials(*id);
+      result.best = Best(result.trials);
+      if (!study.target().empty()) result.target = TargetName(study.target(static_cast<int>(target)));
+      results.push_back(std::move(result));
+    }
   return results;
+}
+
+std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& results) {
+  std::vector<std::vector<StageResult>> all;
+  for (const auto& stage : results) {
+    if (all.empty() || all.back().back().target != stage.target) all.emplace_back();
+    all.back().push_back(stage);
+  }
+  return all;
 }
 
 }  // namespace thimble::search

@@ -13,13 +13,17 @@ namespace thimble::search {
 struct Score {
   double value = 0;  // higher is better; NaN: failed, see reason
   double standard_error = 0;
+  std::vector<float> rows{};  // of each held-out row, whose mean is the value; empty: it has none
   std::string metrics;  // JSON object
   std::string reason;
   double seconds = 0;
+  // Epochs after which it left its round, unlike others that went on: its score is comparable with none of theirs. 0: it
+  // stayed to the end.
+  int left_after = 0;
 };
 
 // What scoring needs from the LibTorch side (search/evaluators). Results must depend on the study, the stage
-// and the candidate only, so that a repeated call after a kill gives the same numbers.
+// and the candidate only, so that a repeated call after a kill gives the same numbers; who leaves its round, on the round, too.
 class Scorer {
  public:
   virtual ~Scorer() = default;
@@ -27,24 +31,36 @@ class Scorer {
   // Before a stage's first round, with the architecture that fixes what it does not vary (trains the
   // supernet, for instance; resumes by itself).
   virtual void Prepare(const proto::Stage& stage, const StageSpace& space) = 0;
+  // Of the study's teacher, for students of that width (Strategy); it has a sliced start.
+  virtual CutDamages Damages(int /*hidden*/) { return {}; }
   // Filter scores, higher is better, one per candidate.
   virtual std::vector<double> Filter(const proto::Stage& stage,
                                      const std::vector<proto::Architecture>& candidates) = 0;
-  virtual std::vector<Score> Evaluate(const proto::Stage& stage,
-                                      const std::vector<proto::Architecture>& candidates) = 0;
+  // `controls`: which of them are there to be compared with, and stay to the end; empty: none.
+  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                                      const std::vector<bool>& controls) = 0;
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
+    return Evaluate(stage, candidates, {});
+  }
 };
 
 struct StageResult {
   std::string name;
   std::vector<StoredTrial> trials;
-  int best = -1;  // index into trials; -1: none complete
+  int best = -1;       // index into trials; -1: none complete
+  std::string target;  // TargetName; empty: the study has none
 };
+
+// The stages' results of each target, in order; without targets all of them.
+std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& results);
 
 // Cross-field rules of a study: stage names unique, `from` names an earlier stage, a stage varies something,
 // filter and sliced start fit, constraints can be met. Error (exit 2). Touches no disk.
 void ValidateStudy(const proto::Study& study, const SpaceContext& context, const std::string& where);
 
-// Runs or continues all stages and returns their results in order. A finished stage is read back, not run
+// Runs or continues all stages, for each target in turn, and returns their results in order. The last stage that trains also
+// trains controls (Study.controls): the uniform student that uses most of the budget and a random one, beside its `trials`, unless
+// its strategy proposes them. A finished stage is read back, not run
 // again. Resuming replays stored rounds through the strategy. With a filter, each round proposes ceil(round /
 // keep) candidates, evaluates the best `round` of them, and stores the others as pruned. Throws Interrupted
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in

@@ -14,6 +14,7 @@ struct EvaluatorEntry {
   bool needs_sliced = false;          // scores what is cut out of the teacher: the study has warmup.sliced
   bool trains_cohorts = false;        // the candidates of a round are trained side by side
   bool belongs_to_its_stage = false;  // another stage scores otherwise, even with the same settings
+  bool one_section = false;           // its candidates have one hidden width, depth and embedding
 };
 const std::vector<EvaluatorEntry>& Evaluators();
 const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator);  // its kind is set

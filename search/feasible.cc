@@ -10,6 +10,7 @@ namespace thimble::search {
 namespace {
 
 constexpr size_t kMostSums = 2'000'000;    // over all suffixes: 32 MB, about 40 layers of 16 options
+constexpr int64_t kGrid = 4096;
 constexpr double kExactIntegers = 0x1p53;  // doubles below are exact
 
 using Ways = std::vector<std::pair<int64_t, double>>;  // a sum and in how many ways
@@ -33,11 +34,11 @@ void MergeRuns(std::vector<size_t> runs, Ways* ways) {
 
 FeasiblePoints::FeasiblePoints(std::vector<std::vector<int64_t>> costs, int64_t low, int64_t high)
     : costs_(std::move(costs)), low_(low), high_(high) {
-  const size_t layers = costs_.size();
-  smallest_.assign(layers + 1, 0);
-  largest_.assign(layers + 1, 0);
-  combinations_.assign(layers + 1, 1);
-  for (size_t i = layers; i-- > 0;) {
+  const size_t places = costs_.size();
+  smallest_.assign(places + 1, 0);
+  largest_.assign(places + 1, 0);
+  combinations_.assign(places + 1, 1);
+  for (size_t i = places; i-- > 0;) {
     const auto [least, most] = std::minmax_element(costs_[i].begin(), costs_[i].end());
     smallest_[i] = smallest_[i + 1] + *least;
     largest_[i] = largest_[i + 1] + *most;
@@ -45,19 +46,33 @@ FeasiblePoints::FeasiblePoints(std::vector<std::vector<int64_t>> costs, int64_t 
   }
   points_ = combinations_[0];
   bounded_ = low_ > smallest_[0] || high_ < largest_[0];
-  if (!bounded_) return;
+  if (!bounded_ || ListSums()) return;
+  exact_ = false;
+  RoundUp();
+  THIMBLE_CHECK(ListSums(), "more sums than a grid has");
+}
 
-  // What the layers before i can take, to leave out sums that no choice of theirs completes.
-  std::vector<int64_t> least_before(layers + 1, 0), most_before(layers + 1, 0);
-  for (size_t i = 0; i <= layers; ++i) {
-    least_before[i] = smallest_[0] - smallest_[i];
-    most_before[i] = largest_[0] - largest_[i];
+void FeasiblePoints::RoundUp() {
+  const int64_t step = std::max<int64_t>(1, std::min(high_, largest_[0]) / kGrid);
+  for (auto& options : costs_)
+    for (int64_t& cost : options) cost = (cost + step - 1) / step * step;
+}
+
+bool FeasiblePoints::ListSums() {
+  const size_t places = costs_.size();
+  // What the places before i can take, to leave out sums that no choice of theirs completes.
+  std::vector<int64_t> least_before(places + 1, 0), most_before(places + 1, 0);
+  for (size_t i = 0; i < places; ++i) {
+    const auto [least, most] = std::minmax_element(costs_[i].begin(), costs_[i].end());
+    least_before[i + 1] = least_before[i] + *least;
+    most_before[i + 1] = most_before[i] + *most;
   }
-  suffixes_.resize(layers + 1);
-  suffixes_[layers] = {{0}, {1}};
+  suffixes_.assign(places + 1, {});
+  suffixes_[places] = {{0}, {1}};
   size_t total = 0;
-  for (size_t i = layers; i-- > 0;) {
+  for (size_t i = places; i-- > 0;) {
     const Sums& rest = suffixes_[i + 1];
+    if (costs_[i].size() * rest.sum.size() > 4 * kMostSums) return false;
     Ways ways;
     std::vector<size_t> runs{0};  // each option's sums ascend
     for (const int64_t cost : costs_[i]) {
@@ -78,16 +93,14 @@ FeasiblePoints::FeasiblePoints(std::vector<std::vector<int64_t>> costs, int64_t 
       sums.cumulative.push_back(cumulative);
     }
     total += sums.sum.size();
-    if (total > kMostSums)
-      throw BadRequest("space", "too many different parameter counts to count the feasible points",
-                       std::to_string(layers) + " layers",
-                       "fewer layers, or fewer stacks and ratios to choose from");
+    if (total > kMostSums) return false;
   }
+  return true;
 }
 
-double FeasiblePoints::Completions(size_t layer, int64_t spent) const {
-  if (!bounded_) return combinations_[layer];
-  const Sums& sums = suffixes_[layer];
+double FeasiblePoints::Completions(size_t place, int64_t spent) const {
+  if (!bounded_) return combinations_[place];
+  const Sums& sums = suffixes_[place];
   const auto first = std::lower_bound(sums.sum.begin(), sums.sum.end(), low_ - spent) - sums.sum.begin();
   const auto end = std::upper_bound(sums.sum.begin(), sums.sum.end(), high_ - spent) - sums.sum.begin();
   if (first >= end) return 0;
@@ -107,7 +120,7 @@ std::vector<int> FeasiblePoints::Point(double index) const {
       if (index < ways) break;
       index -= ways;
     }
-    THIMBLE_CHECK(chosen >= 0, "layer " + std::to_string(i));
+    THIMBLE_CHECK(chosen >= 0, "place " + std::to_string(i));
     spent += costs_[i][chosen];
     point.push_back(chosen);
   }

@@ -1,78 +1,16 @@
 #include "search/space.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
-#include "models/encoder/cost.h"
-#include "models/encoder/kinds.h"
+#include "models/encoder/bert.h"
 #include "models/encoder/resolve.h"
 #include "search/space_plan.h"
 
 namespace thimble::search {
 namespace {
-
-int64_t CountAs(proto::Counting counting, const models::Shape& shape, const SpaceContext& context) {
-  return counting == proto::PAPER ? models::PaperParameters(shape, context.teacher_hidden)
-                                  : models::DeployedParameters(shape, context.classes, context.head);
-}
-
-proto::Counting FirstCounting(const proto::Study& study) {
-  for (const auto& constraint : study.constraint())
-    if (constraint.has_parameters()) return constraint.parameters().counting();
-  return proto::DEPLOYED;
-}
-
-// The constraints on parameters; without one, no bound on what is deployed.
-std::vector<ParameterLimit> Limits(const proto::Study& study, const models::Shape& shape, const SpaceContext& context) {
-  std::vector<ParameterLimit> all;
-  const int64_t layers = models::LayersParameters(shape);
-  for (int i = 0; i < study.constraint_size(); ++i) {
-    if (!study.constraint(i).has_parameters()) continue;
-    const auto& limits = study.constraint(i).parameters();
-    const std::string where = "constraint[" + std::to_string(i) + "].parameters";
-    if (limits.min() > limits.max())
-      throw BadRequest(where + ".min", "is above max", std::to_string(limits.min()),
-                       "up to " + std::to_string(limits.max()));
-    if (limits.counting() == proto::PAPER && context.teacher_hidden == 0)
-      throw BadRequest(where + ".counting",
-                       "PAPER counts a projection to the teacher's width, which is not known", "",
-                       "a teacher that is there, or teacher { hidden: WIDTH }");
-    all.push_back({CountAs(limits.counting(), shape, context) - layers, limits.min(), limits.max()});
-  }
-  if (all.empty()) all.push_back({CountAs(proto::DEPLOYED, shape, context) - layers});
-  return all;
-}
-
-// All of them as one interval for the sum of the layers' parameters, the only part that options change.
-std::pair<int64_t, int64_t> LayersInterval(const std::vector<ParameterLimit>& limits) {
-  int64_t low = 0, high = kUnbounded;
-  for (const auto& limit : limits) {
-    low = std::max<int64_t>(low, limit.min - limit.fixed);
-    if (limit.max < kUnbounded) high = std::min<int64_t>(high, limit.max - limit.fixed);
-  }
-  return {low, high};
-}
-
-std::vector<std::vector<int64_t>> Costs(const std::vector<LayerPlan>& layers, const models::Shape& shape) {
-  std::vector<std::vector<int64_t>> costs;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const LayerPlan& plan = layers[i];
-    std::vector<int64_t> of_mixers, of_blocks;  // of one block, by inner width
-    for (const proto::Mixer& mixer : plan.mixers) of_mixers.push_back(models::MixerParameters(shape, mixer));
-    for (const proto::FeedForward& inner : plan.inner) {
-      models::LayerShape layer;
-      layer.ffn = MakeFeedForward(inner, 1, plan.base.ToString());
-      layer.expression = plan.base;
-      layer.width = models::InnerWidth(inner, shape.ffn_hidden);
-      of_blocks.push_back(models::FeedForwardParameters(shape, layer));
-    }
-    auto& options = costs.emplace_back();
-    for (const auto& [mixer, stacks, inner] : plan.options)
-      options.push_back(of_mixers[mixer] + of_blocks[inner] * (plan.inner[inner].has_none() ? 1 : plan.stacks[stacks]));
-  }
-  return costs;
-}
 
 models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const models::Shape& shape) {
   const auto& given = layer.ffn().expression();
@@ -94,6 +32,115 @@ models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const mode
   return models::ExpressionSampler(std::move(rules));
 }
 
+bool IsIn(const proto::Stage& stage, proto::Stage::Vary what) {
+  return std::find(stage.vary().begin(), stage.vary().end(), what) != stage.vary().end();
+}
+
+// Layers of a section as a stage sees them. `base`: fixes what does not vary; of another section layers at the same height do.
+// `all`: everything varies but expressions.
+SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, const proto::Architecture& base,
+                        const SpaceContext& context, bool all) {
+  SectionPlan plan;
+  const auto varies = [&](proto::Stage::Vary what) { return all || IsIn(stage, what); };
+  const bool own = IsOf(section, base);
+  plan.base = own ? base : SeedArchitecture(section, context);
+  const auto layers = LayersOf(section);
+  const auto count = static_cast<int>(layers.size());
+  for (int i = 0; i < count; ++i) {
+    const auto& ffn = layers[i].ffn();
+    const auto& like = base.layer(i * base.layer_size() / count);
+    auto* fixed = plan.base.mutable_layer(i);
+    if (!own && !varies(proto::Stage::MIXER))
+      for (const auto& mixer : layers[i].mixer())
+        if (mixer.SerializeAsString() == like.mixer().SerializeAsString()) *fixed->mutable_mixer() = mixer;
+    if (!own) *fixed->mutable_ffn() = like.ffn();
+    // A base without a block says nothing of what one would hold.
+    LayerPlan layer{.mixers = {fixed->mixer()},
+                    .stacks = {fixed->ffn().stacks()},
+                    .inner = {InnerOf(fixed->ffn())},
+                    .base = models::Expression::Parse(fixed->ffn().has_expression() ? fixed->ffn().expression()
+                                                                                    : ffn.expression().seed())};
+    if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
+    if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
+    if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
+    layer.ListBlocks();
+    if (!all && IsIn(stage, proto::Stage::EXPRESSION)) {
+      layer.expressions = MakeSampler(layers[i], models::Resolve(plan.base));
+      if (layer.expressions->empty())
+        throw BadRequest("space, layer " + std::to_string(i), "no valid expression has these operators and heights",
+                         ffn.expression().ShortDebugString());
+      plan.fields.push_back({i, proto::Stage::EXPRESSION});
+    }
+    if (layer.stacks.size() > 1) plan.fields.push_back({i, proto::Stage::STACKS});
+    if (layer.inner.size() > 1) plan.fields.push_back({i, proto::Stage::RATIO});
+    if (layer.mixers.size() > 1) plan.fields.push_back({i, proto::Stage::MIXER});
+    plan.layers.push_back(std::move(layer));
+  }
+  return plan;
+}
+
+// Those whose layers are all alike: of parts that all layers offer.
+std::vector<proto::Architecture> Alike(const SectionPlan& plan) {
+  std::vector<proto::Architecture> all;
+  const LayerPlan& first = plan.layers[0];
+  for (const auto& mixer : first.mixers)
+    for (const auto& block : first.blocks) {
+      proto::Layer layer;
+      *layer.mutable_mixer() = mixer;
+      *layer.mutable_ffn() = MakeFeedForward(block.inner, block.stacks, first.base.ToString());
+      if (!std::all_of(plan.layers.begin(), plan.layers.end(),
+                       [&](const LayerPlan& each) { return each.MixerOf(layer) && each.BlockOf(layer); }))
+        continue;
+      auto& uniform = all.emplace_back(plan.base);
+      for (auto& each : *uniform.mutable_layer()) each = layer;
+    }
+  return all;
+}
+
+bool KeepsAll(const std::vector<Limit>& limits, const SectionPlan& section, const proto::Architecture& architecture) {
+  for (size_t i = 0; i < limits.size(); ++i)
+    if (!limits[i].Keeps(section.Cost(architecture, limits, i))) return false;
+  return true;
+}
+
+// Which points there are.
+void Count(const std::vector<Limit>& limits, bool plain_bert, const SpaceContext& context, SectionPlan* plan) {
+  CountPoints(limits, plan);
+  if (!plain_bert) return;
+  for (auto& uniform : Alike(*plan))
+    if (models::IsPlainBert(models::Resolve(uniform), context.head == models::Head::kPooled) && KeepsAll(limits, *plan, uniform))
+      plan->listed.push_back(std::move(uniform));
+  plan->points.reset();
+}
+
+// Nothing is feasible: what there is.
+Error NothingWithin(const std::vector<Limit>& limits, bool plain_bert, const std::vector<SectionPlan>& sections,
+                    const std::string& label) {
+  std::string wanted, offered;
+  const auto number = [](const Limit& limit, double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, limit.whole ? "%.0f" : "%.4g", value);
+    return std::string(text);
+  };
+  for (size_t i = 0; i < limits.size(); ++i) {
+    double least = HUGE_VAL, most = 0;
+    for (const auto& section : sections) {
+      double low = section.costs[i].fixed, high = low;
+      for (const auto* parts : {&section.costs[i].mixers, &section.costs[i].blocks})
+        for (const auto& options : *parts) {
+          low += *std::min_element(options.begin(), options.end());
+          high += *std::max_element(options.begin(), options.end());
+        }
+      least = std::min(least, low), most = std::max(most, high);
+    }
+    wanted += (i ? " and " : "") + number(limits[i], limits[i].min) + " to " + number(limits[i], limits[i].max) + " " + limits[i].what;
+    offered += (i ? ", " : "") + number(limits[i], least) + " to " + number(limits[i], most) + " " + limits[i].what;
+  }
+  if (plain_bert) wanted += " and plain_bert";
+  return BadRequest("constraint", "no candidate of " + label + " is within the limits", wanted,
+                    "what the space offers here: " + offered);
+}
+
 }  // namespace
 
 StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, const proto::Architecture& base,
@@ -104,95 +151,94 @@ StageSpace::StageSpace(const proto::Study& study, const proto::Stage& stage, con
   plan->stage = stage;
   plan->base = base;
   plan->context = context;
+  plan->limits = LimitsOf(study, context);
+  plan->plain_bert = WantsPlainBert(study);
+  if (plan->limits.empty()) {
+    proto::Study unbounded;
+    unbounded.add_constraint()->mutable_parameters()->set_max(INT64_MAX);
+    plan->limits = LimitsOf(unbounded, context);
+    plan->limits[0].max = HUGE_VAL;
+  }
   plan_ = plan;
 
   const std::string label = "stage \"" + stage.name() + "\"";
-  const models::Shape shape = models::Resolve(base, label);
-  const auto layers = LayersOf(study.space());
-  THIMBLE_CHECK(shape.layers.size() == layers.size(), label);
-  for (int i = 0; i < static_cast<int>(layers.size()); ++i) {
-    const auto& ffn = layers[i].ffn();
-    const auto& fixed = base.layer(i).ffn();
-    // A base without a block says nothing of what one would hold.
-    LayerPlan layer{{base.layer(i).mixer()}, {fixed.stacks()}, {InnerOf(fixed)},
-                    models::Expression::Parse(fixed.has_expression() ? fixed.expression() : ffn.expression().seed())};
-    if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
-    if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
-    if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
-    layer.ListOptions();
-    if (varies(proto::Stage::EXPRESSION)) {
-      layer.expressions = MakeSampler(layers[i], shape);
-      if (layer.expressions->empty())
-        throw BadRequest("space, layer " + std::to_string(i),
-                         "no valid expression has these operators and heights",
-                         ffn.expression().ShortDebugString());
-      plan->fields.push_back({i, proto::Stage::EXPRESSION});
-    }
-    if (layer.stacks.size() > 1) plan->fields.push_back({i, proto::Stage::STACKS});
-    if (layer.inner.size() > 1) plan->fields.push_back({i, proto::Stage::RATIO});
-    if (layer.mixers.size() > 1) plan->fields.push_back({i, proto::Stage::MIXER});
-    plan->layers.push_back(std::move(layer));
+  models::Resolve(base, label);
+  const auto own = SectionOf(study.space(), base);
+  const auto add_global = [&](proto::Stage::Vary what, int values) {
+    if (IsIn(stage, what) && values > 1) plan->global.push_back(what);
+    return IsIn(stage, what);
+  };
+  const bool hidden = add_global(proto::Stage::HIDDEN, study.space().hidden_size());
+  const bool layers = add_global(proto::Stage::LAYERS, study.space().layers_size());
+  const bool embedding = add_global(proto::Stage::EMBEDDING, study.space().embedding_size());
+  std::vector<SectionPlan> empty;
+  for (const auto& section : Sections(study.space())) {
+    if (!hidden && section.hidden(0) != own.hidden(0)) continue;
+    if (!layers && section.layers(0) != own.layers(0)) continue;
+    if (!embedding && !SameEmbedding(section.embedding(0), own.embedding(0))) continue;
+    SectionPlan one = PlanSection(section, stage, base, context, /*all=*/false);
+    Count(plan->limits, plan->plain_bert, context, &one);
+    (one.Points() > 0 ? plan->sections : empty).push_back(std::move(one));
   }
-
-  plan->limits = Limits(study, shape, context);
-  plan->costs = Costs(plan->layers, shape);
-  const auto [low, high] = LayersInterval(plan->limits);
-  plan->points.emplace(plan->costs, low, high);
-  if (plan->points->feasible() > 0) return;
-  std::string wanted;
-  for (const auto& constraint : study.constraint()) {
-    const auto& limits = constraint.parameters();
-    wanted += (wanted.empty() ? "" : " and ") + std::to_string(limits.min()) + " to " +
-              std::to_string(limits.max()) + " (" + proto::Counting_Name(limits.counting()) + ")";
-  }
-  const int64_t fixed = plan->limits.front().fixed;
-  throw BadRequest("constraint", "no candidate of " + label + " has so many parameters", wanted,
-                   "what the space offers here: " + std::to_string(fixed + plan->points->smallest()) +
-                       " to " + std::to_string(fixed + plan->points->largest()) + " (" +
-                       proto::Counting_Name(FirstCounting(study)) + ")");
+  if (plan->sections.empty()) throw NothingWithin(plan->limits, plan->plain_bert, empty, label);
 }
 
 const proto::Architecture& StageSpace::base() const { return plan_->base; }
+const proto::Study& StageSpace::study() const { return plan_->study; }
+const SpaceContext& StageSpace::context() const { return plan_->context; }
+const std::vector<Limit>& StageSpace::limits() const { return plan_->limits; }
+const std::vector<SectionPlan>& StageSpace::sections() const { return plan_->sections; }
+bool StageSpace::varies(proto::Stage::Vary what) const { return IsIn(plan_->stage, what); }
 
-bool StageSpace::varies(proto::Stage::Vary what) const {
-  const auto& vary = plan_->stage.vary();
-  return std::find(vary.begin(), vary.end(), what) != vary.end();
+const SectionPlan* StageSpace::Plan::Find(const proto::Architecture& architecture) const {
+  for (const auto& section : sections)
+    if (section.base.hidden() == architecture.hidden() && section.base.layer_size() == architecture.layer_size() &&
+        SameEmbedding(section.base.embedding(), architecture.embedding()))
+      return &section;
+  return nullptr;
 }
 
-int64_t StageSpace::Plan::LayersParameters(const proto::Architecture& architecture) const {
-  int64_t sum = 0;
-  for (int i = 0; i < architecture.layer_size(); ++i) {
-    const auto option = layers[i].Option(architecture.layer(i));
-    if (!option) return models::LayersParameters(models::Resolve(architecture));
-    sum += costs[i][*option];
-  }
-  return sum;
+bool StageSpace::Plan::Keeps(const proto::Architecture& architecture) const {
+  const SectionPlan* section = Find(architecture);
+  if (section == nullptr || !KeepsAll(limits, *section, architecture)) return false;
+  return !plain_bert || models::IsPlainBert(models::Resolve(architecture), context.head == models::Head::kPooled);
 }
 
-bool StageSpace::Feasible(const proto::Architecture& architecture) const {
-  const int64_t of_layers = plan_->LayersParameters(architecture);
-  return std::all_of(plan_->limits.begin(), plan_->limits.end(), [&](const ParameterLimit& limit) {
-    return limit.fixed + of_layers >= limit.min && limit.fixed + of_layers <= limit.max;
-  });
+bool StageSpace::Feasible(const proto::Architecture& architecture) const { return plan_->Keeps(architecture); }
+
+double StageSpace::Cost(const proto::Architecture& architecture) const {
+  const SectionPlan* section = plan_->Find(architecture);
+  return section == nullptr ? plan_->limits[0].cost(architecture) : section->Cost(architecture, plan_->limits, 0);
 }
 
-int64_t StageSpace::Count(const proto::Architecture& architecture) const {
-  return plan_->limits.front().fixed + plan_->LayersParameters(architecture);
+std::vector<proto::Architecture> StageSpace::Uniform() const {
+  std::vector<proto::Architecture> all;
+  for (const auto& section : plan_->sections)
+    for (auto& uniform : Alike(section))
+      if (Feasible(uniform)) all.push_back(std::move(uniform));
+  return all;
 }
 
 Feasibility StageSpace::CountFeasible() const {
-  std::vector<LayerPlan> layers;
-  for (const auto& layer : LayersOf(plan_->study.space())) {
-    layers.push_back({{layer.mixer().begin(), layer.mixer().end()},
-                      {layer.ffn().stacks().begin(), layer.ffn().stacks().end()},
-                      InnerChoices(layer.ffn()),
-                      plan_->layers[layers.size()].base});
-    layers.back().ListOptions();
+  Feasibility sum{.smallest = HUGE_VAL, .cost = plan_->limits[0].what};
+  sum.others = static_cast<int>(plan_->limits.size()) - 1;
+  for (const auto& section : Sections(plan_->study.space())) {
+    SectionPlan all = PlanSection(section, plan_->stage, plan_->base, plan_->context, /*all=*/true);
+    Count(plan_->limits, plan_->plain_bert, plan_->context, &all);
+    double points = 1, low = all.costs[0].fixed, high = low;
+    for (const auto* parts : {&all.costs[0].mixers, &all.costs[0].blocks})
+      for (const auto& options : *parts) {
+        points *= static_cast<double>(options.size());
+        low += *std::min_element(options.begin(), options.end());
+        high += *std::max_element(options.begin(), options.end());
+      }
+    sum.points += points;
+    sum.feasible += all.Points();
+    sum.exact = sum.exact && plan_->limits[all.counted].whole && (!all.points || all.points->exact());
+    sum.smallest = std::min(sum.smallest, low);
+    sum.largest = std::max(sum.largest, high);
   }
-  const auto [low, high] = LayersInterval(plan_->limits);
-  const FeasiblePoints points(Costs(layers, models::Resolve(plan_->base)), low, high);
-  const int64_t fixed = plan_->limits.front().fixed;
-  return {points.points(), points.feasible(), fixed + points.smallest(), fixed + points.largest()};
+  return sum;
 }
 
 }  // namespace thimble::search

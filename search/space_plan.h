@@ -1,4 +1,4 @@
-// What StageSpace works out once: shared by space.cc and space_sampling.cc only.
+// What StageSpace works out once: shared by the space*.cc, and by strategies that lay a budget out over its parts.
 #pragma once
 #include <optional>
 #include <string>
@@ -10,60 +10,89 @@
 
 namespace thimble::search {
 
-// What each layer may be: empty choices filled, heads among the mixers, ratios or widths.
+// What each layer may be, of as many as there may be at most: empty choices filled, heads among the mixers, ratios or widths.
 std::vector<proto::LayerSpace> LayersOf(const proto::Space& space);
+
+// Of a section. Architecture.heads: those of the space where they divide the hidden width, else each mixer says its own.
+int HeadsOf(const proto::Space& section);
+models::Shape MixerShape(const proto::Space& section);  // what mixers are checked and measured in
+int FfnHidden(const proto::Space& section);
+// Self-attention that takes the section's heads.
+bool HasFreeHeads(const proto::Mixer& mixer);
+// Empty choices are their defaults; widths stand in place of ratios, heads in mixers.
+void Complete(const proto::Space& section, proto::LayerSpace* layer);
 
 // The part of a block that a stage calls RATIO: ratio, width or none, no other field.
 std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn);
 proto::FeedForward InnerOf(const proto::FeedForward& ffn);
 proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks, const std::string& expression);
 
-// One layer as a stage sees it.
+// One layer as a stage sees it: what stands in its two places, one value each if the stage does not vary it.
 struct LayerPlan {
-  std::vector<proto::Mixer> mixers;  // the values it may take, one if the stage does not vary it
-  std::vector<int> stacks;           // likewise
-  std::vector<proto::FeedForward> inner;  // likewise: ratio, width or none, no other field
-  models::Expression base;                // the expression of the stage's base
+  // Stacks and inner width of a block; where there is no block stacks make no difference.
+  struct Block {
+    int stacks;
+    proto::FeedForward inner;  // ratio, width or none, no other field
+  };
+
+  std::vector<proto::Mixer> mixers;
+  std::vector<int> stacks;
+  std::vector<proto::FeedForward> inner;
+  std::vector<Block> blocks;  // of both, inner running fastest
+  models::Expression base;    // the expression of the stage's base
   std::optional<models::ExpressionSampler> expressions;  // if the stage varies expressions
 
-  // Combinations of the three, inner running fastest; where there is no block stacks make no difference.
-  struct Choice {
-    size_t mixer, stacks, inner;
-  };
-  std::vector<Choice> options;
-  std::vector<int> places;  // in `options`, of every combination
-
-  void ListOptions();  // fills in both
-  std::optional<size_t> Option(const proto::Layer& layer) const;  // nothing: none of them
+  void ListBlocks();
+  std::optional<size_t> MixerOf(const proto::Layer& layer) const;  // nothing: none of them
+  std::optional<size_t> BlockOf(const proto::Layer& layer) const;  // likewise
 };
 
-// A constraint on parameters.
-struct ParameterLimit {
-  int64_t fixed = 0;  // what every candidate of the stage has beside its layers, in the constraint's counting
-  int64_t min = 0, max = kUnbounded;
+// What the parts of a section's candidates cost under one limit.
+struct PartCosts {
+  double fixed = 0;  // of what all have
+  std::vector<std::vector<double>> mixers, blocks;  // by layer, as LayerPlan has them
 };
 
-struct StageSpace::Plan {
+// One hidden width, number of layers and embedding.
+struct SectionPlan {
   struct Field {
     int layer;
     proto::Stage::Vary what;
   };
 
+  proto::Architecture base;
+  std::vector<LayerPlan> layers;
+  std::vector<Field> fields;      // that have more than one value in this stage
+  std::vector<PartCosts> costs;   // by limit
+  size_t counted = 0;             // the limit by which `points` are
+  std::optional<FeasiblePoints> points;  // over mixer and block of each layer; nothing: `listed` are all
+  std::vector<proto::Architecture> listed;
+
+  double Points() const { return points ? points->feasible() : static_cast<double>(listed.size()); }
+  proto::Architecture At(double index) const;
+  proto::Architecture With(const std::vector<int>& choices) const;  // base, with these mixers and blocks in turn
+  // Looked up where all layers are of this section's parts.
+  double Cost(const proto::Architecture& architecture, const std::vector<Limit>& limits, size_t limit) const;
+};
+
+// Fills in costs, and the points within the limit that leaves least.
+void CountPoints(const std::vector<Limit>& limits, SectionPlan* plan);
+
+struct StageSpace::Plan {
   proto::Study study;
   proto::Stage stage;
   proto::Architecture base;
   SpaceContext context;
-  std::vector<LayerPlan> layers;
-  std::vector<Field> fields;  // that have more than one value in this stage
-  std::vector<ParameterLimit> limits;  // one at least: candidates are counted by the first
-  std::vector<std::vector<int64_t>> costs;  // parameters of the layers' options, as in `points`
-  std::optional<FeasiblePoints>
-      points;  // over all layers' options
+  std::vector<Limit> limits;  // one at least
+  bool plain_bert = false;
+  std::vector<SectionPlan> sections;      // that have points
+  std::vector<proto::Stage::Vary> global;  // HIDDEN, LAYERS, EMBEDDING: those with several values
 
-  proto::Architecture WithOptions(
-      const std::vector<int>& options) const;  // base with these of the layers' options
-  // Of all layers. Looked up where a layer is one of the stage's options, else traced.
-  int64_t LayersParameters(const proto::Architecture& architecture) const;
+  const SectionPlan* Find(const proto::Architecture& architecture) const;
+  bool Keeps(const proto::Architecture& architecture) const;
 };
+
+// Another section's candidate that is as much as possible like `from`: of each layer the one at the same height.
+proto::Architecture Moved(const proto::Architecture& from, const SectionPlan& to);
 
 }  // namespace thimble::search

@@ -37,66 +37,120 @@ std::optional<size_t> Place(const std::vector<T>& values, const Is& is) {
   return found == values.end() ? std::nullopt : std::optional<size_t>(found - values.begin());
 }
 
+// Of hidden width, number of layers and embedding.
+bool DiffersInOne(const proto::Architecture& a, const proto::Architecture& b, proto::Stage::Vary what) {
+  const auto same = [&](proto::Stage::Vary each, bool equal) { return equal != (each == what); };
+  return same(proto::Stage::HIDDEN, a.hidden() == b.hidden()) && same(proto::Stage::LAYERS, a.layer_size() == b.layer_size()) &&
+         same(proto::Stage::EMBEDDING, SameEmbedding(a.embedding(), b.embedding()));
+}
+
 }  // namespace
 
-void LayerPlan::ListOptions() {
-  for (size_t mixer = 0; mixer < mixers.size(); ++mixer)
-    for (size_t stack = 0; stack < stacks.size(); ++stack)
-      for (size_t each = 0; each < inner.size(); ++each) {
-        const bool repeats = stack > 0 && inner[each].has_none();
-        places.push_back(repeats ? places[places.size() - stack * inner.size()] : static_cast<int>(options.size()));
-        if (!repeats) options.push_back({mixer, stack, each});
-      }
+void LayerPlan::ListBlocks() {
+  for (size_t stack = 0; stack < stacks.size(); ++stack)
+    for (const auto& each : inner)
+      if (stack == 0 || !each.has_none()) blocks.push_back({stacks[stack], each});
 }
 
-std::optional<size_t> LayerPlan::Option(const proto::Layer& layer) const {
+std::optional<size_t> LayerPlan::MixerOf(const proto::Layer& layer) const {
+  const std::string mixed = layer.mixer().SerializeAsString();
+  return Place(mixers, [&](const proto::Mixer& each) { return each.SerializeAsString() == mixed; });
+}
+
+std::optional<size_t> LayerPlan::BlockOf(const proto::Layer& layer) const {
   const auto& ffn = layer.ffn();
   if (!ffn.has_expression() && !ffn.has_none()) return std::nullopt;
-  const std::string mixed = layer.mixer().SerializeAsString();
-  const auto mixer = Place(mixers, [&](const proto::Mixer& each) { return each.SerializeAsString() == mixed; });
-  const auto stack = ffn.has_none() ? 0 : Place(stacks, [&](int each) { return each == ffn.stacks(); });
-  const auto width = Place(inner, [&](const proto::FeedForward& each) {
-    return each.has_none() == ffn.has_none() && each.width() == ffn.width() && each.ratio() == ffn.ratio();
+  return Place(blocks, [&](const Block& each) {
+    return each.inner.has_none() == ffn.has_none() && (ffn.has_none() || each.stacks == ffn.stacks()) &&
+           each.inner.width() == ffn.width() && each.inner.ratio() == ffn.ratio();
   });
-  if (!mixer || !stack || !width) return std::nullopt;
-  return places[(*mixer * stacks.size() + *stack) * inner.size() + *width];
 }
 
-proto::Architecture StageSpace::Plan::WithOptions(const std::vector<int>& options) const {
+proto::Architecture SectionPlan::With(const std::vector<int>& choices) const {
   proto::Architecture result = base;
-  for (size_t i = 0; i < options.size(); ++i) {
+  for (size_t i = 0; i < layers.size(); ++i) {
     const LayerPlan& plan = layers[i];
-    const auto& [mixer, stacks, inner] = plan.options[options[i]];
     auto* layer = result.mutable_layer(static_cast<int>(i));
-    *layer->mutable_mixer() = plan.mixers[mixer];
-    if (plan.inner.size() > 1 || plan.stacks.size() > 1)
+    *layer->mutable_mixer() = plan.mixers[choices[2 * i]];
+    const auto& [stacks, inner] = plan.blocks[choices[2 * i + 1]];
+    if (plan.blocks.size() > 1)
       *layer->mutable_ffn() = MakeFeedForward(
-          plan.inner[inner], plan.stacks[stacks],
-          layer->ffn().has_expression() ? layer->ffn().expression() : plan.base.ToString());
+          inner, stacks, layer->ffn().has_expression() ? layer->ffn().expression() : plan.base.ToString());
+  }
+  return result;
+}
+
+proto::Architecture SectionPlan::At(double index) const {
+  return points ? With(points->Point(index)) : listed.at(static_cast<size_t>(index));
+}
+
+proto::Architecture Moved(const proto::Architecture& from, const SectionPlan& to) {
+  proto::Architecture result = to.base;
+  for (int i = 0; i < result.layer_size(); ++i) {
+    const auto& like = from.layer(i * from.layer_size() / result.layer_size());
+    auto* layer = result.mutable_layer(i);
+    const LayerPlan& plan = to.layers[i];
+    // Heads of another hidden width may say their own: as many of the same kind.
+    const auto same = [&](const proto::Mixer& each) {
+      return each.kind_case() == like.mixer().kind_case() &&
+             each.self_attention().heads() == like.mixer().self_attention().heads();
+    };
+    if (const auto mixer = plan.MixerOf(like))
+      *layer->mutable_mixer() = plan.mixers[*mixer];
+    else if (const auto other = Place(plan.mixers, same))
+      *layer->mutable_mixer() = plan.mixers[*other];
+    if (plan.BlockOf(like)) *layer->mutable_ffn() = like.ffn();
   }
   return result;
 }
 
 std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
-  proto::Architecture result = plan_->WithOptions(plan_->points->Draw(random));
-  for (size_t i = 0; i < plan_->layers.size(); ++i) {
-    const LayerPlan& layer = plan_->layers[i];
-    auto* ffn = result.mutable_layer(static_cast<int>(i))->mutable_ffn();
-    if (!layer.expressions || ffn->has_none()) continue;
-    ffn->set_expression(layer.expressions->Propose(layer.base, random).ToString());
+  double sum = 0;
+  for (const auto& section : plan_->sections) sum += section.Points();
+  for (int i = 0; i < kTries; ++i) {
+    const SectionPlan* section = &plan_->sections.front();
+    if (plan_->sections.size() > 1) {
+      double place = random->Uniform() * sum;
+      for (const auto& each : plan_->sections) {
+        section = &each;
+        place -= each.Points();
+        if (place < 0) break;
+      }
+    }
+    proto::Architecture result = section->points ? section->With(section->points->Draw(random))
+                                                 : section->listed[random->Below(section->listed.size())];
+    for (size_t layer = 0; layer < section->layers.size(); ++layer) {
+      const LayerPlan& plan = section->layers[layer];
+      auto* ffn = result.mutable_layer(static_cast<int>(layer))->mutable_ffn();
+      if (!plan.expressions || ffn->has_none()) continue;
+      ffn->set_expression(plan.expressions->Propose(plan.base, random).ToString());
+    }
+    if (Feasible(result)) return result;
   }
-  return result;
+  return std::nullopt;
 }
 
 std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture& from, Random* random) const {
-  const auto& fields = plan_->fields;
-  if (fields.empty()) return std::nullopt;
   const std::string before = models::CanonicalArchitecture(from);
   for (int i = 0; i < kTries; ++i) {
     proto::Architecture result = from;
     for (uint64_t changes = 1 + random->Below(kMostChanges); changes > 0; --changes) {
-      const auto& [at, what] = fields[random->Below(fields.size())];
-      const LayerPlan& layer = plan_->layers[at];
+      const SectionPlan* section = plan_->Find(result);
+      if (section == nullptr) return std::nullopt;
+      const size_t fields = section->fields.size() + plan_->global.size();
+      if (fields == 0) return std::nullopt;
+      const size_t field = random->Below(fields);
+      if (field >= section->fields.size()) {
+        // Another section that differs in this alone.
+        const auto what = plan_->global[field - section->fields.size()];
+        std::vector<const SectionPlan*> others;
+        for (const auto& each : plan_->sections)
+          if (&each != section && DiffersInOne(each.base, section->base, what)) others.push_back(&each);
+        if (!others.empty()) result = Moved(result, *others[random->Below(others.size())]);
+        continue;
+      }
+      const auto& [at, what] = section->fields[field];
+      const LayerPlan& layer = section->layers[at];
       auto* ffn = result.mutable_layer(at)->mutable_ffn();
       const bool nothing = ffn->has_none();
       if (nothing && (what == proto::Stage::STACKS || what == proto::Stage::EXPRESSION)) {
@@ -121,8 +175,7 @@ std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture&
 
 std::optional<proto::Architecture> StageSpace::Crossover(const proto::Architecture& a,
                                                          const proto::Architecture& b, Random* random) const {
-  THIMBLE_CHECK(a.layer_size() == b.layer_size(),
-                std::to_string(a.layer_size()) + ", " + std::to_string(b.layer_size()));
+  if (plan_->Find(a) != plan_->Find(b)) return std::nullopt;
   const std::string before_a = models::CanonicalArchitecture(a), before_b = models::CanonicalArchitecture(b);
   if (before_a == before_b) return std::nullopt;
   for (int i = 0; i < kTries; ++i) {
@@ -136,11 +189,21 @@ std::optional<proto::Architecture> StageSpace::Crossover(const proto::Architectu
   return std::nullopt;
 }
 
-double StageSpace::Points() const { return varies(proto::Stage::EXPRESSION) ? 0 : plan_->points->feasible(); }
+double StageSpace::Points() const {
+  if (varies(proto::Stage::EXPRESSION)) return 0;
+  double sum = 0;
+  for (const auto& section : plan_->sections) sum += section.Points();
+  return sum;
+}
 
 proto::Architecture StageSpace::Point(double index) const {
   THIMBLE_CHECK(index >= 0 && index < Points(), std::to_string(index));
-  return plan_->WithOptions(plan_->points->Point(index));
+  for (const auto& section : plan_->sections) {
+    if (index < section.Points()) return section.At(index);
+    index -= section.Points();
+  }
+  THIMBLE_CHECK(false, "no such point");
+  return {};
 }
 
 }  // namespace thimble::search

@@ -19,9 +19,11 @@ struct StoredTrial {
   Trial trial;
   int64_t deployed_parameters = 0;
   double filter_score = 0;  // NaN: the stage has no filter
+  std::vector<float> rows{};  // Score.rows
   std::string metrics;      // JSON object: metric and loss names to values
   std::string reason;       // of a failure
   double seconds = 0;  // what evaluating it took (latency and times are left out of comparisons of two runs)
+  int left_after = 0;  // epochs, of one that left its round (TrialState::kLeft)
 };
 
 class Store {

@@ -68,8 +68,9 @@ const StrategyEntry& EntryOf(const proto::Strategy& spec) {
   return *std::find_if(all.begin(), all.end(), [](const StrategyEntry& entry) { return entry.by_default; });
 }
 
-std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random) {
-  return EntryOf(spec).make(spec, space, random);
+std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random,
+                                       StageInput input) {
+  return EntryOf(spec).make(spec, space, random, std::move(input));
 }
 
 }  // namespace thimble::search

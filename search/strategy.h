@@ -3,6 +3,7 @@
 // values are better. Not thread-safe. One file a strategy in search/strategies, one line in
 // search/strategies.inc.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,13 +14,38 @@
 
 namespace thimble::search {
 
-enum class TrialState { kComplete, kPruned /* thinned by the filter */, kFail };
+enum class TrialState {
+  kComplete,
+  kPruned,  // thinned by the filter
+  kFail,
+  kLeft,  // its round before the end (Score::left_after): its value is of less training than those of complete ones
+};
 
 struct Trial {
   proto::Architecture architecture;
   TrialState state = TrialState::kComplete;
-  double value = 0;  // NaN unless complete
+  double value = 0;  // NaN unless complete or left
   double standard_error = 0;
+  std::string origin{};  // Strategy::Origin
+
+  bool scored() const { return state == TrialState::kComplete || state == TrialState::kLeft; }
+};
+// What controls are called, whoever proposes them: a student whose layers are all alike, and one by chance.
+inline constexpr char kUniform[] = "uniform", kRandom[] = "random";
+
+// What cutting a teacher's blocks costs its answers, by teacher layer: of keeping the k most useful heads, or k * neuron_step neurons
+// (distill/start/sliced.h).
+struct CutDamages {
+  std::vector<std::vector<double>> heads, neurons;
+  int neuron_step = 0;
+};
+
+// What a strategy may know beside its space.
+struct StageInput {
+  std::vector<Trial> before{};  // of the stage that this one comes `from`, in order
+  bool controls = false;        // Study.controls
+  // For students of a hidden width; minutes at its first call. Empty: there is no teacher to cut.
+  std::function<CutDamages(int hidden)> damages{};
 };
 
 class Strategy {
@@ -29,6 +55,8 @@ class Strategy {
   // observed and from what was suggested since the last Observe: whoever skips a suggestion may see it again.
   // Fewer when the space runs out.
   virtual std::vector<proto::Architecture> Suggest(int count) = 0;
+  // How a suggestion came about, in a word, where there is something to say.
+  virtual std::string Origin(const proto::Architecture& /*suggestion*/) const { return ""; }
   // Trials in trial order; how they are cut into calls makes no difference.
   virtual void Observe(const std::vector<Trial>& trials) = 0;
 };
@@ -56,14 +84,17 @@ class Novelty {
 
 struct StrategyEntry {
   std::string name{};  // oneof case in proto/study.proto; set by Strategies()
-  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random) = nullptr;
-  // Throws a BadRequest, as "where.FIELD", if the fields do not go together; nullptr: they always do.
-  void (*check)(const proto::Strategy&, const std::string& where) = nullptr;
-  bool by_default = false;  // what a stage has that names none; one strategy is
+  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random, StageInput input) = nullptr;
+  // Throws a BadRequest, as "where.FIELD", if the fields do not go together, or not with the stage; nullptr: they always do.
+  void (*check)(const proto::Stage&, const std::string& where) = nullptr;
+  bool by_default = false;       // what a stage has that names none; one strategy is
+  bool proposes_base = false;    // itself proposes what the stage starts from, and the controls
+  bool needs_damages = false;    // StageInput.damages: the study slices its teacher
 };
 const std::vector<StrategyEntry>& Strategies();
 const StrategyEntry& EntryOf(const proto::Strategy& spec);  // of an empty one, the strategy by default
 // `space` must outlive the strategy.
-std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random);
+std::unique_ptr<Strategy> MakeStrategy(const proto::Strategy& spec, const StageSpace& space, Random random,
+                                       StageInput input = {});
 
 }  // namespace thimble::search

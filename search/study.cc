@@ -1,6 +1,7 @@
 // Cross-field rules of a study.
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,15 +44,20 @@ void CheckFrom(const proto::Study& study, int index, const std::string& at) {
                    earlier.empty() ? "nothing, in the first stage" : earlier);
 }
 
-// Whether any layer offers more than one value of something the stage varies. Expressions always do.
+// Whether the space, or any layer of it, offers more than one value of something the stage varies. Expressions always do.
 bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
+  const int depth = *std::max_element(space.layers().begin(), space.layers().end());
   for (const int what : stage.vary()) {
     if (what == proto::Stage::EXPRESSION) return true;
-    for (int i = 0; i < space.layers(); ++i) {
+    if (what == proto::Stage::HIDDEN && space.hidden_size() > 1) return true;
+    if (what == proto::Stage::LAYERS && space.layers_size() > 1) return true;
+    if (what == proto::Stage::EMBEDDING && space.embedding_size() > 1) return true;
+    for (int i = 0; i < depth; ++i) {
       const auto choices = LayerChoices(space, i);
       const int values = what == proto::Stage::STACKS  ? choices.ffn().stacks_size()
                          : what == proto::Stage::RATIO ? choices.ffn().ratio_size() + choices.ffn().width_size()
-                                                       : choices.mixer_size();
+                         : what == proto::Stage::MIXER ? choices.mixer_size()
+                                                       : 1;
       if (values > 1) return true;
     }
   }
@@ -59,7 +65,8 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
 }
 
 void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::string& at) {
-  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "", "EXPRESSION, STACKS, RATIO, MIXER");
+  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "",
+                                             "EXPRESSION, STACKS, RATIO or WIDTH, MIXER or HEADS, HIDDEN, LAYERS, EMBEDDING");
   for (int i = 0; i < stage.vary_size(); ++i)
     if (std::find(stage.vary().begin(), stage.vary().begin() + i, stage.vary(i)) != stage.vary().begin() + i)
       throw BadRequest(at + "[" + std::to_string(i) + "]", "named twice",
@@ -68,17 +75,14 @@ void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::
     throw BadRequest(at, "the space has a single value for everything this stage varies");
 }
 
+// Of the study that a target makes as well.
 void CheckConstraints(const proto::Study& study, const SpaceContext& context, const std::string& where) {
-  for (int i = 0; i < study.constraint_size(); ++i) {
-    const auto& parameters = study.constraint(i).parameters();
-    const std::string at = At(where, "constraint[" + std::to_string(i) + "].parameters");
-    if (parameters.min() > parameters.max())
-      throw BadRequest(at + ".min", "above max", std::to_string(parameters.min()),
-                       "at most " + std::to_string(parameters.max()));
-    if (parameters.counting() == proto::PAPER && context.teacher_hidden <= 0)
-      throw BadRequest(at + ".counting",
-                       "PAPER counts a projection to the teacher's width, which is not known", "",
-                       "DEPLOYED, or give teacher.hidden");
+  LimitsOf(study, context);
+  std::set<std::string> names;
+  for (int i = 0; i < study.target_size(); ++i) {
+    const std::string at = At(where, "target[" + std::to_string(i) + "]"), name = TargetName(study.target(i));
+    if (!names.insert(name).second) throw BadRequest(at, "another target has the same name", name, "each target once");
+    LimitsOf(OfTarget(study, i), context);
   }
 }
 
@@ -104,31 +108,48 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
     RequireSliced(study, at(".filter." + EntryOf(stage.filter()).name), "no filter");
   if (const auto& evaluator = EntryOf(stage.evaluator()); evaluator.needs_sliced)
     RequireSliced(study, at(".evaluator." + evaluator.name), "an evaluator that trains");
+  if (EntryOf(stage.evaluator()).one_section)
+    for (const auto& [what, values] : {std::pair(proto::Stage::HIDDEN, study.space().hidden_size()),
+                                       {proto::Stage::LAYERS, study.space().layers_size()},
+                                       {proto::Stage::EMBEDDING, study.space().embedding_size()}})
+      if (values > 1 && std::find(stage.vary().begin(), stage.vary().end(), what) != stage.vary().end())
+        throw BadRequest(at(".vary"), "one supernet holds the candidates of this stage", proto::Stage::Vary_Name(what),
+                         "what layers hold; `from` a stage that has decided the rest, or another evaluator");
   if (stage.has_filter() && std::ceil(stage.round() / stage.filter().keep()) > kMostProposals)
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
                      std::to_string(stage.filter().keep()));
   const StrategyEntry& strategy = EntryOf(stage.strategy());
-  if (strategy.check != nullptr) strategy.check(stage.strategy(), at(".strategy." + strategy.name));
+  if (strategy.needs_damages) {
+    RequireSliced(study, at(".strategy." + strategy.name), "another strategy");
+    const auto limits = [](const proto::Constraint& each) { return !each.has_plain_bert(); };
+    if (std::none_of(study.constraint().begin(), study.constraint().end(), limits) &&
+        std::none_of(study.target().begin(), study.target().end(), limits))
+      throw BadRequest(at(".strategy." + strategy.name), "lays a budget out, and the study has none", "",
+                       "a constraint or a target, for instance target { multiply_adds { speedup: 4 } }");
+  }
+  if (strategy.check != nullptr) strategy.check(stage, at(".strategy." + strategy.name));
 }
 
 }  // namespace
 
 void ValidateStudy(const proto::Study& study, const SpaceContext& context, const std::string& where) {
   ValidateSpace(study.space(), At(where, "space"));
-  const int teacher_layers = study.teacher().layers(), layers = study.space().layers();
-  if (study.warmup().has_sliced() && teacher_layers > 0 && teacher_layers % layers != 0)
-    throw BadRequest(At(where, "space.layers"), "a sliced start needs a depth that divides the teacher's",
-                     std::to_string(layers), "a divisor of " + std::to_string(teacher_layers));
-  CheckConstraints(study, context, where);
+  try {
+    CheckConstraints(study, context, "");
+  } catch (const Error& error) {
+    throw Error(At(where, error.what()), error.code());
+  }
   if (study.stage().empty()) throw BadRequest(At(where, "stage"), "a study has at least one stage");
   for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, where);
   // A stage with `from` can always keep what it starts from, which met the same constraints.
-  for (int i = 0; i < study.stage_size(); ++i)
-    if (!study.stage(i).has_from()) {
-      const auto seed = SeedArchitecture(study.space(), context);
+  for (const auto& one : TargetStudies(study))
+    for (int i = 0; i < one.stage_size(); ++i) {
+      if (one.stage(i).has_from()) continue;
+      const auto seed = SeedArchitecture(one.space(), context);
       try {
-        const StageSpace space(study, study.stage(i), seed, context);
+        const StageSpace space(one, one.stage(i), seed, context);
+        MakeStrategy(one.stage(i).strategy(), space, Random(one.seed()));  // it may ask for more
       } catch (const Error& error) {
         throw Error(At(where, "stage[" + std::to_string(i) + "]: ") + error.what(), error.code());
       }

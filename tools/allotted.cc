@@ -1,7 +1,7 @@
 #include "tools/allotted.h"
 
-#include <cmath>
-#include <numeric>
+#include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "base/error.h"
@@ -9,7 +9,9 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/latency.h"
+#include "search/cut_space.h"
 #include "search/evaluators/allocated.h"
+#include "search/evaluators/measured_latency.h"
 #include "tools/common.h"
 #include "train/divergence.h"
 
@@ -18,6 +20,7 @@ namespace {
 
 constexpr int kLatencyLength = 128;
 constexpr double kMargin = 1.05;  // of a whole model's latency over the goal
+constexpr int kDraws = 20;        // students by chance of a width, where they are asked for
 constexpr int kTries = 3;         // budgets, each smaller by what the whole was above its parts
 
 std::string Text(const char* format, double value) {
@@ -56,35 +59,68 @@ double Milliseconds(const models::Model& model) {
 
 models::Model AllotStudent(const AllotmentGoal& goal, const models::Model& teacher, const distill::SlicedStart& start,
                            const data::Dataset& judge, SlicedRecord* record) {
-  search::AllocationOptions options{.threads = goal.threads, .seed = goal.seed};
-  if (!goal.rules.empty()) options.rules = goal.rules;
-  search::Allocator allocator(teacher, start, judge, options);
-  const auto say = [&](const std::vector<search::AllocatedStudent>& judged, const std::string& within) {
+  search::Allocator allocator(teacher, start, judge, goal.threads, goal.seed);
+  proto::Allocation rules;
+  rules.set_draws(kDraws);
+  for (const std::string& rule : goal.rules.empty() ? std::vector<std::string>{"plan", "taper", "uniform"} : goal.rules) {
+    std::string name = rule;
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
+    proto::Allocation::Rule value;
+    THIMBLE_CHECK(proto::Allocation::Rule_Parse(name, &value), rule);
+    rules.add_rule(value);
+  }
+  const proto::Space cut = search::CutSpace(teacher.shape);
+  const search::SpaceContext context{.classes = teacher.classes,
+                                     .teacher_hidden = teacher.shape.hidden,
+                                     .head = teacher.head,
+                                     .teacher = teacher.architecture,
+                                     .latency = search::MeasuredLatency(models::LastStates(teacher.head), cut)};
+  const auto space_within = [&](const std::string& flag, const proto::Constraint& constraint) {
+    proto::Study study;
+    *study.mutable_space() = cut;
+    *study.add_constraint() = constraint;
+    proto::Stage stage;
+    stage.set_name("slice");
+    for (const auto what : {proto::Stage::HEADS, proto::Stage::WIDTH, proto::Stage::HIDDEN, proto::Stage::LAYERS}) stage.add_vary(what);
+    try {
+      return search::StageSpace(study, stage, search::SeedArchitecture(study.space(), context), context);
+    } catch (const Error& error) {
+      throw Error(flag + ": " + error.what(), error.code());
+    }
+  };
+  const auto allocate = [&](const search::StageSpace& space, const std::string& flag, const std::string& within) {
+    std::vector<search::AllocatedStudent> judged;
+    try {
+      judged = allocator.Allocate(space, rules, goal.steps);
+    } catch (const Error& error) {
+      throw Error(flag + ": " + error.what(), error.code());
+    }
+    if (judged.empty()) throw BadRequest(flag, "no student of these rules costs so little", within, "a larger budget");
     record->goal = within;
     record->rules = RuleTable(judged);
     std::printf("the best of %d students within %s, on %d rows that the start has not seen:\n%s\n",
                 static_cast<int>(judged.size()), within.c_str(), static_cast<int>(judge.size()), Table(record->rules).c_str());
+    return judged;
   };
   if (goal.speedup > 0) {
-    const auto cost = [&](const models::Shape& shape) {
-      return static_cast<double>(models::MultiplyAdds(shape, goal.length, teacher.head));
-    };
-    const double limit = cost(teacher.shape) / goal.speedup;
-    const auto judged = allocator.Allocate(
-        {"--speedup", "multiply-adds", limit, [&](const proto::Architecture& student) { return cost(models::Resolve(student)); }});
-    say(judged, Millions(static_cast<int64_t>(limit)) + " multiply-adds at " + std::to_string(goal.length) +
-                    " tokens, the teacher's over " + Text("%g", goal.speedup));
-    return allocator.Make(judged[0].architecture, &record->report);
+    proto::Constraint constraint;
+    constraint.mutable_multiply_adds()->set_speedup(goal.speedup);
+    constraint.mutable_multiply_adds()->set_length(goal.length);
+    const auto space = space_within("--speedup", constraint);
+    const auto judged = allocate(space, "--speedup",
+                                 Millions(static_cast<int64_t>(space.limits().back().max)) + " multiply-adds at " +
+                                     std::to_string(goal.length) + " tokens, the teacher's over " + Text("%g", goal.speedup));
+    return allocator.Make(space, judged[0].architecture, &record->report);
   }
-  models::LatencyTable table(1, std::min(kLatencyLength, teacher.shape.positions), 1);
-  const auto predicted = [&](const proto::Architecture& student) { return models::Sum(table.Parts(student, models::LastStates(teacher.head))); };
   double limit = goal.max_ms;
   for (int i = 0; i < kTries; ++i) {
-    const auto judged = allocator.Allocate({"--max-latency", "ms", limit, predicted});
-    say(judged, Text("%.3g", limit) + " ms by measured parts");
+    proto::Constraint constraint;
+    constraint.mutable_latency()->set_max_ms(limit);
+    const auto space = space_within("--max-latency", constraint);
+    const auto judged = allocate(space, "--max-latency", Text("%.3g", limit) + " ms by measured parts");
     double over = 0;
     for (const auto& student : judged) {
-      models::Model model = allocator.Make(student.architecture, &record->report);
+      models::Model model = allocator.Make(space, student.architecture, &record->report);
       const double whole = Milliseconds(model);
       Say(student.rule + " " + Counts(student.architecture) + ": " + Text("%.2f", student.cost) + " ms predicted, " +
           Text("%.2f", whole) + " ms measured");

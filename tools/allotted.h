@@ -13,7 +13,8 @@ namespace thimble::tools {
 struct AllotmentGoal {
   double speedup = 0;  // in multiply-adds at `length`; or
   double max_ms = 0;   // batch 1, 128 tokens, 1 thread, on this machine
-  std::vector<std::string> rules;  // of search::AllocationOptions; empty: its default
+  std::vector<std::string> rules;  // of proto::Allocation, small letters; empty: plan, taper, uniform
+  int steps = 0;                   // of local search from the best
   int length = 128;
   int threads = 1;
   uint64_t seed = 1;

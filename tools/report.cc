@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
+#include "search/evaluators/measured_latency.h"
 #include "search/evaluators/workbench.h"
 #include "search/pareto.h"
+#include "train/divergence.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -19,16 +22,9 @@ using search::TrialState;
 
 namespace {
 
-struct TeacherFacts {
-  int hidden = 0, layers = 0;
-};
-
-TeacherFacts FactsOf(const proto::Study& study) {
-  if (fs::exists(study.teacher().model() + "/config.json")) {
-    const auto loaded = models::LoadPretrained(study.teacher().model());
-    return {loaded.model.shape.hidden, static_cast<int>(loaded.model.shape.layers.size())};
-  }
-  return {study.teacher().hidden(), study.teacher().layers()};
+std::optional<models::Pretrained> TeacherOf(const proto::Study& study) {
+  if (!fs::exists(study.teacher().model() + "/config.json")) return std::nullopt;
+  return models::LoadPretrained(study.teacher().model());
 }
 
 // The directory's last component.
@@ -38,11 +34,24 @@ std::string TitleOf(const StudyFile& file) {
   return name.empty() ? "study" : name;
 }
 
-std::string StateName(TrialState state) {
-  return state == TrialState::kComplete ? "complete" : state == TrialState::kPruned ? "thinned" : "failed";
+bool IsControl(const StoredTrial& trial) {
+  return trial.trial.origin == search::kUniform || trial.trial.origin == search::kRandom;
 }
 
-// Layers in short: stacks, ratio, expression.
+std::string StateName(const StoredTrial& trial) {
+  switch (trial.trial.state) {
+    case TrialState::kComplete:
+      return "complete";
+    case TrialState::kPruned:
+      return "thinned";
+    case TrialState::kFail:
+      return "failed";
+    case TrialState::kLeft:
+      return "left after " + std::to_string(trial.left_after) + (trial.left_after == 1 ? " epoch" : " epochs");
+  }
+  return "";
+}
+
 // Parameters of a layer's blocks in another size.
 int64_t OfBlocks(const models::Shape& shape, int width, int stacks) {
   models::LayerShape layer = shape.layers[0];
@@ -58,9 +67,16 @@ std::string Blocks(const proto::FeedForward& ffn, const std::string& times) {
 }
 
 std::string Layers(const proto::Architecture& architecture) {
-  std::string text;
-  for (const auto& layer : architecture.layer())
-    text += (text.empty() ? "" : "  ") + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), "x");
+  std::string text = std::to_string(architecture.hidden()) + " wide:";
+  for (const auto& layer : architecture.layer()) {
+    const auto& attention = layer.mixer().self_attention();
+    const int heads = layer.mixer().has_none() ? 0 : attention.heads() > 0 ? attention.heads() : architecture.heads();
+    // One block of a width of its own: heads + neurons.
+    const bool cut = (layer.ffn().has_none() || (layer.ffn().width() > 0 && layer.ffn().stacks() == 1)) &&
+                     (layer.mixer().has_none() || layer.mixer().has_self_attention());
+    text += cut ? " " + std::to_string(heads) + "+" + std::to_string(layer.ffn().width())
+                : "  " + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), "x");
+  }
   return text;
 }
 
@@ -123,16 +139,28 @@ std::string Scatter(const StageResult& stage) {
 
 }  // namespace
 
-search::SpaceContext ContextOf(const proto::Study& study) {
-  const int hidden = FactsOf(study).hidden;
+search::SpaceContext ContextOf(const proto::Study& study, const std::string& directory) {
+  const auto teacher = TeacherOf(study);
+  const int hidden = teacher ? teacher->model.shape.hidden : study.teacher().hidden();
   if (hidden == 0)
     throw BadRequest("teacher.model", "there is no model here and teacher.hidden does not say its width",
                      study.teacher().model(), "a Hugging Face directory, or teacher { hidden: 768 }");
   const auto& task = data::FindTask(study.data().task(), study.data().directory());
-  return {.classes = static_cast<int>(task.labels.size()), .teacher_hidden = hidden, .head = train::HeadOf(task.kind)};
+  search::SpaceContext context{
+      .classes = static_cast<int>(task.labels.size()), .teacher_hidden = hidden, .head = train::HeadOf(task.kind)};
+  bool measured = !directory.empty();
+  for (const auto* limits : {&study.constraint(), &study.target()})
+    for (const auto& limit : *limits)
+      measured = measured && (!limit.has_latency() || fs::exists(search::LatencyFile(directory + "/work", limit.latency())));
+  context.latency = search::MeasuredLatency(models::LastStates(context.head), study.space(), measured ? directory + "/work" : "");
+  if (teacher) context.teacher = teacher->model.architecture;
+  return context;
 }
 
-int TeacherLayers(const proto::Study& study) { return FactsOf(study).layers; }
+int TeacherLayers(const proto::Study& study) {
+  const auto teacher = TeacherOf(study);
+  return teacher ? static_cast<int>(teacher->model.shape.layers.size()) : study.teacher().layers();
+}
 
 void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workbench* bench) {
   const int stage = store->OpenStage(file.study.stage(0).name());
@@ -158,7 +186,9 @@ std::string Grouped(double count) {
 }
 
 std::string BesidesBerts(const proto::Mixer& mixer) {
-  return models::IsBerts(mixer) ? "" : models::TextOf(mixer) + "; ";
+  if (models::IsBerts(mixer)) return "";
+  if (mixer.has_self_attention()) return std::to_string(mixer.self_attention().heads()) + " heads; ";
+  return models::TextOf(mixer) + "; ";
 }
 
 std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest) {
@@ -180,54 +210,106 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
 std::string TrialText(const std::vector<StageResult>& results) {
   std::string text;
   for (const auto& stage : results) {
-    std::vector<std::vector<std::string>> table = {{"trial", "state", "parameters", "untrained", "score", "+-", "layers"}};
+    std::vector<std::vector<std::string>> table = {{"trial", "state", "origin", "parameters", "untrained", "score", "+-", "layers"}};
     for (const auto& trial : stage.trials) {
-      const bool complete = trial.trial.state == TrialState::kComplete;
-      table.push_back({stage.name + "/" + std::to_string(trial.number), StateName(trial.trial.state),
-                       Millions(trial.deployed_parameters),
+      table.push_back({stage.name + "/" + std::to_string(trial.number), StateName(trial),
+                       trial.trial.origin, Millions(trial.deployed_parameters),
                        std::isnan(trial.filter_score) ? "" : Decimal(trial.filter_score, 3),
-                       complete ? Decimal(trial.trial.value, 4) : "",
-                       complete ? Decimal(trial.trial.standard_error, 4) : "", Layers(trial.trial.architecture)});
+                       trial.trial.scored() ? Decimal(trial.trial.value, 4) : "",
+                       trial.trial.scored() ? Decimal(trial.trial.standard_error, 4) : "", Layers(trial.trial.architecture)});
     }
     text += Table(table) + "\n";
   }
   return text;
 }
 
+Lead LeadOf(const StoredTrial& a, const StoredTrial& b) {
+  if (!a.rows.empty() && a.rows.size() == b.rows.size()) {
+    const auto paired = train::PairedDifference({a.rows.begin(), a.rows.end()}, {b.rows.begin(), b.rows.end()});
+    return {paired.mean, paired.standard_error};
+  }
+  return {a.trial.value - b.trial.value, std::hypot(a.trial.standard_error, b.trial.standard_error)};
+}
+
+namespace {
+
+// The last stage that trained controls; nullptr: none has.
+const StageResult* Controlled(const std::vector<StageResult>& results) {
+  for (auto stage = results.rbegin(); stage != results.rend(); ++stage)
+    for (const auto& trial : stage->trials)
+      if (IsControl(trial) && trial.trial.state == TrialState::kComplete) return &*stage;
+  return nullptr;
+}
+
+// The best of those that `is`; nullptr: none.
+template <typename Is>
+const StoredTrial* BestOf(const StageResult& stage, const Is& is) {
+  const StoredTrial* best = nullptr;
+  for (const auto& trial : stage.trials)
+    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
+      best = &trial;
+  return best;
+}
+
+// One sentence: whether the search was worth it.
+std::string Verdict(const std::vector<StageResult>& results) {
+  const StageResult* stage = Controlled(results);
+  if (stage == nullptr) return "";
+  const StoredTrial* found = BestOf(*stage, [](const StoredTrial& trial) { return !IsControl(trial); });
+  if (found == nullptr) return "";
+  std::string text;
+  for (const char* kind : {search::kUniform, search::kRandom}) {
+    const StoredTrial* control = BestOf(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
+    if (control == nullptr) continue;
+    const auto [more, error] = LeadOf(*found, *control);
+    const double errors = error > 0 ? more / error : 0;
+    text += text.empty() ? "" : "; it ";
+    text += (errors >= 2 ? "beats" : errors <= -2 ? "loses to" : "cannot be told from") + std::string(" the ") + kind + " student " +
+            std::to_string(control->number) + ": score " + (more < 0 ? "" : "+") + Decimal(more, 4) + " +- " + Decimal(error, 4) + ", " +
+            Decimal(errors, 1) + " standard errors";
+  }
+  return "verdict: found student " + stage->name + "/" + std::to_string(found->number) +
+         (found->trial.origin.empty() ? " " : " (" + found->trial.origin + ") ") + text + "\n";
+}
+
+std::string StageText(const StageResult& stage) {
+  if (stage.best < 0) return "stage " + stage.name + ": nothing complete yet\n";
+  const auto& best = stage.trials[stage.best];
+  int complete = 0, close = 0;
+  for (const auto& trial : stage.trials) {
+    if (trial.trial.state != TrialState::kComplete) continue;
+    ++complete;
+    // Where rows are not known, the two are taken as independent: a wide bound.
+    const auto [more, error] = LeadOf(best, trial);
+    if (trial.number != best.number && more < 2 * error) ++close;
+  }
+  return "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " + Decimal(best.trial.value, 4) + " +- " +
+         Decimal(best.trial.standard_error, 4) + ", " + Millions(best.deployed_parameters) + " parameters; " +
+         std::to_string(complete) + " scored, " + std::to_string(close) + " of them within two standard errors of it\n";
+}
+
+}  // namespace
+
 std::string ResultText(const std::vector<StageResult>& results) {
   std::string text;
-  for (const auto& stage : results) {
-    if (stage.best < 0) {
-      text += "stage " + stage.name + ": nothing complete yet\n";
-      continue;
-    }
-    const auto& best = stage.trials[stage.best];
-    int complete = 0, close = 0;
-    for (const auto& trial : stage.trials) {
-      if (trial.trial.state != TrialState::kComplete) continue;
-      ++complete;
-      // Two scores of the same rows: within two standard errors of the difference, taken as independent (a wide bound).
-      const double se = std::hypot(best.trial.standard_error, trial.trial.standard_error);
-      if (trial.number != best.number && best.trial.value - trial.trial.value < 2 * se) ++close;
-    }
-    text += "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " +
-            Decimal(best.trial.value, 4) + " +- " + Decimal(best.trial.standard_error, 4) + ", " +
-            Millions(best.deployed_parameters) + " parameters; " + std::to_string(complete) + " scored, " +
-            std::to_string(close) + " of them within two standard errors of it\n";
+  for (const auto& group : search::ByTarget(results)) {
+    if (!group[0].target.empty()) text += "target " + group[0].target + ":\n";
+    for (const auto& stage : group) text += StageText(stage);
+    const auto& last = group.back();
+    if (last.best < 0) continue;
+    text += Verdict(group);
+    text += "layers of the found student:\n";
+    for (const auto& layer : last.trials[last.best].trial.architecture.layer())
+      text += "  " + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), " x ") + "  " + layer.ffn().expression() + "\n";
+    std::vector<int> index;
+    const auto points = Points(last, &index);
+    text += "Pareto front of stage " + last.name + " (parameters, score):";
+    for (const int i : search::ParetoFront(points))
+      text += "  " + std::to_string(last.trials[index[i]].number) + ": " + Millions(static_cast<int64_t>(points[i].cost)) + " " +
+              Decimal(points[i].quality, 4);
+    text += "\n";
   }
-  if (results.empty() || results.back().best < 0) return text;
-  const auto& last = results.back();
-  text += "layers of the found student:\n";
-  for (const auto& layer : last.trials[last.best].trial.architecture.layer())
-    text += "  " + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), " x ") + "  " +
-            layer.ffn().expression() + "\n";
-  std::vector<int> index;
-  const auto points = Points(last, &index);
-  text += "Pareto front of stage " + last.name + " (parameters, score):";
-  for (const int i : search::ParetoFront(points))
-    text += "  " + std::to_string(last.trials[index[i]].number) + ": " + Millions(static_cast<int64_t>(points[i].cost)) + " " +
-            Decimal(points[i].quality, 4);
-  return text + "\n";
+  return text;
 }
 
 std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results) {
@@ -245,12 +327,12 @@ std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& re
     html += "<table><tr><th>trial</th><th class=\"l\">state</th><th>parameters</th><th>untrained</th><th>score</th>"
             "<th>+-</th><th class=\"l\">layers</th></tr>";
     for (const auto& trial : stage.trials) {
-      const bool complete = trial.trial.state == TrialState::kComplete;
-      html += "<tr><td>" + std::to_string(trial.number) + "</td><td class=\"l\">" + StateName(trial.trial.state) +
+      const bool scored = trial.trial.scored();
+      html += "<tr><td>" + std::to_string(trial.number) + "</td><td class=\"l\">" + StateName(trial) +
               (trial.reason.empty() ? "" : ": " + Escaped(trial.reason)) + "</td><td>" + Millions(trial.deployed_parameters) +
               "</td><td>" + (std::isnan(trial.filter_score) ? "" : Decimal(trial.filter_score, 3)) + "</td><td>" +
-              (complete ? Decimal(trial.trial.value, 4) : "") + "</td><td>" +
-              (complete ? Decimal(trial.trial.standard_error, 4) : "") + "</td><td class=\"l\"><code>";
+              (scored ? Decimal(trial.trial.value, 4) : "") + "</td><td>" +
+              (scored ? Decimal(trial.trial.standard_error, 4) : "") + "</td><td class=\"l\"><code>";
       for (const auto& layer : trial.trial.architecture.layer())
         html += Escaped(BesidesBerts(layer.mixer())) + Blocks(layer.ffn(), "x") + " " + Escaped(layer.ffn().expression()) + "<br>";
       html += "</code></td></tr>";

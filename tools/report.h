@@ -16,7 +16,8 @@ namespace thimble::tools {
 
 // Classes of the task and width of the teacher; the teacher's own files when they are there, else teacher.hidden of the study.
 // Error (exit 2) if neither says.
-search::SpaceContext ContextOf(const proto::Study& study);
+// `directory`: the study's, whose measured latencies serve; nothing is written.
+search::SpaceContext ContextOf(const proto::Study& study, const std::string& directory = "");
 int TeacherLayers(const proto::Study& study);  // 0: unknown
 
 // Precision and threads: decided at the first run, read back ever after.
@@ -26,12 +27,18 @@ void UseStoredChoices(const StudyFile& file, search::Store* store, search::Workb
 std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest);
 std::string Grouped(double count);  // 16,777,216
 
-// "linear_attention; " before a layer's blocks; nothing of BERT's own mixer.
+// "linear_attention; " or "5 heads; " before a layer's blocks; nothing of BERT's own mixer.
 std::string BesidesBerts(const proto::Mixer& mixer);
 
 std::string TrialText(const std::vector<search::StageResult>& results);
-// The best trial of each stage, how sure its lead is, and the Pareto front of the last stage.
+// The best trial of each stage, how sure its lead is, the verdict against the controls, and the Pareto front of the last stage; of
+// each target.
 std::string ResultText(const std::vector<search::StageResult>& results);
+// How much more the score of `a` is than that of `b`, with its standard error: in pairs where both have their rows.
+struct Lead {
+  double more = 0, standard_error = 0;
+};
+Lead LeadOf(const search::StoredTrial& a, const search::StoredTrial& b);
 // One self-contained page: a scatter plot per stage and the table; no network.
 std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results);
 

@@ -94,6 +94,9 @@ StudentPlan PlanStudent(const StudentRequest& request, const models::Pretrained&
   if (!request.subnets.empty()) {
     plan.study = LoadStudy(request.subnets, {}).study;
     search::ValidateSpace(plan.study->space(), request.subnets + ": space");
+    if (search::Sections(plan.study->space()).size() > 1)
+      throw BadRequest("--subnets", "one supernet holds students of one hidden width, depth and embedding", request.subnets,
+                       "a space with one value of each");
     const auto largest = search::LargestArchitecture(plan.study->space(), Context(teacher));
     const auto canonical = [](proto::Architecture all) {  // the weights are the same whatever the expressions
       for (auto& layer : *all.mutable_layer()) layer.mutable_ffn()->set_expression("linear(gelu(linear(x,wb1)),wb2)");

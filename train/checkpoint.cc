@@ -50,14 +50,18 @@ Json ToJson(const Evaluation& evaluation) {
     metrics.push_back({{"name", metric.name},
                        {"value", Number(metric.value)},
                        {"standard_error", Number(metric.standard_error)}});
-  return {{"metrics", metrics},
-          {"predicted", evaluation.predicted},
-          {"loss_names", evaluation.loss_names},
-          {"losses", Numbers(evaluation.losses)},
-          {"loss", Number(evaluation.loss)},
-          {"row_losses", Numbers(evaluation.row_losses)},
-          {"loss_standard_errors", Numbers(evaluation.loss_standard_errors)},
-          {"loss_standard_error", Number(evaluation.loss_standard_error)}};
+  Json json = {{"metrics", metrics},
+               {"predicted", evaluation.predicted},
+               {"loss_names", evaluation.loss_names},
+               {"losses", Numbers(evaluation.losses)},
+               {"loss", Number(evaluation.loss)},
+               {"row_losses", Numbers(evaluation.row_losses)},
+               {"loss_standard_errors", Numbers(evaluation.loss_standard_errors)},
+               {"loss_standard_error", Number(evaluation.loss_standard_error)}};
+  if (evaluation.divergence)
+    json["divergence"] = {{"mean", Number(evaluation.divergence->mean)},
+                          {"standard_error", Number(evaluation.divergence->standard_error)}};
+  return json;
 }
 
 Evaluation ToEvaluation(const Json& json) {
@@ -72,6 +76,9 @@ Evaluation ToEvaluation(const Json& json) {
   evaluation.row_losses = ReadNumbers(json.at("row_losses"));
   evaluation.loss_standard_errors = ReadNumbers(json.at("loss_standard_errors"));
   evaluation.loss_standard_error = ReadNumber(json.at("loss_standard_error"));
+  if (const auto divergence = json.find("divergence"); divergence != json.end())
+    evaluation.divergence = Difference{.mean = ReadNumber(divergence->at("mean")),
+                                       .standard_error = ReadNumber(divergence->at("standard_error"))};
   return evaluation;
 }
 

@@ -193,6 +193,7 @@ class Cohort {
   std::vector<std::vector<double>> Shares(int64_t group);  // of each batch of a group
   void Update(size_t i);
   void FinishEpoch();
+  void Prune(std::vector<size_t> going_on);  // `going_on`: those that took the epoch
   std::optional<models::Outputs> TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                 const models::Batch& batch) const;
   void Fail(size_t i, const std::string& what);     // at the step that is being made
@@ -360,12 +361,14 @@ void Cohort::FinishEpoch() {
           {.teacher = source.teacher,
            .teacher_cache = source.validate_cache,
            .bfloat16 = bfloat16_,
-           .padded_length = PaddedLength(job_.recipe)},
+           .padded_length = PaddedLength(job_.recipe),
+           .teacher_logits = source.validate_logits},
           &workers_);
     }
     for (size_t k = 0; k < alive.size(); ++k) {
       scored[k].answers.clear();  // an epoch keeps scores; the answers are many strings
       scored[k].answered.clear();
+      scored[k].row_divergences.clear();
       evaluations[k].push_back(std::move(scored[k]));
     }
   }
@@ -391,24 +394,37 @@ void Cohort::FinishEpoch() {
   }
   ++state_.epoch;
   state_.batch = 0;
-  for (const size_t i : alive) {
-    MemberResult& result = state_.members[i].result;
-    if (job_.prune && !Left(i)) result.pruned = job_.prune(i, result.epochs);
-  }
+  if (job_.prune) Prune(alive);
   Save();
+}
+
+void Cohort::Prune(std::vector<size_t> going_on) {
+  std::erase_if(going_on, [&](size_t i) { return Left(i); });
+  if (going_on.empty()) return;
+  std::vector<MemberResult> results;
+  for (const auto& member : state_.members) results.push_back(member.result);
+  for (const size_t i : job_.prune(results, going_on)) {
+    THIMBLE_CHECK(std::binary_search(going_on.begin(), going_on.end(), i), "a member leaves that is not there");
+    state_.members[i].result.pruned = true;
+  }
 }
 
 std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::vector<int>& rows,
                                                       const models::Batch& batch) const {
-  const auto& objective = students_.front().objectives[source];  // all members have the recipe's
-  if (!objective.needs_teacher()) return std::nullopt;
+  // All members have the recipe's objective; what it looks at may depend on a member's shape.
+  bool needed = false;
+  models::ForwardOptions asked;
+  for (const auto& student : students_) {
+    const auto& objective = student.objectives[source];
+    needed = needed || objective.needs_teacher();
+    objective.Ask(&asked);
+  }
+  if (!needed) return std::nullopt;
   const Source& from = job_.sources[source];
   if (from.teacher_cache != nullptr) return from.teacher_cache->Get(rows);
   // Not inference mode: the losses' backward keeps what comes from here.
   const at::NoGradGuard no_grad;
   const Autocast autocast(bfloat16_);
-  models::ForwardOptions asked;
-  objective.Ask(&asked);
   return Forward(*from.teacher, batch, ForLogits(*from.teacher, asked));
 }
 

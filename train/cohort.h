@@ -43,6 +43,8 @@ struct Source {
   const data::WordPiece* tokenizer = nullptr;  // of `train`, where recipe.batching.masking hides words
   // Of `train` and of `validate`; nullptr: the teacher runs.
   const TeacherCache *teacher_cache = nullptr, *validate_cache = nullptr;
+  // The teacher's of `validate` (Evaluation::logits): scores then have the divergence from it. nullptr: they have none.
+  const std::vector<std::vector<double>>* validate_logits = nullptr;
   double weight = 1;  // among the sources (train/mixture.h); above 0
 };
 
@@ -55,6 +57,14 @@ struct Epoch {
 struct Start {
   std::string name;           // empty: it says nothing
   std::string formerly = {};  // what earlier versions said of the same start, where that was something else
+};
+
+struct MemberResult {
+  std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished or pruned
+  bool pruned = false;        // by Job::prune
+  std::vector<Epoch> epochs;  // all of them, also those before a resume
+  int64_t steps = 0;          // updates
+  int best_epoch = 0;         // whose weights it ends with (from 1), by Recipe.keep BEST; 0: the last
 };
 
 struct Job {
@@ -71,22 +81,15 @@ struct Job {
   // are; part of the study's stored choices, as the last bits of a matrix product depend on the threads that
   // share it.
   int members_threads = 1;
-  // Asked after every epoch of a member that goes on: whether it leaves here. Empty: never. Must be a pure function.
-  std::function<bool(size_t member, const std::vector<Epoch>& epochs)> prune;
+  // Asked after every epoch of the run which members leave here, of those that have taken it and have epochs left: `going_on`,
+  // their numbers, rising. `members`: what all have so far. Must be a pure function. Empty: nobody leaves.
+  std::function<std::vector<size_t>(const std::vector<MemberResult>& members, const std::vector<size_t>& going_on)> prune;
   // File for exact resume, written every deployment.checkpoint_seconds and at each epoch's end, removed by
   // the caller. Empty: none. A checkpoint of another job (recipe, data, teacher, members, architectures) is
   // an Error, never silently used. The members' starting weights are not compared: a run that is resumed
   // takes them from the file. `start` is.
   std::string checkpoint;
   Start start;
-};
-
-struct MemberResult {
-  std::string failure;        // why it was stopped early (NaN or Inf in loss or gradients); empty: finished or pruned
-  bool pruned = false;        // by Job::prune
-  std::vector<Epoch> epochs;  // all of them, also those before a resume
-  int64_t steps = 0;          // updates
-  int best_epoch = 0;         // whose weights it ends with (from 1), by Recipe.keep BEST; 0: the last
 };
 
 // Error (exit 2) for what Train would refuse before its first step. Weights may have any values, and `train` of a source be missing:

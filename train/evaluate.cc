@@ -108,9 +108,19 @@ models::Outputs TeacherPass(const models::Model& teacher, const models::Batch& b
   return Forward(teacher, batch, ForLogits(teacher, wanted));
 }
 
+// Their mean, with its standard error.
+Difference Mean(const std::vector<double>& divergences) {
+  return PairedDifference(divergences, std::vector<double>(divergences.size(), 0));
+}
+
 void Finish(const Subject& subject, const data::Dataset& data, const data::TaskEntry* task,
-            const std::vector<double>& batch_rows, Tally* tally) {
+            const EvaluateOptions& options, const std::vector<double>& batch_rows, Tally* tally) {
   Evaluation& evaluation = tally->evaluation;
+  if (options.teacher_logits != nullptr) {
+    evaluation.row_divergences = Divergences(*options.teacher_logits, evaluation.logits, *subject.model);
+    evaluation.divergence = Mean(evaluation.row_divergences);
+  }
+  if (!options.keep_logits) evaluation.logits.clear();
   if (subject.objective != nullptr) {
     evaluation.loss_names = subject.objective->names();
     for (size_t l = 0; l < tally->sums.size(); ++l) {
@@ -145,10 +155,11 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
   std::vector<Tally> tallies(subjects.size());
   models::ForwardOptions wanted;  // of the teacher
   bool use_teacher = false;
+  const bool keep_logits = options.keep_logits || options.teacher_logits != nullptr;
   for (size_t i = 0; i < subjects.size(); ++i) {
     const Subject& subject = subjects[i];
     CheckFits(*subject.model, data, "the model");
-    if (options.keep_logits) tallies[i].evaluation.logits.resize(data.examples.size());
+    if (keep_logits) tallies[i].evaluation.logits.resize(data.examples.size());
     const bool regression = data.kind == data::TaskKind::kRegression;
     const bool spans = data.kind == data::TaskKind::kSpan;
     if (subject.model->classes > 0 && spans) {
@@ -199,14 +210,14 @@ std::vector<Evaluation> EvaluateTogether(const std::vector<Subject>& subjects, c
       if (!tally.evaluation.failure.empty()) return;
       if (objective) AddLosses(subject, outputs, teacher, batch, &tally);
       if (outputs.logits.defined()) AddPredictions(outputs.logits, rows, &tally);
-      if (options.keep_logits) KeepLogits(outputs.logits, rows, &tally.evaluation.logits);
+      if (keep_logits) KeepLogits(outputs.logits, rows, &tally.evaluation.logits);
     });
   }
   std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < subjects.size(); ++i) {
     std::string failure = std::move(tallies[i].evaluation.failure);
     if (failure.empty()) {
-      Finish(subjects[i], data, task, batch_rows, &tallies[i]);
+      Finish(subjects[i], data, task, options, batch_rows, &tallies[i]);
       evaluations.push_back(std::move(tallies[i].evaluation));
     } else {
       evaluations.push_back({.failure = std::move(failure)});

@@ -1,5 +1,6 @@
 // Scores of a model over a whole dataset.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "distill/objective.h"
 #include "models/model.h"
 #include "train/batch.h"
+#include "train/divergence.h"
 
 namespace thimble::train {
 
@@ -31,6 +33,8 @@ struct Evaluation {
   double loss = 0;                 // their weighted sum
   std::vector<double> row_losses;  // objective per evaluation batch, for the standard error of `loss`
   double loss_standard_error = 0;  // over batches, each weighted by its rows
+  std::optional<Difference> divergence;  // from the teacher's answers, a row (Divergences); if they are given
+  std::vector<double> row_divergences;   // of each row
 };
 
 struct EvaluateOptions {
@@ -42,6 +46,7 @@ struct EvaluateOptions {
   int batch_size = 64;
   int padded_length = 0;  // PaddedLength of the recipe that `objective` is of
   bool keep_logits = false;
+  const std::vector<std::vector<double>>* teacher_logits = nullptr;  // of the same rows, as in Evaluation::logits
 };
 
 // Does not change gradients or the model. Runs on the calling thread's torch threads. WorkFailed instead of an

@@ -22,7 +22,8 @@ class TeacherCache {
   // its content follows from: files of other teachers, data or objectives are left alone. nullptr if the
   // recipe's objective needs no teacher or counts padding, `passes` over the rows are less than two, or the file
   // would be larger than `room` bytes, from which it is taken (nullptr: recipe.teacher_cache_gib for this file alone).
-  // `student`: any of those that are taught. Error (exit 1) if the disk is full.
+  // `student`: any of those that are taught, of one depth; of several depths the teacher's own shape: the file then holds every
+  // layer. Error (exit 1) if the disk is full.
   static std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, const models::Model& teacher,
                                             const models::Shape& student, const data::Dataset& data,
                                             int passes, const std::string& directory, int64_t* room = nullptr);

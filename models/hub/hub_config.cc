@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/arch/architecture.h"
+#include "models/encoder/bert.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/config_fields.h"
 #include "models/hub/json.h"

@@ -61,21 +61,6 @@ constexpr FamilyEntry kFamilies[] = {{Family::kBert, "bert", "bert."},
                                      {Family::kRoberta, "roberta", "roberta."},
                                      {Family::kMobileBert, "mobilebert", "mobilebert."}};
 
-// The first spelling of an activation is the one written. transformers has two functions under seven names
-// (tests/golden/activations.json holds their values).
-constexpr char kGelu[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
-constexpr char kTanhGelu[] = "linear(gelu(linear(x,wb1)),wb2)";
-constexpr std::pair<const char*, const char*> kActivations[] = {
-    {"gelu", kGelu},
-    {"gelu_new", kTanhGelu},
-    {"gelu_pytorch_tanh", kTanhGelu},
-    {"gelu_fast", kTanhGelu},
-    {"gelu_accurate", kTanhGelu},
-    {"gelu_python_tanh", kTanhGelu},
-    {"gelu_python", kGelu},
-    {"relu", "linear(relu(linear(x,wb1)),wb2)"},
-};
-
 constexpr std::string_view kLayer = "layer.";
 
 std::string WithNumber(std::string text, const std::string& number) {
@@ -140,28 +125,6 @@ std::string HuggingFaceName(const std::string& weight, Head head, Family family,
   const std::string found = Find(kNames, weight);
   if (!found.empty()) return found;
   return pooled == PooledHead::kBert ? Find(kBertHead, weight) : Find(kRobertaHead, weight);
-}
-
-std::string ExpressionOfActivation(std::string_view hidden_act) {
-  for (const auto& [name, expression] : kActivations) {
-    if (name == hidden_act) return expression;
-  }
-  return "";
-}
-
-std::string ActivationOfExpression(const Expression& expression) {
-  const std::string text = expression.ToString();
-  for (const auto& [name, known] : kActivations) {
-    if (known == text) return name;
-  }
-  return "";
-}
-
-std::string AcceptedActivations() {
-  std::string names;
-  for (const auto& [name, expression] : kActivations)
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  return names;
 }
 
 }  // namespace thimble::models

@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "models/arch/expression.h"
 #include "models/arch/head.h"
 
 namespace thimble::models {
@@ -31,11 +30,5 @@ enum class PooledHead {
 // blocks a layer: the last has BERT's names, the others stand in a list.
 std::string HuggingFaceName(const std::string& weight, Head head, Family family = Family::kBert,
                             PooledHead pooled = PooledHead::kBert, int stacks = 1);
-
-// Expression of BERT's feed-forward block for a value of "hidden_act"; empty if we do not know it.
-std::string ExpressionOfActivation(std::string_view hidden_act);
-// "hidden_act" for a block; empty if it is not BERT's.
-std::string ActivationOfExpression(const Expression& expression);
-std::string AcceptedActivations();  // "gelu, ..."
 
 }  // namespace thimble::models

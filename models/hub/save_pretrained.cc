@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "models/encoder/bert.h"
 #include "models/encoder/kinds.h"
 #include "models/hub/hugging_face.h"
 #include "models/hub/json.h"
@@ -136,17 +137,7 @@ std::string NameInFile(const std::string& weight, const Model& model) {
 }  // namespace
 
 bool IsPlainBert(const Model& model) {
-  const Shape& shape = model.shape;
-  const bool pooled = model.classes == 0 || model.head == Head::kPooled;
-  if (!EntryOf(shape.embedding).bert || (pooled && shape.pooler != shape.hidden)) return false;
-  if (shape.bottleneck > 0 || shape.no_norm) return false;
-  const LayerShape& first = shape.layers[0];
-  const std::string activation = ActivationOfExpression(first.expression);
-  for (const LayerShape& layer : shape.layers) {
-    if (layer.stacks != 1 || layer.width != first.width || !IsBerts(layer.mixer)) return false;
-    if (activation.empty() || ActivationOfExpression(layer.expression) != activation) return false;
-  }
-  return true;
+  return IsPlainBert(model.shape, model.classes == 0 || model.head == Head::kPooled);
 }
 
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,

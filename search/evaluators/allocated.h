@@ -1,38 +1,23 @@
-// The best untrained student within a budget: plans, tapers and uniform shapes at several widths and depths, sliced,
-// refitted, and judged by how far their answers are from the teacher's. docs/allocation.md.
+// The best untrained student of a space: those that the strategy of allocation proposes, sliced, refitted, and judged by how far their
+// answers are from the teacher's. docs/allocation.md.
 #pragma once
-#include <functional>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "data/dataset.h"
 #include "distill/start/sliced.h"
 #include "models/model.h"
+#include "search/strategy.h"
 
 namespace thimble::search {
 
-struct Budget {
-  std::string name, unit;  // in messages
-  double limit = 0;
-  // Of a student, whole; its blocks' costs add up.
-  std::function<double(const proto::Architecture&)> cost;
-};
-
-struct AllocationOptions {
-  std::vector<int> widths;  // hidden; empty: the teacher's, and three quarters of it
-  std::vector<int> depths;  // of uniform students; empty: the teacher's, two thirds and half of it
-  std::vector<std::string> rules = {"plan", "taper", "uniform"};  // and "random"
-  int random = 20;          // students by chance
-  int threads = 1;
-  uint64_t seed = 1;
-};
+CutDamages ToCutDamages(const distill::Damages& damages);
 
 struct AllocatedStudent {
-  std::string rule;  // "plan", "taper", "uniform", "random"
+  std::string rule;  // Strategy::Origin
   proto::Architecture architecture;
-  double cost = 0;
+  double cost = 0;   // by the limit that was laid out
   // From the teacher's answers, mean over the rows, in nats (a number: squared difference); and of each row.
   double divergence = 0;
   std::vector<double> row_divergences;
@@ -41,27 +26,28 @@ struct AllocatedStudent {
 class Allocator {
  public:
   // All must outlive it. `judge`: rows that `start` has not seen. The start's options want `surgeon`.
-  Allocator(const models::Model& teacher, const distill::SlicedStart& start, const data::Dataset& judge,
-            AllocationOptions options);
+  Allocator(const models::Model& teacher, const distill::SlicedStart& start, const data::Dataset& judge, int threads,
+            uint64_t seed);
 
-  // All candidates, the least divergence first. Error (exit 2) if no student is within the budget, with the least
-  // cost that one can have.
-  std::vector<AllocatedStudent> Allocate(const Budget& budget);
+  // The students of the rules within the last of the space's limits, then up to `steps` steps from the best; the least divergence
+  // first. Empty if no student of a rule is within it.
+  std::vector<AllocatedStudent> Allocate(const StageSpace& space, const proto::Allocation& rules, int steps = 0);
 
-  // As it was judged.
-  models::Model Make(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);
+  // As it was judged, a student of `space`.
+  models::Model Make(const StageSpace& space, const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);
 
  private:
-  AllocatedStudent Judge(std::string rule, const proto::Architecture& architecture, const Budget& budget);
-  // With all heads and neurons: what students of this width and depth are cropped from.
-  const models::Model& Supernet(const proto::Architecture& student);
+  std::vector<AllocatedStudent> Judge(const StageSpace& space, const std::vector<proto::Architecture>& candidates);
+  // With all heads and neurons: what students of this section are cropped from.
+  const models::Model& Supernet(const StageSpace& space, const proto::Architecture& student);
 
   const models::Model& teacher_;
   const distill::SlicedStart& start_;
   const data::Dataset& judge_;
-  const AllocationOptions options_;
-  std::vector<std::vector<double>> answers_;                   // the teacher's logits
-  std::map<std::pair<int, int>, models::Model> supernets_;  // by width and depth
+  const int threads_;
+  const uint64_t seed_;
+  std::vector<std::vector<double>> answers_;         // the teacher's logits
+  std::map<std::string, models::Model> supernets_;  // by their architecture
 };
 
 }  // namespace thimble::search

@@ -16,7 +16,8 @@ class Evaluator {
   virtual ~Evaluator() = default;
   // Scorer's, of the stages that have this evaluator.
   virtual void Prepare(const proto::Stage& /*stage*/, const StageSpace& /*space*/) {}
-  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) = 0;
+  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                                      const std::vector<bool>& controls) = 0;
 };
 
 // `bench` must outlive the evaluator.

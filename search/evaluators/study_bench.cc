@@ -52,17 +52,22 @@ const distill::SlicedStart& StudyBench::Start() {
     start_ = std::make_unique<distill::SlicedStart>(
         data.teacher.model, train::MakeBatches(data.train.Slice(0, rows), 32),
         train::MakeBatches(data.holdout.Slice(0, held), 32), options,
-        distill::StatedLayers(study().recipe().objective(), study().space().layers(),
-                              static_cast<int>(data.teacher.model.shape.layers.size())));
+        // Of several depths each takes the layers at its own height.
+        study().space().layers_size() > 1
+            ? std::vector<int>()
+            : distill::StatedLayers(study().recipe().objective(), study().space().layers(0),
+                                    static_cast<int>(data.teacher.model.shape.layers.size())));
   }
   return *start_;
 }
 
-const Model& StudyBench::Supernet() {
-  if (supernet_) return *supernet_;
+const Model& StudyBench::Supernet(const proto::Architecture& candidate) {
+  const auto section = SectionOf(study().space(), candidate);
+  const std::string key = CanonicalText(section);
+  if (const auto known = supernets_.find(key); known != supernets_.end()) return known->second;
   const auto context = data.Context();
-  const auto largest = LargestArchitecture(study().space(), context);
-  auto made = sliced() ? Start().MakeSupernet(largest, study().seed(), ChoosesHeads(study().space()))
+  const auto largest = LargestArchitecture(section, context);
+  auto made = sliced() ? Start().MakeSupernet(largest, study().seed(), ChoosesHeads(section))
                        : models::MakeModel(largest, context.classes, data.teacher.model.shape.hidden,
                                            Random(study().seed()).Fork("supernet"), data.teacher.model.head);
   const auto& warmup = study().warmup().corpus();
@@ -77,14 +82,14 @@ const Model& StudyBench::Supernet() {
     proto::Recipe recipe = Recipe(warmup.epochs());
     *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), false, "warmup.corpus");
     optim::SetBaseLearningRate(warmup.learning_rate(), recipe.mutable_optimizer());
-    TrainOnce("warm-up on text", "warmup", recipe, corpus, nullptr, &made, {});
+    const bool alone = Sections(study().space()).size() == 1;
+    TrainOnce("warm-up on text", alone ? "warmup" : "warmup-" + HashHex(key).substr(0, 12), recipe, corpus, nullptr, &made, {});
   }
-  supernet_ = std::make_unique<Model>(std::move(made));
-  return *supernet_;
+  return supernets_.emplace(key, std::move(made)).first->second;
 }
 
 Model StudyBench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
-  const Model& from = Supernet();
+  const Model& from = Supernet(architecture);
   const train::TorchThreads threads(ThreadsOfOne());
   return sliced() ? Start().MakeCandidate(from, architecture, report) : models::CopyCandidate(from, architecture);
 }
@@ -147,9 +152,11 @@ const train::TeacherCache* StudyBench::TeacherOn(const data::Dataset& rows, Cach
   if (!cached->decided) {
     data.RequireInPlace();
     const int passes = study().stage_size() + 1;  // at least one a stage, and the exported student's
-    cached->cache = train::TeacherCache::Open(
-        Recipe(1), data.teacher.model, models::Resolve(LargestArchitecture(study().space(), data.Context())), rows,
-        passes, data.work);
+    // Students of other depths look at other layers of the teacher: then all of them.
+    const auto looking = study().space().layers_size() > 1
+                             ? data.teacher.model.shape
+                             : models::Resolve(LargestArchitecture(study().space(), data.Context()));
+    cached->cache = train::TeacherCache::Open(Recipe(1), data.teacher.model, looking, rows, passes, data.work);
     cached->decided = true;
   }
   return cached->cache.get();

@@ -40,9 +40,9 @@ class StudyBench {
   int ThreadsOfOne() const;
 
   const distill::SlicedStart& Start();
-  // Of the whole study, warmed up; made once, then read from disk.
-  const models::Model& Supernet();
-  // Cut from Supernet, which has been made, and refitted.
+  // Of the study's section that `candidate` is of, warmed up; made once, then read from disk.
+  const models::Model& Supernet(const proto::Architecture& candidate);
+  // Cut from its Supernet, which has been made, and refitted.
   models::Model Student(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);
 
   // On the study's training rows, towards its teacher; without members.
@@ -57,10 +57,21 @@ class StudyBench {
   const train::TeacherCache* TeacherOnTrain() { return TeacherOn(data.train, &train_cache_); }
   const train::TeacherCache* TeacherOnHoldout() { return TeacherOn(data.holdout, &holdout_cache_); }
 
+  // --- study_round.cc: a round that is trained side by side ---
+
+  // Who leaves a round after an epoch, of those that go on (places among the candidates), by their scores (NaN: it has none): positions
+  // in these lists. Pure.
+  using Leavers = std::function<std::vector<size_t>(const std::vector<size_t>& going_on, const std::vector<double>& scores)>;
+  // Scores of students that are distilled side by side, each on the schedule of `epochs`; a kill in between resumes from a
+  // checkpoint. Without `leavers` all stay to the end.
+  std::vector<Score> DistilRound(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates, int epochs,
+                                 const Leavers& leavers = {});
+
   // --- study_scores.cc: what they score ---
 
-  // What the teacher says of the held-out rows, where candidates are compared by it: before scores are made side by side.
-  void AskTeacher();
+  // What the teacher says of the held-out rows (logits), where candidates are compared by it; nullptr: they are not. Before
+  // scores are made side by side.
+  const std::vector<std::vector<double>>* AskTeacher();
 
   // `candidate`: the view of a supernet; nullptr: all of it.
   train::Evaluation EvaluateOnHoldout(const models::Model& model, const models::Shape* candidate);
@@ -84,7 +95,7 @@ class StudyBench {
   const train::TeacherCache* TeacherOn(const data::Dataset& rows, Cached* cached);
 
   std::unique_ptr<distill::SlicedStart> start_;
-  std::unique_ptr<models::Model> supernet_;
+  std::map<std::string, models::Model> supernets_;  // by section
   Cached train_cache_, holdout_cache_;
   std::vector<std::vector<double>> answers_;  // the teacher's on the held-out rows, for DIVERGENCE
   std::map<std::string, models::Model> untrained_;  // by canonical text

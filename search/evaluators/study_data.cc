@@ -11,6 +11,7 @@
 #include "data/text/wordpiece.h"
 #include "distill/objective.h"
 #include "models/encoder/resolve.h"
+#include "search/evaluators/measured_latency.h"
 #include "train/task_model.h"
 #include "train/threads.h"
 
@@ -45,7 +46,8 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
       directory(directory),
       work(directory + "/work"),
       task(data::FindTask(study.data().task(), study.data().directory())),
-      teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())) {
+      teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())),
+      latency_(MeasuredLatency(models::LastStates(teacher.model.head), study.space(), work)) {
   CheckTeacher();
   TakeTeachersLength();
   CheckObjective();
@@ -70,7 +72,9 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
 SpaceContext StudyData::Context() const {
   return {.classes = static_cast<int>(task.labels.size()),
           .teacher_hidden = teacher.model.shape.hidden,
-          .head = teacher.model.head};
+          .head = teacher.model.head,
+          .teacher = teacher.model.architecture,
+          .latency = latency_};
 }
 
 int StudyData::MaxLength() const { return study.recipe().batching().max_length(); }
@@ -108,16 +112,18 @@ void StudyData::TakeTeachersLength() {
 // Objective's own checks (head counts, layer map, what a layer's mixer shows to losses) belong before any work:
 // of every mixer that a layer may have.
 void StudyData::CheckObjective() const {
-  auto architecture = LargestArchitecture(study.space(), Context());
-  int options = 1;
-  for (int option = 0; option < options; ++option) {
-    for (int i = 0; i < architecture.layer_size(); ++i) {
-      const auto choices = LayerChoices(study.space(), i);
-      options = std::max(options, choices.mixer_size());
-      *architecture.mutable_layer(i)->mutable_mixer() = choices.mixer(option % choices.mixer_size());
-      architecture.mutable_layer(i)->clear_beside();
+  for (const auto& section : Sections(study.space())) {
+    auto architecture = LargestArchitecture(section, Context());
+    int options = 1;
+    for (int option = 0; option < options; ++option) {
+      for (int i = 0; i < architecture.layer_size(); ++i) {
+        const auto choices = LayerChoices(section, i);
+        options = std::max(options, choices.mixer_size());
+        *architecture.mutable_layer(i)->mutable_mixer() = choices.mixer(option % choices.mixer_size());
+        architecture.mutable_layer(i)->clear_beside();
+      }
+      distill::Objective(study.recipe().objective(), models::Resolve(architecture), &teacher.model, true);
     }
-    distill::Objective(study.recipe().objective(), models::Resolve(architecture), &teacher.model, true);
   }
 }
 

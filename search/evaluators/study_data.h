@@ -1,5 +1,6 @@
 // What a study has before anything is trained: its teacher and its rows.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ class StudyData {
   std::vector<std::string> corpus_files;
 
  private:
+  std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)> latency_;  // one for all contexts
+
   void CheckTeacher() const;
   void TakeTeachersLength();
   void CheckObjective() const;

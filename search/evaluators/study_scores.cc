@@ -9,7 +9,6 @@
 #include "distill/objective.h"
 #include "search/evaluators/study_bench.h"
 #include "train/batch.h"
-#include "train/divergence.h"
 
 namespace thimble::search {
 using models::Model;
@@ -35,14 +34,16 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
 
 Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason = reason}; }
 
-void StudyBench::AskTeacher() {
+const std::vector<std::vector<double>>* StudyBench::AskTeacher() {
   TeacherOnHoldout();
-  if (study().fitness() != proto::DIVERGENCE || !answers_.empty()) return;
+  if (study().fitness() != proto::DIVERGENCE) return nullptr;
+  if (!answers_.empty()) return &answers_;
   train::EvaluateOptions options;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
   options.keep_logits = true;
   answers_ = train::Evaluate(data.teacher.model, data.holdout, &data.task, options).logits;
+  return &answers_;
 }
 
 Score StudyBench::ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const {
@@ -53,10 +54,10 @@ Score StudyBench::ToScore(const train::Evaluation& evaluation, proto::Fitness fi
     score.value = evaluation.metrics.front().value;
     score.standard_error = evaluation.metrics.front().standard_error;
   } else if (fitness == proto::DIVERGENCE) {
-    const auto divergences = train::Divergences(answers_, evaluation.logits, data.teacher.model);
-    const auto from_nothing = train::PairedDifference(divergences, std::vector<double>(divergences.size(), 0));
-    score.value = -from_nothing.mean;
-    score.standard_error = from_nothing.standard_error;
+    THIMBLE_CHECK(evaluation.divergence, "the teacher was not asked");
+    score.value = -evaluation.divergence->mean;
+    score.standard_error = evaluation.divergence->standard_error;
+    for (const double each : evaluation.row_divergences) score.rows.push_back(static_cast<float>(-each));
   } else {
     score.value = -evaluation.loss;
     score.standard_error = evaluation.loss_standard_error;
@@ -75,7 +76,7 @@ train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models
   options.bfloat16 = choices.bfloat16;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
-  options.keep_logits = study().fitness() == proto::DIVERGENCE;
+  if (study().fitness() == proto::DIVERGENCE) options.teacher_logits = &answers_;
   // Not Evaluate: one candidate without a score does not end the others.
   return train::EvaluateTogether({{&model, candidate, &objective}}, data.holdout, &data.task, options)[0];
 }
@@ -102,7 +103,7 @@ std::vector<Score> StudyBench::EvaluateEach(
 
 std::vector<Score> StudyBench::Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,
                                          proto::Fitness fitness) {
-  Supernet();  // made before the candidates run side by side
+  for (const auto& candidate : candidates) Supernet(candidate);  // made before the candidates run side by side
   untrained_.clear();
   std::mutex mutex;
   return EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
@@ -126,7 +127,7 @@ std::vector<Model> StudyBench::TakeStudents(const std::vector<proto::Architectur
   }
   untrained_.clear();
   if (missing.empty()) return students;
-  Supernet();  // made before the candidates run side by side
+  for (const size_t i : missing) Supernet(candidates[i]);  // made before the candidates run side by side
   ParallelFor(missing.size(), choices.members_threads, [&](size_t k) {
     if (InterruptRequested()) throw Interrupted();
     students[missing[k]] = Student(candidates[missing[k]]);

@@ -13,11 +13,11 @@ class Supernet final : public Evaluator {
 
   void Prepare(const proto::Stage& stage, const StageSpace& space) override {
     if (stage_ == stage.name()) return;
-    bench_.Supernet();
     // The stage's expressions at full size, cut from the study's supernet and refitted as any candidate is.
     const auto& study = bench_.study();
-    auto largest = LargestArchitecture(study.space(), bench_.data.Context());
     const auto& base = space.base();
+    auto largest = LargestArchitecture(SectionOf(study.space(), base), bench_.data.Context());
+    bench_.Supernet(base);
     for (int i = 0; i < largest.layer_size(); ++i)
       if (base.layer(i).ffn().has_expression())
         largest.mutable_layer(i)->mutable_ffn()->set_expression(base.layer(i).ffn().expression());
@@ -36,7 +36,8 @@ class Supernet final : public Evaluator {
     stage_ = stage.name();
   }
 
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override {
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                              const std::vector<bool>& /*controls*/) override {
     const std::string what = "stage " + stage.name() + ": scoring";
     const auto fitness = bench_.study().fitness();
     if (stage.evaluator().supernet().refit() && bench_.sliced()) {

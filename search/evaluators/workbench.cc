@@ -3,6 +3,8 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "search/evaluators/allocated.h"
 #include "search/evaluators/evaluator.h"
 #include "search/evaluators/members.h"
 #include "search/evaluators/study_bench.h"
@@ -58,6 +60,11 @@ Inputs Workbench::Inputs() const {
           {"data.directory", impl_->bench.data.rows_hash}};
 }
 
+CutDamages Workbench::Damages(int hidden) {
+  Say("what heads and neurons are worth, at width " + std::to_string(hidden));
+  return ToCutDamages(impl_->bench.Start().DamagesAt(hidden));
+}
+
 void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {
   impl_->EvaluatorOf(stage).Prepare(stage, space);
 }
@@ -67,9 +74,9 @@ std::vector<double> Workbench::Filter(const proto::Stage& stage,
   return FilterScores(stage, candidates, impl_->bench);
 }
 
-std::vector<Score> Workbench::Evaluate(const proto::Stage& stage,
-                                       const std::vector<proto::Architecture>& candidates) {
-  return impl_->EvaluatorOf(stage).Evaluate(stage, candidates);
+std::vector<Score> Workbench::Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                                       const std::vector<bool>& controls) {
+  return impl_->EvaluatorOf(stage).Evaluate(stage, candidates, controls);
 }
 
 std::vector<Score> Workbench::Untrained(const std::vector<proto::Architecture>& candidates) {

@@ -45,9 +45,12 @@ class Workbench final : public Scorer {
   void Use(const Choices& choices);
 
   search::Inputs Inputs() const override;
+  CutDamages Damages(int hidden) override;
   void Prepare(const proto::Stage& stage, const StageSpace& space) override;
   std::vector<double> Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                              const std::vector<bool>& controls) override;
+  using Scorer::Evaluate;
 
   // A candidate as the study starts it: cropped from the warmed-up supernet and refitted. It has fit_dense.
   models::Model Student(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);

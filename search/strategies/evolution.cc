@@ -65,8 +65,8 @@ class Evolution final : public Strategy {
   std::deque<Trial> population_;  // oldest first
 };
 
-void Check(const proto::Strategy& spec, const std::string& where) {
-  const auto& evolution = spec.evolution();
+void Check(const proto::Stage& stage, const std::string& where) {
+  const auto& evolution = stage.strategy().evolution();
   if (evolution.tournament() > evolution.population())
     throw BadRequest(where + ".tournament", "larger than the population", std::to_string(evolution.tournament()),
                      "at most " + std::to_string(evolution.population()));
@@ -75,7 +75,8 @@ void Check(const proto::Strategy& spec, const std::string& where) {
 }  // namespace
 
 StrategyEntry evolution() {
-  return {.make = [](const proto::Strategy& spec, const StageSpace& space, Random random) -> std::unique_ptr<Strategy> {
+  return {.make = [](const proto::Strategy& spec, const StageSpace& space, Random random,
+                     StageInput) -> std::unique_ptr<Strategy> {
             return std::make_unique<Evolution>(spec.evolution(), space, random);
           },
           .check = Check};

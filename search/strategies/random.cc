@@ -27,7 +27,7 @@ class RandomSearch final : public Strategy {
 }  // namespace
 
 StrategyEntry random() {
-  return {.make = [](const proto::Strategy&, const StageSpace& space, Random random)
+  return {.make = [](const proto::Strategy&, const StageSpace& space, Random random, StageInput)
               -> std::unique_ptr<Strategy> { return std::make_unique<RandomSearch>(space, random); },
           .by_default = true};
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "models/encoder/bert.h"
 #include "models/hub/hugging_face.h"
 #include "models/model.h"
 #include "models/torch/torch_ops.h"

@@ -5,12 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "base/error.h"
 #include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
-#include "models/latency.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -351,59 +349,6 @@ TEST(ModelTest, TooLongABatchIsAnError) {
     EXPECT_THAT(error.what(), HasSubstr("21 tokens"));
     EXPECT_THAT(error.what(), HasSubstr("at most 20"));
   }
-}
-
-TEST(LatencyTest, PartsAreMeasuredOnce) {
-  const auto architecture = Architecture(
-      "vocabulary: 500 hidden: 96 heads: 4 embedding { trigram { width: 32 } } bottleneck { width: 48 }" +
-      LayerText(kGeluBlock, 2) + LayerText(kGeluBlock, 3) + LayerText(kGeluBlock, 1, "1/2"));
-  LatencyTable table(2, 64, 1, 5);
-  const auto parts = table.Parts(architecture);
-  std::vector<std::string> names;
-  std::vector<int> counts;
-  for (const PartLatency& part : parts) {
-    EXPECT_GT(part.ms, 0) << part.part;
-    names.push_back(part.part);
-    counts.push_back(part.count);
-  }
-  EXPECT_THAT(names,
-              ::testing::ElementsAre("embedding, trigram 32 to 96", "attention, 4 heads, 96 to 48",
-                                     "block, 48 to 96, " + std::string(kGeluBlock), "bottleneck, 48 to 96",
-                                     "block, 48 to 48, " + std::string(kGeluBlock)));
-  EXPECT_THAT(counts, ::testing::ElementsAre(1, 3, 5, 3, 1));
-  // Of the last layer what a pooled head reads.
-  names.clear();
-  for (const PartLatency& part : table.Parts(architecture, Tokens::kFirst)) names.push_back(part.part);
-  EXPECT_THAT(names,
-              ::testing::ElementsAre("embedding, trigram 32 to 96", "attention, 4 heads, 96 to 48",
-                                     "block, 48 to 96, " + std::string(kGeluBlock), "bottleneck, 48 to 96",
-                                     "attention, 4 heads, 96 to 48, first token",
-                                     "block, 48 to 48, " + std::string(kGeluBlock) + ", first token",
-                                     "bottleneck, 48 to 96, first token"));
-  // What was measured is not measured again, so that equal parts have equal times in every architecture.
-  auto shallow = architecture;
-  shallow.mutable_layer()->DeleteSubrange(1, 2);
-  const auto again = table.Parts(shallow);
-  ASSERT_EQ(again.size(), 4u);
-  for (size_t i = 0; i < again.size(); ++i) EXPECT_EQ(again[i].ms, parts[i].ms);
-  const Model model = MakeModel(architecture, 0, 0, Random(1));
-  // Other programs run, and interrupt a whole pass more often than a part.
-  const double whole = MeasureLatency(model, 2, 64, 1, 40, 1).low_ms;
-  EXPECT_GT(Sum(parts), whole / 4);
-  EXPECT_LT(Sum(parts), whole * 4);
-}
-
-TEST(LatencyTest, MeasuresAndRestoresThreads) {
-  const Model model = ShakenModel(std::string(kTrigram) + LayerText(kGeluBlock));
-  const int threads = at::get_num_threads();
-  const Latency latency = MeasureLatency(model, 2, 16, 1, 7, 1);
-  EXPECT_EQ(at::get_num_threads(), threads);
-  EXPECT_GT(latency.low_ms, 0);
-  EXPECT_LE(latency.low_ms, latency.median_ms);
-  EXPECT_LE(latency.median_ms, latency.high_ms);
-  EXPECT_EQ(latency.runs, 7);
-  EXPECT_EQ(latency.batch, 2);
-  EXPECT_EQ(latency.length, 16);
 }
 
 }  // namespace

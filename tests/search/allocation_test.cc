@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 
 namespace thimble::search {
@@ -14,42 +13,33 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::SizeIs;
 
-using Lists = std::vector<std::vector<double>>;
-
-// Heads cost 30, 16 neurons 10; the last layer half of that, as where one token is read.
-AllocationCosts Costs(int layers, int heads, int steps) {
-  AllocationCosts costs{.neuron_step = 16, .fixed = 100};
+// Heads cost 30, 16 neurons 10; the last layer half of that, as where one token is read. Damages fall, convex and not, different for each
+// layer.
+AllocationCosts Costs(int layers, int heads, int steps, uint64_t seed = 1) {
+  AllocationCosts costs{.fixed = 100};
+  Random random(seed);
+  const auto block = [&](int most, int size, double cost) {
+    BlockSizes sizes;
+    for (int k = 0; k <= most; ++k) {
+      sizes.sizes.push_back(k * size);
+      sizes.costs.push_back(k * cost);
+    }
+    sizes.damages.resize(sizes.sizes.size());
+    for (size_t k = sizes.damages.size() - 1; k-- > 0;)
+      sizes.damages[k] = sizes.damages[k + 1] + random.Uniform() * random.Uniform();
+    return sizes;
+  };
   for (int i = 0; i < layers; ++i) {
     const double share = i + 1 == layers ? 0.5 : 1;
-    auto& of_heads = costs.heads.emplace_back();
-    for (int k = 0; k <= heads; ++k) of_heads.push_back(30 * k * share);
-    auto& of_neurons = costs.neurons.emplace_back();
-    for (int k = 0; k <= steps; ++k) of_neurons.push_back(10 * k * share);
+    costs.heads.push_back(block(heads, 1, 30 * share));
+    costs.neurons.push_back(block(steps, 16, 10 * share));
   }
   return costs;
 }
 
-// Falling, convex and not, different for each layer.
-Lists Damages(const Lists& costs, uint64_t seed) {
-  Random random(seed);
-  Lists damages;
-  for (const auto& block : costs) {
-    auto& damage = damages.emplace_back(block.size());
-    for (size_t k = block.size() - 1; k-- > 0;) damage[k] = damage[k + 1] + random.Uniform() * random.Uniform();
-  }
-  return damages;
-}
-
-double DamageOf(const Lists& heads, const Lists& neurons, const Allocation& allocation, int step) {
-  double sum = 0;
-  for (size_t i = 0; i < heads.size(); ++i) sum += heads[i][allocation.heads[i]] + neurons[i][allocation.neurons[i] / step];
-  return sum;
-}
-
 TEST(AllocationTest, PlanIsTheBestOfAllThatFit) {
-  const AllocationCosts costs = Costs(2, 3, 4);
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    const Lists heads = Damages(costs.heads, seed), neurons = Damages(costs.neurons, seed + 100);
+    const AllocationCosts costs = Costs(2, 3, 4, seed);
     for (const double budget : {110.0, 150.0, 185.0, 240.0}) {
       double best = std::numeric_limits<double>::infinity();
       for (int a = 0; a <= 3; ++a)
@@ -57,29 +47,29 @@ TEST(AllocationTest, PlanIsTheBestOfAllThatFit) {
           for (int c = 0; c <= 4; ++c)
             for (int d = 0; d <= 4; ++d) {
               const Allocation each{{a, b}, {16 * c, 16 * d}};
-              if (costs.Of(each) <= budget) best = std::min(best, DamageOf(heads, neurons, each, 16));
+              if (costs.Of(each) <= budget) best = std::min(best, costs.DamageOf(each));
             }
       // Steps of 5, of which all costs are multiples.
-      const Allocation plan = Plan(costs, heads, neurons, budget, static_cast<int>((budget - costs.fixed) / 5));
+      const Allocation plan = Plan(costs, budget, static_cast<int>((budget - costs.fixed) / 5));
       EXPECT_LE(costs.Of(plan), budget);
-      EXPECT_NEAR(DamageOf(heads, neurons, plan, 16), best, 1e-12) << seed << ", " << budget;
+      EXPECT_NEAR(costs.DamageOf(plan), best, 1e-12) << seed << ", " << budget;
     }
   }
 }
 
 TEST(AllocationTest, PlanOfALargeBudgetKeepsAll) {
   const AllocationCosts costs = Costs(3, 4, 5);
-  const Allocation plan = Plan(costs, Damages(costs.heads, 1), Damages(costs.neurons, 2), 1e4);
+  const Allocation plan = Plan(costs, 1e4);
   EXPECT_THAT(plan.heads, Each(4));
   EXPECT_THAT(plan.neurons, Each(80));
 }
 
 TEST(AllocationTest, NothingFitsBelowWhatIsFixed) {
   const AllocationCosts costs = Costs(2, 3, 4);
-  EXPECT_THAT(Plan(costs, Damages(costs.heads, 1), Damages(costs.neurons, 2), 99).heads, SizeIs(0));
+  EXPECT_THAT(Plan(costs, 99).heads, SizeIs(0));
   EXPECT_THAT(Tapers(costs, 99), SizeIs(0));
   EXPECT_THAT(Uniforms(costs, 99), SizeIs(0));
-  const Allocation none = Plan(costs, Damages(costs.heads, 1), Damages(costs.neurons, 2), 100);
+  const Allocation none = Plan(costs, 100);
   EXPECT_THAT(none.heads, ElementsAre(0, 0));
   EXPECT_THAT(none.neurons, ElementsAre(0, 0));
 }
@@ -124,6 +114,42 @@ TEST(AllocationTest, ChanceFillsTheBudgetAndSeedsDiffer) {
     EXPECT_GT(costs.Of(all.back()), 1200 - 30);
     for (size_t i = 0; i + 1 < all.size(); ++i) EXPECT_FALSE(all[i] == all.back());
   }
+}
+
+TEST(AllocationTest, SizesNeedNotBeEvenlySpaced) {
+  AllocationCosts costs = Costs(3, 4, 5);
+  for (auto& block : costs.neurons) {
+    for (auto* list : {&block.costs, &block.damages}) list->erase(list->begin() + 2, list->begin() + 4);
+    block.sizes = {0, 16, 64, 80};
+  }
+  const auto offered = testing::AnyOf(0, 16, 64, 80);
+  Random random(3);
+  auto all = Tapers(costs, 300);
+  for (const auto& uniform : Uniforms(costs, 300)) all.push_back(uniform);
+  all.push_back(Plan(costs, 300));
+  all.push_back(RandomAllocation(costs, 300, &random));
+  all.push_back(HandedOn(costs, all[0], 300, &random));
+  for (const auto& each : all) {
+    EXPECT_THAT(each.neurons, Each(offered));
+    EXPECT_LE(costs.Of(each), 300);
+  }
+}
+
+TEST(AllocationTest, StepsStayWithinTheBudgetAndMoveSomething) {
+  const AllocationCosts costs = Costs(6, 12, 48);
+  Random random(1);
+  const Allocation plan = Plan(costs, 1200);
+  int moved = 0, replanned = 0;
+  for (int i = 0; i < 50; ++i) {
+    const Allocation step = HandedOn(costs, plan, 1200, &random), other = NoisyPlan(costs, 1200, 0.5, &random);
+    EXPECT_LE(costs.Of(step), 1200);
+    EXPECT_LE(costs.Of(other), 1200);
+    EXPECT_GE(costs.DamageOf(other), costs.DamageOf(plan) - 1e-6 * costs.DamageOf(plan));
+    moved += !(step == plan);
+    replanned += !(other == plan);
+  }
+  EXPECT_GT(moved, 45);
+  EXPECT_GT(replanned, 45);
 }
 
 }  // namespace

@@ -92,9 +92,10 @@ TEST_F(ControllerTest, AnInterruptStopsBetweenRounds) {
   if (child == 0) {
     class Interrupting final : public ToyScorer {
       std::vector<Score> Evaluate(const proto::Stage& stage,
-                                  const std::vector<proto::Architecture>& c) override {
+                                  const std::vector<proto::Architecture>& candidates,
+                                  const std::vector<bool>& controls) override {
         raise(SIGINT);
-        return ToyScorer::Evaluate(stage, c);
+        return ToyScorer::Evaluate(stage, candidates, controls);
       }
     };
     InstallInterruptHandler();

@@ -126,10 +126,55 @@ TEST_F(ControllerTest, FailuresKeepTheirReasonAndDoNotStopTheStudy) {
   EXPECT_GT(failed, 0);
 }
 
+// Every second candidate of a round leaves it, with a score above all others'.
+class HalvingScorer final : public ToyScorer {
+ public:
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                              const std::vector<bool>& controls) override {
+    auto scores = ToyScorer::Evaluate(stage, candidates, controls);
+    for (size_t i = 1; i < scores.size(); i += 2) {
+      scores[i].value += 10;  // of NaN: NaN
+      scores[i].left_after = 2;
+    }
+    return scores;
+  }
+};
+
+TEST_F(ControllerTest, WhoLeavesItsRoundIsEvaluatedAndNeverTheBest) {
+  HalvingScorer scorer;
+  const auto results = Run(MakeStudy(), &scorer);
+  int left = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    const auto& trials = results[i].trials;
+    EXPECT_EQ(trials[results[i].best].trial.state, TrialState::kComplete);
+    EXPECT_EQ(trials.size() - CountState(trials, TrialState::kPruned),
+              static_cast<size_t>(MakeStudy().stage(static_cast<int>(i)).trials()));
+    for (const auto& stored : trials) {
+      const bool leaves = stored.trial.value > 10;
+      EXPECT_EQ(stored.trial.state == TrialState::kLeft, leaves);
+      EXPECT_EQ(stored.left_after, leaves ? 2 : 0);
+      left += leaves ? 1 : 0;
+    }
+  }
+  EXPECT_GT(left, 3);
+  // Replayed from every round on, it is the same; read back, nothing is scored.
+  for (int kill_at = 0; kill_at < scorer.calls; ++kill_at) {
+    HalvingScorer first, second;
+    first.kill_at = kill_at;
+    const std::string name = std::to_string(kill_at) + ".db";
+    EXPECT_THROW(Run(MakeStudy(), &first, name), Killed);
+    ASSERT_EQ(Table(Run(MakeStudy(), &second, name)), Table(results)) << kill_at;
+  }
+  HalvingScorer unused;
+  EXPECT_EQ(Table(Run(MakeStudy(), &unused)), Table(results));
+  EXPECT_EQ(unused.calls, 0);
+}
+
 TEST_F(ControllerTest, TheFirstOfEqualScoresIsTheBest) {
   class Equal final : public ToyScorer {
     std::vector<Score> Evaluate(const proto::Stage&,
-                                const std::vector<proto::Architecture>& candidates) override {
+                                const std::vector<proto::Architecture>& candidates,
+                              const std::vector<bool>& controls) override {
       std::vector<Score> scores(candidates.size());
       for (size_t i = 0; i < scores.size(); ++i) scores[i].value = i == 0 ? -2.5 : -1.5;
       return scores;

@@ -47,18 +47,28 @@ def check_trials(study):
     assert trials[2].user_attrs["reason"].endswith("gr\u00fc\u00df; '); DROP TABLE trials; --")
 
 
+def check_halved(study):
+    trials = study.get_trials()
+    states = optuna.trial.TrialState
+    assert [t.state for t in trials] == [states.COMPLETE, states.PRUNED, states.PRUNED]
+    assert [t.value for t in trials] == [0, -0.5, -math.inf]
+    assert [t.intermediate_values for t in trials] == [{}, {2: -0.5}, {1: -math.inf}]
+    assert study.best_trial.number == 0
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "trials.db")
         subprocess.run([sys.argv[1], "--gtest_filter=StoreTest.WritesTheFileForOptuna"], check=True,
                        env={**os.environ, "THIMBLE_OPTUNA_FILE": path}, stdout=subprocess.DEVNULL)
         storage = f"sqlite:///{path}"
-        assert optuna.get_all_study_names(storage) == ["study/shape", "study/later"]
+        assert optuna.get_all_study_names(storage) == ["study/shape", "study/later", "study/halved"]
         study = optuna.load_study(study_name="study/shape", storage=storage)
         assert study.direction == optuna.study.StudyDirection.MAXIMIZE
         assert study.user_attrs == {"precision": "bfloat16"}, json.dumps(study.user_attrs)
         check_trials(study)
         assert optuna.load_study(study_name="study/later", storage=storage).get_trials() == []
+        check_halved(optuna.load_study(study_name="study/halved", storage=storage))
 
         # Optuna can add to the file too: ids, numbers and the categoricals' choices are as it keeps them.
         def objective(trial):

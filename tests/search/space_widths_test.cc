@@ -49,7 +49,7 @@ TEST(SpaceWidthsTest, EveryPointOnceAndCountedAsItIs) {
   for (int i = 0; i < 225; ++i) {
     const auto point = space.Point(i);
     all.insert(models::CanonicalArchitecture(point));
-    EXPECT_EQ(space.Count(point), models::DeployedParameters(models::Resolve(point), 2));
+    EXPECT_EQ(space.Cost(point), models::DeployedParameters(models::Resolve(point), 2));
   }
   EXPECT_EQ(all.size(), 225u);
   const auto counted = space.CountFeasible();
@@ -61,7 +61,7 @@ TEST(SpaceWidthsTest, EveryPointOnceAndCountedAsItIs) {
     EXPECT_EQ(layer.ffn().width(), 540);
     layer.clear_beside();
   }
-  EXPECT_EQ(counted.largest, space.Count(largest));
+  EXPECT_EQ(counted.largest, space.Cost(largest));
 }
 
 TEST(SpaceWidthsTest, LimitsAreKeptAndMutationsComeBackFromNothing) {

@@ -94,6 +94,22 @@ std::vector<StoredTrial> MakeRound() {
   return trials;
 }
 
+// One that stayed to the end of its round, two that left.
+std::vector<StoredTrial> MakeHalvedRound() {
+  std::vector<StoredTrial> trials(3);
+  for (int i = 0; i < 3; ++i) {
+    trials[i].number = i;
+    trials[i].trial.architecture = MakeArchitecture(i + 1, "1/3", 3, "1/2");
+    trials[i].trial.value = i == 2 ? -kInfinity : -0.5 * i;
+    trials[i].trial.standard_error = 0.25;
+    trials[i].filter_score = kNaN;
+    if (i == 0) continue;
+    trials[i].trial.state = TrialState::kLeft;
+    trials[i].left_after = 3 - i;
+  }
+  return trials;
+}
+
 void ExpectSame(const std::vector<StoredTrial>& got, const std::vector<StoredTrial>& want) {
   ASSERT_EQ(got.size(), want.size());
   const auto same = [](double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); };
@@ -110,6 +126,7 @@ void ExpectSame(const std::vector<StoredTrial>& got, const std::vector<StoredTri
     EXPECT_EQ(got[i].metrics, want[i].metrics);
     EXPECT_EQ(got[i].reason, want[i].reason);
     EXPECT_EQ(got[i].seconds, want[i].seconds);
+    EXPECT_EQ(got[i].left_after, want[i].left_after);
   }
 }
 
@@ -152,8 +169,10 @@ TEST_F(StoreTest, WritesTheFileForOptuna) {
     store.SetFact(stage, "precision", "bfloat16");
     store.AppendRound(stage, MakeRound(), stage_, space_);
     store.OpenStage("later");
+    store.AppendRound(store.OpenStage("halved"), MakeHalvedRound(), stage_, space_);
   }
   Store store(path);
+  ExpectSame(store.Trials(*store.FindStage("halved")), MakeHalvedRound());
   ExpectSame(store.Trials(*store.FindStage("shape")), MakeRound());
   EXPECT_TRUE(store.Trials(*store.FindStage("later")).empty());
 }
@@ -194,6 +213,24 @@ TEST_F(StoreTest, RowsAreAsOptunaWritesThem) {
   EXPECT_EQ(Query(path_, "PRAGMA journal_mode"), "wal");
   EXPECT_EQ(Query(path_, "PRAGMA integrity_check"), "ok");
   EXPECT_EQ(Query(path_, "PRAGMA foreign_key_check"), "");
+}
+
+// As Optuna keeps a trial that was pruned after it had reported.
+TEST_F(StoreTest, WhoLeftItsRoundIsPrunedWithItsLastValue) {
+  {
+    Store store(path_);
+    store.AppendRound(store.OpenStage("halved"), MakeHalvedRound(), stage_, space_);
+  }
+  EXPECT_EQ(Query(path_, "SELECT state FROM trials ORDER BY number"), "COMPLETE\nPRUNED\nPRUNED");
+  EXPECT_EQ(Query(path_, "SELECT trial_id || value_type || ifnull(value, '') FROM trial_values ORDER BY trial_id"),
+            "1FINITE0.0\n2FINITE-0.5\n3INF_NEG");
+  EXPECT_EQ(Query(path_,
+                  "SELECT trial_id || ':' || step || intermediate_value_type || ifnull(intermediate_value, '') "
+                  "FROM trial_intermediate_values ORDER BY trial_id"),
+            "2:2FINITE-0.5\n3:1INF_NEG");
+  ExpectSame(Store(path_).Trials(1), MakeHalvedRound());
+  Query(path_, "DELETE FROM trial_values WHERE trial_id = 2");
+  EXPECT_THAT(Thrown([&] { Store(path_).Trials(1); }).second, HasSubstr("trial 1: a scored trial without"));
 }
 
 TEST_F(StoreTest, OnlyWhatTheStageVariesIsAParameter) {
@@ -367,7 +404,7 @@ TEST_F(StoreTest, TrialsOfOthersAreRefusedWithTheirNumber) {
   EXPECT_THAT(refused("UPDATE trial_user_attributes SET value_json = '[1]' WHERE key = 'metrics'"),
               HasSubstr("not a JSON object"));
   EXPECT_THAT(refused("DELETE FROM trial_values WHERE trial_id = 1"),
-              HasSubstr("trial 0: a complete trial without"));
+              HasSubstr("trial 0: a scored trial without"));
   EXPECT_THAT(refused("DELETE FROM trials WHERE number = 1"), HasSubstr("do not follow"));
   EXPECT_THAT(refused("DROP TABLE trial_values"), HasSubstr("its tables are not those of an Optuna store"));
 }

@@ -1,5 +1,6 @@
 #include "search/strategy.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 #include <set>
 
 #include "models/arch/architecture.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "tests/search/studies.h"
 
 namespace thimble::search {
@@ -59,6 +62,33 @@ std::string Text(const std::vector<proto::Architecture>& suggestions) {
   return text;
 }
 
+// A study that the strategy fits.
+proto::Study StudyFor(const std::string& name, const std::string& vary) {
+  if (name != "allocation") return MakeStudy(kAnyLayer, vary, kPaperLimit);
+  return MakeStudy("layer { mixer { self_attention {} } heads: [0, 1, 2, 4, 6, 9, 12] ffn { expression {} stacks: 1 "
+                   "width: [0, 64, 128, 256, 540, 1024, 2160] } } ",
+                   "[HEADS, WIDTH]", "max: 18000000");
+}
+
+// What the strategies look at: a stage before, damages that fall with what is kept.
+StageInput InputFor(const StageSpace& space) {
+  StageInput input{.controls = true};
+  Random random(9);
+  for (int i = 0; i < 80; ++i)
+    input.before.push_back({*space.Sample(&random), TrialState::kComplete, random.Uniform(), 0, i % 10 == 3 ? kUniform : ""});
+  input.damages = [](int) {
+    CutDamages damages{.neuron_step = 32};
+    for (int layer = 0; layer < 6; ++layer) {
+      auto& heads = damages.heads.emplace_back();
+      for (int k = 0; k <= 12; ++k) heads.push_back((layer + 1) * std::exp(-k));
+      auto& neurons = damages.neurons.emplace_back();
+      for (int k = 0; k <= 96; ++k) neurons.push_back((6 - layer) * std::exp(-0.1 * k));
+    }
+    return damages;
+  };
+  return input;
+}
+
 double Best(const std::string& name, const StageSpace& space, uint64_t seed, int trials,
             double (*objective)(const proto::Architecture&)) {
   const auto strategy = MakeStrategy(Spec(name), space, Random(seed));
@@ -81,9 +111,9 @@ INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStrategy, ::testing::ValuesIn([] {
                          [](const auto& info) { return info.param; });
 
 TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
-  const auto study = MakeStudy(kAnyLayer, "[EXPRESSION, STACKS, RATIO]", kPaperLimit);
+  const auto study = StudyFor(GetParam(), "[EXPRESSION, STACKS, RATIO]");
   const StageSpace space = MakeSpace(study);
-  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(1));
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(1), InputFor(space));
   std::set<std::string> seen;
   for (int round = 0; round < 12; ++round) {
     const auto suggestions = strategy->Suggest(5);
@@ -97,9 +127,9 @@ TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
 }
 
 TEST_P(EveryStrategy, AskingAgainGivesOthers) {
-  const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit, 6);
+  const auto study = StudyFor(GetParam(), "[STACKS, RATIO]");
   const StageSpace space = MakeSpace(study);
-  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(2));
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(2), InputFor(space));
   std::set<std::string> seen;
   for (int i = 0; i < 10; ++i)
     for (const auto& architecture : strategy->Suggest(3))
@@ -107,9 +137,9 @@ TEST_P(EveryStrategy, AskingAgainGivesOthers) {
 }
 
 TEST_P(EveryStrategy, ReplayGoesOnAlike) {
-  const auto study = MakeStudy(kAnyLayer, "[EXPRESSION, STACKS, RATIO]", kPaperLimit);
+  const auto study = StudyFor(GetParam(), "[EXPRESSION, STACKS, RATIO]");
   const StageSpace space = MakeSpace(study);
-  const auto make = [&] { return MakeStrategy(Spec(GetParam()), space, Random(3)); };
+  const auto make = [&] { return MakeStrategy(Spec(GetParam()), space, Random(3), InputFor(space)); };
   const auto first = make();
   std::vector<std::vector<Trial>> stored;
   for (int round = 0; round < 8; ++round) {
@@ -140,7 +170,17 @@ TEST_P(EveryStrategy, ReplayGoesOnAlike) {
   }
 }
 
-TEST_P(EveryStrategy, FindsEveryPointOfASmallSpaceThenStops) {
+// Those that draw from the whole of a stage, whatever it varies.
+class EverySampler : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Catalogue, EverySampler, ::testing::ValuesIn([] {
+                           std::vector<std::string> names;
+                           for (const auto& entry : Strategies())
+                             if (!entry.proposes_base && !entry.needs_damages) names.push_back(entry.name);
+                           return names;
+                         }()),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(EverySampler, FindsEveryPointOfASmallSpaceThenStops) {
   // Two layers of 16 options, those within the limit.
   const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", "min: 8500000 max: 9200000 counting: PAPER", 2);
   const StageSpace space = MakeSpace(study);
@@ -156,7 +196,7 @@ TEST_P(EveryStrategy, FindsEveryPointOfASmallSpaceThenStops) {
   EXPECT_TRUE(strategy->Suggest(3).empty());
 }
 
-TEST_P(EveryStrategy, StopsWhereExpressionsRunOut) {
+TEST_P(EverySampler, StopsWhereExpressionsRunOut) {
   // tanh and add up to height 3: the tanh one and, commuted ones counted once, two sums
   // (EveryLowTreeComesOut).
   const auto study = MakeStudy(
@@ -169,7 +209,7 @@ TEST_P(EveryStrategy, StopsWhereExpressionsRunOut) {
   EXPECT_TRUE(strategy->Suggest(50).empty());
 }
 
-TEST_P(EveryStrategy, AnotherSeedGivesOthers) {
+TEST_P(EverySampler, AnotherSeedGivesOthers) {
   const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit);
   const StageSpace space = MakeSpace(study);
   EXPECT_NE(Text(MakeStrategy(Spec(GetParam()), space, Random(6))->Suggest(3)),
@@ -194,6 +234,69 @@ TEST(StrategyTest, NoneNamedIsRandomSearch) {
   const StageSpace space = MakeSpace(study);
   EXPECT_EQ(Text(MakeStrategy({}, space, Random(8))->Suggest(5)),
             Text(MakeStrategy(Spec("random"), space, Random(8))->Suggest(5)));
+}
+
+TEST(AllocationSearchTest, RulesComeFirstThenStepsFromTheBest) {
+  const auto study = StudyFor("allocation", "");
+  const StageSpace space = MakeSpace(study);
+  const auto strategy = MakeStrategy(Spec("allocation"), space, Random(1), InputFor(space));
+  std::vector<std::string> origins;
+  std::vector<Trial> all;
+  for (int round = 0; round < 8; ++round) {
+    auto trials = Evaluate(strategy->Suggest(8), [](const proto::Architecture& architecture) {
+      // Prefers heads at the end, which no rule gives.
+      double value = 0;
+      for (int i = 0; i < architecture.layer_size(); ++i)
+        value += i * models::SizeOf(models::Resolve(architecture), architecture.layer(i).mixer()).scores;
+      return value;
+    });
+    for (auto& trial : trials) {
+      trial.origin = strategy->Origin(trial.architecture);
+      origins.push_back(trial.origin);
+      all.push_back(trial);
+    }
+    strategy->Observe(trials);
+  }
+  EXPECT_THAT(std::vector(origins.begin(), origins.begin() + 4), testing::UnorderedElementsAre("plan", kUniform, "taper", kRandom));
+  EXPECT_EQ(std::count(origins.begin(), origins.end(), "plan"), 1);
+  EXPECT_EQ(std::count(origins.begin(), origins.end(), kRandom), 4);
+  double by_rules = 0, by_steps = 0;
+  for (const Trial& trial : all) {
+    if (trial.origin == kUniform)
+      for (const auto& layer : trial.architecture.layer())
+        EXPECT_EQ(layer.SerializeAsString(), trial.architecture.layer(0).SerializeAsString());
+    (trial.origin == "step" ? by_steps : by_rules) = std::max(trial.origin == "step" ? by_steps : by_rules, trial.value);
+  }
+  EXPECT_GT(by_steps, by_rules);
+}
+
+TEST(FinalistsTest, ControlsFirstThenTheBest) {
+  const auto study = StudyFor("allocation", "");
+  const StageSpace space = MakeSpace(study);
+  StageInput input = InputFor(space);
+  input.before[5].origin = kRandom;
+  input.before[7].state = TrialState::kFail;
+  double best_uniform = 0, best = 0;
+  for (const Trial& trial : input.before) {
+    if (trial.state != TrialState::kComplete) continue;
+    best = std::max(best, trial.value);
+    if (trial.origin == kUniform) best_uniform = std::max(best_uniform, trial.value);
+  }
+  const auto value = [&](const proto::Architecture& architecture) {
+    for (const Trial& trial : input.before)
+      if (models::CanonicalArchitecture(trial.architecture) == models::CanonicalArchitecture(architecture)) return trial.value;
+    return -1.0;
+  };
+  for (const bool controls : {true, false}) {
+    input.controls = controls;
+    const auto suggestions = MakeStrategy(Spec("finalists"), space, Random(1), input)->Suggest(5);
+    ASSERT_EQ(suggestions.size(), 5u);
+    EXPECT_EQ(value(suggestions[controls ? 2 : 0]), best);
+    EXPECT_GT(value(suggestions[3]), value(suggestions[4]));
+    if (!controls) continue;
+    EXPECT_EQ(value(suggestions[0]), best_uniform);
+    EXPECT_EQ(value(suggestions[1]), input.before[5].value);
+  }
 }
 
 TEST(EvolutionTest, BeatsRandomSearchOnShapes) {
@@ -260,9 +363,10 @@ TEST(EvolutionTest, FailedAndPrunedTrialsAreNoParents) {
   auto good = space.base(), better = good;
   better.mutable_layer(0)->mutable_ffn()->set_stacks(2);
   strategy->Observe({{good, TrialState::kComplete, 1}, {better, TrialState::kComplete, 2}});
-  auto failed = LargestArchitecture(study.space(), kContext), pruned = failed;
+  auto failed = LargestArchitecture(study.space(), kContext), pruned = failed, left = failed;
   pruned.mutable_layer(0)->mutable_ffn()->set_stacks(3);
-  strategy->Observe({{failed, TrialState::kFail, 100}, {pruned, TrialState::kPruned, 100}});
+  strategy->Observe(
+      {{failed, TrialState::kFail, 100}, {pruned, TrialState::kPruned, 100}, {left, TrialState::kLeft, 100}});
   for (const auto& child : strategy->Suggest(5)) {
     int stacks = 0;
     for (const auto& layer : child.layer()) stacks += layer.ffn().stacks();

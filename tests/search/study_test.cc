@@ -51,7 +51,6 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"stage[0].filter.keep=1e-7", "stage[0].filter.keep", "proposals a round"},
         Mistake{"stage[0].strategy.evolution.tournament=5", "stage[0].strategy.evolution.tournament",
                 "at most 4"},
-        Mistake{"space.layers=3", "space.layers", "divisor of 4"},
         Mistake{"constraint[0]={parameters {min: 10 max: 9}}", "constraint[0].parameters.min", "above max"},
         Mistake{"constraint[0]={parameters {max: 10}}", "stage[0]", ""}));
 

@@ -32,6 +32,7 @@ inline constexpr char kStudy[] = R"(
     layer { mixer { self_attention {} } ffn { expression { max_height: 4 } } }
   }
   recipe { optimizer { adamw { learning_rate: 1e-3 } } }
+  controls: false
   stage { name: "joint" vary: [STACKS, RATIO] filter { sliced_score {} keep: 0.5 }
           strategy { evolution { population: 4 tournament: 2 } } evaluator { untrained {} } trials: 10 round: 4 }
   stage { name: "operators" vary: EXPRESSION from: "joint" strategy { evolution { population: 4 tournament: 2 } }
@@ -71,7 +72,8 @@ class ToyScorer : public Scorer {
     return scores;
   }
   std::vector<Score> Evaluate(const proto::Stage& stage,
-                              const std::vector<proto::Architecture>& candidates) override {
+                              const std::vector<proto::Architecture>& candidates,
+                              const std::vector<bool>& controls) override {
     Count();
     sizes.push_back(static_cast<int>(candidates.size()));
     std::vector<Score> scores;
@@ -136,7 +138,7 @@ inline std::string Table(const std::vector<StageResult>& results) {
       table += std::to_string(t.number) + " " + std::to_string(t.round) + " " +
                std::to_string(static_cast<int>(t.trial.state)) + number(t.trial.value) +
                number(t.trial.standard_error) + number(t.filter_score) + " " +
-               std::to_string(t.deployed_parameters) + " " + t.metrics + " " + t.reason + " " +
+               std::to_string(t.deployed_parameters) + " " + std::to_string(t.left_after) + " " + t.metrics + " " + t.reason + " " +
                CanonicalText(t.trial.architecture) + "\n";
   }
   return table;

@@ -166,7 +166,7 @@ class Spans(unittest.TestCase):
 
     def test_searched_and_exported(self):
         study = self.root / "study"
-        run("init", study, "--task", "squad2", "--data", self.data, "--teacher", self.reader, "--rows", 60, "--max-params", "40k",
+        run("init", "--search", "operators", study, "--task", "squad2", "--data", self.data, "--teacher", self.reader, "--rows", 60, "--max-params", "40k",
             "--effort", "quick")
         small = [arg for i in range(3) for arg in ("--set", f"stage[{i}].trials=2")]
         run("search", study, *small)

@@ -205,7 +205,7 @@ class LabelOrder(unittest.TestCase):
         values = {}
         for name in ("tuned", "turned"):
             study = self.out("study-" + name)
-            run("init", study, *self.common, "--teacher", self.models[name], "--rows", 120, "--max-params", "40k", "--effort", "quick")
+            run("init", "--search", "operators", study, *self.common, "--teacher", self.models[name], "--rows", 120, "--max-params", "40k", "--effort", "quick")
             small = [arg for i in range(3) for arg in ("--set", f"stage[{i}].trials=2")]
             small += ["--threads", 1]  # nothing is timed: both studies make the same choices
             told = run("search", study, *small).stderr
@@ -246,10 +246,10 @@ class LabelOrder(unittest.TestCase):
         yield "slice", model, *self.common, "--max-params", "12k", *out, dry
         yield "rank", model, *self.common, *out, "--rows", 96, "--score-rows", 32, "--architectures", 1, "--parameters", "20k", \
             "--tolerance", 0.2, "--hidden", "12,16", "--layers", 2, "--trigram", 8, dry
-        yield "init", self.out("never"), *self.common, "--teacher", model, "--rows", 120, "--max-params", "40k", dry
+        yield "init", "--search", "operators", self.out("never"), *self.common, "--teacher", model, "--rows", 120, "--max-params", "40k", dry
         study = self.root / "dry-study"
         if not study.exists():
-            run("init", study, *self.common, "--teacher", self.models["tuned"], "--rows", 120, "--max-params", "40k")
+            run("init", "--search", "operators", study, *self.common, "--teacher", self.models["tuned"], "--rows", 120, "--max-params", "40k")
         yield "search", study, "--set", f"teacher.model={model}", dry
 
     def each(self, model, *more, code=0):
@@ -269,7 +269,7 @@ class LabelOrder(unittest.TestCase):
         for told in self.each(self.strange, "--assume-label-order"):
             self.assertEqual(told.count("(toxic, insult, threat) are taken by position, as asked"), 1, told)
         # As a study remembers it.
-        told = run("init", self.out("study"), *self.common, "--teacher", self.strange, "--rows", 120, "--max-params", "40k",
+        told = run("init", "--search", "operators", self.out("study"), *self.common, "--teacher", self.strange, "--rows", 120, "--max-params", "40k",
                    "--assume-label-order").stderr
         self.assertIn("as asked", told)
         run("search", self.out("study"), "--dry-run")

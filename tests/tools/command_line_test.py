@@ -108,7 +108,7 @@ class Texts(Case):
         (folder / "data").symlink_to(self.data)
         (folder / "teacher").symlink_to(self.root / "teacher")
         study = folder / "study"
-        run("init", study, "--task", "sample", "--data", folder / "data", "--teacher", folder / "teacher", "--rows", 240,
+        run("init", "--search", "operators", study, "--task", "sample", "--data", folder / "data", "--teacher", folder / "teacher", "--rows", 240,
             "--max-params", "60k", "--effort", "quick")
         run("search", study, "--dry-run")
 

@@ -67,7 +67,7 @@ def commands(case):
     copy = lambda what: lambda work: shutil.copytree(root / what, work / what)  # noqa: E731
     plain = ("--cache", "none", "--threads", 1)
     return {
-        "init": Command(lambda work: ("init", work / "out", *sample, "--teacher", teacher, "--rows", 64,
+        "init": Command(lambda work: ("init", "--search", "operators", work / "out", *sample, "--teacher", teacher, "--rows", 64,
                                        "--max-params", "60k")),
         "vocab": Command(lambda work: ("vocab", "train", "--file", data / "corpus.txt", "--size", 200, "--out", work / "out")),
         "crop": Command(lambda work: ("crop", teacher, "--layers", "doubled", "--out", work / "out")),

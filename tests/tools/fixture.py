@@ -123,5 +123,5 @@ class Case(unittest.TestCase):
         """A small study: 3 stages, seconds."""
         study = self.root / name
         run("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows", 240,
-            "--max-params", "60k", "--effort", "quick", *more)
+            "--search", "operators", "--max-params", "60k", "--effort", "quick", *more)
         return study

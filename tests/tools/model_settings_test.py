@@ -148,7 +148,7 @@ class ModelSettings(unittest.TestCase):
         self.assertEqual(config_of(self.out("other"))["max_seq_length"], 150)
 
     def test_studies_read_as_their_teacher(self):
-        told = run("init", self.out("study"), *self.common, "--teacher", self.tuned, "--max-params", "40k", "--effort", "quick").stderr
+        told = run("init", "--search", "operators", self.out("study"), *self.common, "--teacher", self.tuned, "--max-params", "40k", "--effort", "quick").stderr
         self.assertIn(f"rows are read to {LENGTH} tokens", told)
         study = self.out("study") / "study.textproto"
         text = study.read_text()

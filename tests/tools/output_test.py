@@ -37,7 +37,7 @@ class Output(Case):
 
     def test_init_spares_the_trials_of_a_study(self):
         study = self.init("begun")
-        command = ("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--max-params", "60k", "--force")
+        command = ("init", "--search", "operators", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--max-params", "60k", "--force")
         run(*command)
         (study / "study.db").write_text("hours of work")
         self.refuse(command, "study.db")
@@ -53,7 +53,7 @@ class Output(Case):
                             ("crop", self.root / "teacher", "--layers", "doubled"),
                             ("rank", self.root / "teacher", *sample), ("vocab", "train", "--file", self.data / "corpus.txt")):
                 self.refuse((*command, "--out", out), str(out.parent))
-            self.refuse(("init", out, *sample, "--teacher", self.root / "teacher"), str(out.parent))
+            self.refuse(("init", "--search", "operators", out, *sample, "--teacher", self.root / "teacher"), str(out.parent))
 
     def test_the_result_is_there_or_nothing_is_when_the_directory_vanishes(self):
         """The folder of the output goes while the work is under way: it is made again."""

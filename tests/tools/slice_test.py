@@ -87,7 +87,7 @@ class Slice(Case):
         common = ["--out", self.root / "x", "--task", "sample", "--data", self.data]
         for options, fragment in ((["--speedup", 900], "at least"), (["--speedup", 2, "--max-params", "9k"], "--max-params"),
                                   (["--rules", "plan"], "--speedup or --max-latency"), (["--max-latency", "5 apples"], "not a time"),
-                                  (["--max-latency", "0.01us"], "no student of this teacher costs so little")):
+                                  (["--max-latency", "0.01us"], "what the space offers here")):
             done = run("slice", self.root / "teacher", *common, *options, check=False)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(fragment, done.stderr)

@@ -123,7 +123,7 @@ class Weights(Case):
         task = ("--task", "sample", "--data", self.data)
         few = ("--rows", 64, "--epochs", 1)
         student = ("--architecture", self.architecture)
-        study = ("init", out / "study", *task, "--teacher", model, "--rows", 96, "--max-params", "60k", "--effort", "quick")
+        study = ("init", "--search", "operators", out / "study", *task, "--teacher", model, "--rows", 96, "--max-params", "60k", "--effort", "quick")
         return {
             "describe": ("describe", model),
             "predict": ("predict", model, "one text", "and another"),
@@ -170,7 +170,7 @@ class Weights(Case):
         name = "bert.encoder.layer.1.output.dense.weight"
         tensors[name][1][7] = math.nan
         write_safetensors(directory / "model.safetensors", tensors)
-        run("init", self.root / "study-nan", "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows",
+        run("init", "--search", "operators", self.root / "study-nan", "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows",
             96, "--max-params", "60k", "--effort", "quick")
         out = self.root / "out-nan"
         out.mkdir()

@@ -187,9 +187,13 @@ Joined TrainJoining(const std::vector<int>& which, const std::string& checkpoint
       job.members[k].first_epoch = 1;
       job.members[k].epochs = 3;
     }
-  job.prune = [&](size_t member, const std::vector<Epoch>& epochs) {
-    if (which[member] == 1 && epochs.size() == kill_after) throw std::runtime_error("killed");
-    return which[member] == 2 && epochs.size() == 1;
+  job.prune = [&](const std::vector<MemberResult>& members, const std::vector<size_t>& going_on) {
+    std::vector<size_t> leaving;
+    for (const size_t k : going_on) {
+      if (which[k] == 1 && members[k].epochs.size() == kill_after) throw std::runtime_error("killed");
+      if (which[k] == 2 && members[k].epochs.size() == 1) leaving.push_back(k);
+    }
+    return leaving;
   };
   Joined joined{.bytes = {}, .results = Train(job)};
   for (const auto& model : models) joined.bytes.push_back(Bytes(model));
@@ -215,6 +219,121 @@ TEST(CohortTest, MembersJoinAndLeaveAtEpochBorders) {
   EXPECT_EQ(resumed.bytes, all.bytes);
   EXPECT_TRUE(resumed.results[2].pruned);
   std::filesystem::remove(checkpoint);
+}
+
+// Four members, of which the last fails at its first step, scored by their answers too.
+struct Ranked {
+  std::vector<MemberResult> results;
+  std::vector<std::vector<std::string>> bytes;
+};
+
+using Prune = std::function<std::vector<size_t>(const std::vector<MemberResult>&, const std::vector<size_t>&)>;
+
+Ranked TrainRanked(const Prune& prune, const std::string& checkpoint = "") {
+  const auto data = ToyData(44, 1), dev = ToyData(20, 2);
+  const auto task = ToyTask();
+  const auto teacher = ToyTeacher(4);
+  const auto answers = Logits(teacher, dev);
+  Job job = ToyJob(data, ToyRecipe(kDistillation, 3, "dropout: 0.1"));
+  job.sources[0].validate = &dev;
+  job.sources[0].task = &task;
+  job.sources[0].teacher = &teacher;
+  job.sources[0].validate_logits = &answers;
+  job.prune = prune;
+  job.checkpoint = checkpoint;
+  std::vector<models::Model> models;
+  for (int i = 0; i < 4; ++i) models.push_back(ToyModel(ToyArchitecture(24, 1 + i % 2, "1/2"), 10 + i, 32));
+  models[3].weights.at("layer.0.ffn.0.down.bias").fill_(std::nan(""));
+  for (size_t i = 0; i < 4; ++i) job.members.push_back({.name = std::to_string(i), .models = {&models[i]}, .seed = i});
+  Ranked ranked{.results = Train(job), .bytes = {}};
+  for (const auto& model : models) ranked.bytes.push_back(Bytes(model));
+  EXPECT_NEAR(ranked.results[0].epochs.back().validations[0].divergence->mean,
+              PairedDifference(Divergences(answers, Logits(models[0], dev), teacher), std::vector<double>(20, 0)).mean, 1e-6);
+  return ranked;
+}
+
+double DivergenceAfter(const MemberResult& result, size_t epochs) {
+  return result.epochs.at(epochs - 1).validations[0].divergence->mean;
+}
+
+TEST(CohortTest, WhoLeavesIsToldByWhatAllHave) {
+  const auto all = TrainRanked({});
+  const auto farther = [&](size_t epochs, size_t a, size_t b) {
+    return DivergenceAfter(all.results[a], epochs) > DivergenceAfter(all.results[b], epochs) ? a : b;
+  };
+  const size_t first = farther(1, farther(1, 0, 1), 2);
+  std::vector<size_t> others = {0, 1, 2};
+  std::erase(others, first);
+  const size_t second = farther(2, others[0], others[1]);
+  std::vector<std::vector<size_t>> asked;
+  size_t kill_at = 0;
+  const auto worst_leaves = [&](const std::vector<MemberResult>& members, const std::vector<size_t>& going_on) {
+    EXPECT_NE(members[3].failure, "");
+    if (members[going_on[0]].epochs.size() == kill_at) throw std::runtime_error("killed");
+    asked.push_back(going_on);
+    const auto worst = std::max_element(going_on.begin(), going_on.end(), [&](size_t a, size_t b) {
+      return DivergenceAfter(members[a], members[a].epochs.size()) < DivergenceAfter(members[b], members[b].epochs.size());
+    });
+    return std::vector<size_t>{*worst};
+  };
+  const auto ranked = TrainRanked(worst_leaves);
+  EXPECT_THAT(asked, testing::ElementsAre(testing::ElementsAre(0, 1, 2), testing::ElementsAreArray(others)));
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ranked.results[i].epochs.size(), i == first ? 1u : i == second ? 2u : 3u) << i;
+    EXPECT_EQ(ranked.results[i].pruned, i == first || i == second) << i;
+    EXPECT_EQ(DivergenceAfter(ranked.results[i], 1), DivergenceAfter(all.results[i], 1)) << i;
+  }
+  // Killed after the second epoch, before it is saved: the file has the first epoch's scores, and who left then.
+  const std::string checkpoint = ::testing::TempDir() + "/thimble_ranked_" + std::to_string(::getpid());
+  kill_at = 2;
+  EXPECT_THROW(TrainRanked(worst_leaves, checkpoint), std::runtime_error);
+  kill_at = 0;
+  asked.clear();
+  const auto resumed = TrainRanked(worst_leaves, checkpoint);
+  EXPECT_THAT(asked, testing::ElementsAre(testing::ElementsAreArray(others)));
+  EXPECT_EQ(resumed.bytes, ranked.bytes);
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_EQ(resumed.results[i].epochs.size(), ranked.results[i].epochs.size());
+    EXPECT_EQ(DivergenceAfter(resumed.results[i], 1), DivergenceAfter(ranked.results[i], 1)) << i;
+    EXPECT_EQ(resumed.results[i].epochs[0].validations[0].divergence->standard_error,
+              ranked.results[i].epochs[0].validations[0].divergence->standard_error);
+    EXPECT_TRUE(resumed.results[i].epochs[0].validations[0].logits.empty());
+  }
+  std::filesystem::remove(checkpoint);
+}
+
+// The shallow member looks at the teacher's last layer alone, the deep one at both; in either order, with and without the
+// teacher's outputs in a file.
+TEST(CohortTest, MembersOfSeveralDepthsLearnAsAlone) {
+  const auto data = ToyData(44, 1);
+  const auto teacher = ToyTeacher(4);
+  const auto recipe = ToyRecipe(kDistillation, 2, "dropout: 0.1");
+  const std::string directory = ::testing::TempDir() + "/thimble_depths_" + std::to_string(::getpid());
+  const auto cache = TeacherCache::Open(recipe, teacher, teacher.shape, data, 2, directory);
+  ASSERT_NE(cache, nullptr);
+  const auto train = [&](const std::vector<int>& depths, const TeacherCache* with) {
+    Job job = ToyJob(data, recipe);
+    job.sources[0].teacher = &teacher;
+    job.sources[0].teacher_cache = with;
+    std::vector<models::Model> models;
+    for (const int depth : depths) {
+      auto architecture = ToyArchitecture(24, 1, "1/2");
+      if (depth == 1) architecture.mutable_layer()->RemoveLast();
+      models.push_back(ToyModel(architecture, 10 + depth, 32));
+    }
+    for (size_t k = 0; k < depths.size(); ++k)
+      job.members.push_back({.name = std::to_string(depths[k]), .models = {&models[k]}, .seed = 5});
+    Train(job);
+    std::vector<std::vector<std::string>> bytes;
+    for (const auto& model : models) bytes.push_back(Bytes(model));
+    return bytes;
+  };
+  for (const TeacherCache* with : {static_cast<const TeacherCache*>(nullptr), static_cast<const TeacherCache*>(cache.get())}) {
+    const auto one = train({1}, with)[0], two = train({2}, with)[0];
+    EXPECT_THAT(train({1, 2}, with), testing::ElementsAre(one, two));
+    EXPECT_THAT(train({2, 1}, with), testing::ElementsAre(two, one));
+  }
+  std::filesystem::remove_all(directory);
 }
 
 // Batches of training and of scoring are all 32 long, so that their mean is that over the whole set in one batch.
@@ -276,7 +395,8 @@ TEST(CohortTest, ScoresEpochsWhereSomebodyAsks) {
     job.members = {{.name = "only", .models = {&model}}};
     job.score_epochs = score_epochs;
     job.checkpoint = checkpoint;
-    if (prune) job.prune = [](size_t, const std::vector<Epoch>&) { return false; };
+    if (prune)
+      job.prune = [](const std::vector<MemberResult>&, const std::vector<size_t>&) { return std::vector<size_t>(); };
     const auto result = Train(job)[0];
     return std::pair(result, Bytes(model));
   };

@@ -128,6 +128,19 @@ TEST_F(EvaluateTest, TogetherEqualsOneByOne) {
   EXPECT_EQ(both[1].predicted, two.predicted);
 }
 
+TEST_F(EvaluateTest, DivergenceIsOfTheTeachersAnswers) {
+  const auto answers = Logits(teacher_, data_);
+  const auto divergences = Divergences(answers, Logits(student_, data_), teacher_);
+  const auto wanted = PairedDifference(divergences, std::vector<double>(divergences.size(), 0));
+  const auto got = Evaluate(student_, data_, &task_, {.teacher_logits = &answers});
+  ASSERT_TRUE(got.divergence);
+  EXPECT_NEAR(got.divergence->mean, wanted.mean, 1e-6);
+  EXPECT_NEAR(got.divergence->standard_error, wanted.standard_error, 1e-6);
+  EXPECT_GT(got.divergence->mean, 0);
+  EXPECT_TRUE(got.logits.empty());
+  EXPECT_FALSE(Evaluate(student_, data_, &task_, {.keep_logits = true}).divergence);
+}
+
 TEST_F(EvaluateTest, LeavesTheModelAlone) {
   const auto before = Bytes(student_);
   student_.weights.RequireGrad(true);

@@ -80,16 +80,21 @@ void DescribeTopic(const std::vector<std::string>& what) {
 
 void DescribeStudy(const StudyFile& file) {
   const auto& study = file.study;
-  const auto context = ContextOf(study);
+  const auto context = ContextOf(study, file.directory);
   search::ValidateStudy(study, context, file.path);
   const auto largest = search::LargestArchitecture(study.space(), context);
   const auto seed = search::SeedArchitecture(study.space(), context);
   std::printf("study %s: task %s, teacher %s (hidden %d)\n\n", file.path.c_str(),
               data::FindTask(study.data().task(), study.data().directory()).name.c_str(), study.teacher().model().c_str(), context.teacher_hidden);
   const bool paper = study.constraint_size() > 0 && study.constraint(0).parameters().counting() == proto::PAPER;
-  std::printf("space: hidden %d, %d heads, %d layers, counting %s\n", study.space().hidden(), study.space().heads(),
-              study.space().layers(), paper ? "PAPER (with the training-only projection, without pooler and head)"
-                                            : "DEPLOYED (what is exported)");
+  const auto list = [](const auto& values) {
+    std::string text;
+    for (const int value : values) text += (text.empty() ? "" : " or ") + std::to_string(value);
+    return text;
+  };
+  std::printf("space: hidden %s, %d heads, %s layers, counting %s\n", list(study.space().hidden()).c_str(), study.space().heads(),
+              list(study.space().layers()).c_str(), paper ? "PAPER (with the training-only projection, without pooler and head)"
+                                                          : "DEPLOYED (what is exported)");
   std::vector<std::vector<std::string>> table = {{"choice", "parameters"}};
   auto shape = models::Resolve(largest);
   table.push_back({"embedding" + std::string(paper ? " and projection" : ""),
@@ -103,26 +108,30 @@ void DescribeStudy(const StudyFile& file) {
   const auto teacher_layers = TeacherLayers(study);
   if (teacher_layers > 0)
     std::printf("\nwhat the student learns from:\n%s",
-                LossTable(study.recipe().objective(), study.space().layers(), teacher_layers).c_str());
+                LossTable(study.recipe().objective(), study.space().layers(0), teacher_layers).c_str());
   std::printf("\nstages:\n");
-  // What a later stage fixes is known only when it runs: any feasible candidate of the first stage stands for it.
-  auto base = seed;
-  for (const auto& stage : study.stage()) {
-    const search::StageSpace space(study, stage, base, context);
-    if (&stage == &study.stage(0)) {
-      Random random = Random(study.seed()).Fork("describe");
-      if (const auto sampled = space.Sample(&random)) base = *sampled;
+  for (const auto& one : search::TargetStudies(study)) {
+    // What a later stage fixes is known only when it runs: any feasible candidate of the first stage stands for it.
+    auto base = seed;
+    for (const auto& stage : one.stage()) {
+      const search::StageSpace space(one, stage, base, context);
+      if (&stage == &one.stage(0)) {
+        Random random = Random(study.seed()).Fork("describe");
+        if (const auto sampled = space.Sample(&random)) base = *sampled;
+      }
+      const auto counts = space.CountFeasible();
+      std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
+                  stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");
+      if (space.varies(proto::Stage::EXPRESSION)) std::printf("; expressions vary");
+      if (stage.vary_size() > (space.varies(proto::Stage::EXPRESSION) ? 1 : 0))
+        std::printf("; %s%s feasible of %s points%s", counts.exact ? "" : "at least ", Grouped(counts.feasible).c_str(),
+                    Grouped(counts.points).c_str(), counts.others > 0 ? " by the tightest constraint" : "");
+      std::printf("\n");
+      if (&stage != &one.stage(one.stage_size() - 1)) continue;
+      const bool whole = counts.largest >= 1000;
+      std::printf("%s: %s to %s\n", counts.cost.c_str(), whole ? Millions(static_cast<int64_t>(counts.smallest)).c_str() : Decimal(counts.smallest, 2).c_str(),
+                  whole ? Millions(static_cast<int64_t>(counts.largest)).c_str() : Decimal(counts.largest, 2).c_str());
     }
-    const auto counts = space.CountFeasible();
-    std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
-                stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");
-    if (space.varies(proto::Stage::EXPRESSION)) std::printf("; expressions vary");
-    const bool mixers = space.varies(proto::Stage::MIXER);
-    if (mixers || space.varies(proto::Stage::STACKS) || space.varies(proto::Stage::RATIO))
-      std::printf("; %s feasible of %s points of %sstacks and ratio", Grouped(counts.feasible).c_str(), Grouped(counts.points).c_str(), mixers ? "mixer, " : "");
-    std::printf("\n");
-    if (&stage == &study.stage(study.stage_size() - 1))
-      std::printf("parameter range: %.2fM to %.2fM\n", counts.smallest / 1e6, counts.largest / 1e6);
   }
 }
 
@@ -190,7 +199,7 @@ void DescribeLatency(const models::Model& model, const Request& request) {
   std::vector<double> whole, ratios;
   for (int round = 0; round < kRounds; ++round) {
     const models::Tokens read = models::LastStates(model.head, model.classes);
-    rounds.push_back(models::LatencyTable(1, length, 1, kRuns).Parts(model.architecture, read));
+    rounds.push_back(models::LatencyTable({.length = length, .runs = kRuns}).Parts(model.architecture, read));
     whole.push_back(models::MeasureLatency(model, 1, length, 1, kRuns).median_ms);
     ratios.push_back(models::Sum(rounds.back()) / whole.back());
   }

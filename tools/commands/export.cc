@@ -1,9 +1,7 @@
 // thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
 // thimble export MODEL [--quantize int8 [--task mrpc --data glue/]]
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -15,6 +13,7 @@
 #include "models/encoder/resolve.h"
 #include "models/onnx/onnx.h"
 #include "search/evaluators/workbench.h"
+#include "tools/choice.h"
 #include "tools/common.h"
 #include "tools/report.h"
 #include "tools/row_length.h"
@@ -28,56 +27,10 @@ namespace of_export {
 namespace {
 
 struct Request : Options {
-  std::string where, out, max_params, max_latency, trial, quantize, task, data;
+  std::string where, out, target, max_params, max_latency, trial, quantize, task, data;
   double epochs = -1;
   bool uniform = false;
 };
-
-struct Choice {
-  const search::StageResult* stage = nullptr;
-  const search::StoredTrial* trial = nullptr;
-};
-
-// Complete trials in the order in which they are tried: of the last stage that has any, best first; or the one asked for.
-std::vector<Choice> Candidates(const std::vector<search::StageResult>& results, const Request& request) {
-  std::vector<Choice> choices;
-  if (!request.trial.empty()) {
-    for (const auto& stage : results)
-      for (const auto& trial : stage.trials)
-        if (stage.name + "/" + std::to_string(trial.number) == request.trial) choices.push_back({&stage, &trial});
-    if (choices.empty())
-      throw BadRequest("--trial", "no such trial", request.trial, "STAGE/NUMBER as `thimble show` lists them");
-    return choices;
-  }
-  for (auto stage = results.rbegin(); stage != results.rend() && choices.empty(); ++stage)
-    for (const auto& trial : stage->trials)
-      if (trial.trial.state == search::TrialState::kComplete) choices.push_back({&*stage, &trial});
-  if (choices.empty()) throw BadRequest(request.where, "no trial is complete yet; run `thimble search " + request.where + "`");
-  std::stable_sort(choices.begin(), choices.end(),
-                   [](const Choice& a, const Choice& b) { return a.trial->trial.value > b.trial->trial.value; });
-  return choices;
-}
-
-// A student made by hand: the space's seed expression, the same stacks and ratio in every layer; of those the one nearest in size
-// to `found`.
-proto::Architecture UniformLike(const proto::Study& study, const search::SpaceContext& context, int64_t found) {
-  const auto seed = search::SeedArchitecture(study.space(), context);
-  const auto choices = search::LayerChoices(study.space(), 0).ffn();
-  proto::Architecture best;
-  int64_t distance = INT64_MAX;
-  for (const int stacks : choices.stacks()) {
-    for (const auto& ratio : choices.ratio()) {
-      auto uniform = seed;
-      for (auto& layer : *uniform.mutable_layer()) {
-        layer.mutable_ffn()->set_stacks(stacks);
-        layer.mutable_ffn()->set_ratio(ratio);
-      }
-      const int64_t gap = std::abs(models::DeployedParameters(models::Resolve(uniform), context.classes, context.head) - found);
-      if (gap < distance) distance = gap, best = uniform;
-    }
-  }
-  return best;
-}
 
 bool Int8(const Request& request) { return request.quantize == "int8"; }
 
@@ -146,34 +99,17 @@ void ExportStudy(const Request& request) {
     throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
   const auto deployment = MakeDeployment(request);
   search::Store store(path);
-  const auto results = search::ReadStudy(file.study, &store);
-  Choice chosen;
-  double fastest = INFINITY;
-  int64_t smallest = INT64_MAX;
-  for (const auto& choice : Candidates(results, request)) {
-    smallest = std::min(smallest, choice.trial->deployed_parameters);
-    if (choice.trial->deployed_parameters > max_params) continue;
-    if (std::isfinite(max_ms)) {
-      // Latency does not depend on the weights' values: measured on this machine with random ones.
-      const auto context = ContextOf(file.study);
-      const auto model =
-          models::MakeModel(choice.trial->trial.architecture, context.classes, 0, Random(1), context.head);
-      const double ms = LatencyMs(model);
-      fastest = std::min(fastest, ms);
-      if (ms > max_ms) continue;
-    }
-    chosen = choice;
-    break;
-  }
-  if (chosen.trial == nullptr)
-    throw BadRequest(request.where, "no complete trial meets the limits",
-                     std::isfinite(fastest) ? "fastest " + Decimal(fastest, 2) + " ms" : "smallest " + Millions(smallest));
-  const auto context = ContextOf(file.study);
+  const auto results = ResultsOf(search::ReadStudy(file.study, &store), request.target);
+  const auto of_target = StudyOf(file.study, results);
+  const auto context = ContextOf(file.study, file.directory);
+  const Choice chosen = Choose(results, of_target, context,
+                               {.study = request.where, .trial = request.trial, .max_params = max_params, .max_ms = max_ms});
   auto architecture = chosen.trial->trial.architecture;
   std::string which = "trial " + chosen.stage->name + "/" + std::to_string(chosen.trial->number);
   if (request.uniform) {
-    architecture = UniformLike(file.study, context, chosen.trial->deployed_parameters);
-    which = "a uniform student of the size of " + which;
+    const auto* control = UniformControl(results);
+    architecture = control ? control->trial.architecture : UniformLike(of_target, context, *chosen.trial);
+    which = control ? "the best uniform student beside " + which : "a uniform student of the size of " + which;
   }
   if (request.dry_run) {
     Say("would export " + which);
@@ -232,6 +168,7 @@ std::function<void()> Add(CLI::App& app) {
       ->check(CLI::IsMember({"int8"}));
   app.add_option("--task", request->task, "of a model: eight bits fitted to this task's first training rows");
   app.add_option("--data", request->data, "data directory of --task");
+  app.add_option("--target", request->target, "of a study with several targets: 4x, 8ms, 9M, as `thimble show` names them");
   app.add_option("--max-params", request->max_params, "deployed parameters, e.g. 9M");
   app.add_option("--max-latency", request->max_latency, "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
   app.add_option("--trial", request->trial, "STAGE/NUMBER instead of the best one");

@@ -1,7 +1,6 @@
-// thimble init DIR --task mrpc --data glue/ --teacher DIR [--max-params 9M]
+// thimble init DIR --task mrpc --data glue/ --teacher DIR [--speedup 4 | --max-latency 5ms | --max-params 9M] [--minutes 30]
 #include <CLI/CLI.hpp>
-#include <cmath>
-#include <filesystem>
+#include <algorithm>
 #include <memory>
 
 #include "base/config.h"
@@ -9,150 +8,113 @@
 #include "base/files.h"
 #include "base/output_directory.h"
 #include "base/spelling.h"
-#include "base/text_literal.h"
 #include "distill/start/sliced.h"
-#include "models/encoder/cost.h"
+#include "models/latency.h"
 #include "search/controller.h"
-#include "search/space.h"
+#include "search/evaluators/measured_latency.h"
 #include "tools/common.h"
+#include "tools/new_study.h"
 #include "tools/row_length.h"
 #include "train/task_model.h"
+#include "train/threads.h"
 
 namespace thimble::tools {
-namespace fs = std::filesystem;
 namespace of_init {
 namespace {
 
 struct Request : Options {
-  std::string directory, task, data, teacher, max_params, corpus, effort = "standard";
+  std::string directory, task, data, teacher, corpus, search = "shapes", effort;
+  std::vector<std::string> max_params, max_latency;
+  std::vector<double> speedup;
   int rows = 0;
+  double minutes = 0;
 };
 
-// How much is searched: candidates trained in the first two stages, candidates scored in the third, rows of the sliced start,
-// lines of text, epochs of the exported student, share that the filter keeps.
 struct Effort {
-  int joint, operators, shape, population, rows, lines, epochs;
-  double keep;
+  double minutes;  // of a search over shapes
+  OperatorEffort operators;
 };
 
 Effort EffortOf(const std::string& name) {
-  if (name == "quick") return {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5};
-  if (name == "standard") return {.joint = 8, .operators = 4, .shape = 24, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25};
-  if (name == "thorough") return {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25};
+  if (name == "quick")
+    return {10, {.joint = 4, .operators = 4, .shape = 16, .population = 4, .rows = 300, .lines = 1200, .epochs = 2, .keep = 0.5}};
+  if (name == "standard")
+    return {30, {.joint = 8, .operators = 4, .shape = 24, .population = 4, .rows = 600, .lines = 4000, .epochs = 2, .keep = 0.25}};
+  if (name == "thorough")
+    return {240, {.joint = 48, .operators = 32, .shape = 256, .population = 16, .rows = 1000, .lines = 40000, .epochs = 5, .keep = 0.25}};
   throw BadRequest("--effort", "unknown", name,
                    "quick, standard, thorough" + DidYouMean(name, {"quick", "standard", "thorough"}));
 }
 
-int64_t Uniform(int hidden, const models::Model& model, int stacks) {
-  const models::Shape& teacher = model.shape;
-  models::Shape shape = teacher;
-  shape.hidden = shape.ffn_hidden = hidden;
-  shape.embedding.mutable_trigram();
-  shape.embedding_width = shape.embedding.trigram().width();
-  shape.pooler = teacher.hidden;
-  for (auto& layer : shape.layers) layer.stacks = stacks, layer.width = hidden;
-  return models::DeployedParameters(shape, model.classes, model.head);
+std::vector<proto::Constraint> Targets(const Request& request, int length) {
+  std::vector<proto::Constraint> targets;
+  for (const double speedup : request.speedup) {
+    auto* multiply_adds = targets.emplace_back().mutable_multiply_adds();
+    multiply_adds->set_speedup(speedup);
+    multiply_adds->set_length(length);
+  }
+  for (const auto& text : request.max_latency)
+    targets.emplace_back().mutable_latency()->set_max_ms(ParseMilliseconds("--max-latency", text));
+  for (const auto& text : request.max_params)
+    targets.emplace_back().mutable_parameters()->set_max(ParseCount("--max-params", text));
+  return targets;
 }
 
-// The widest student whose uniform form with 3 full blocks a layer (the middle of the space, seen by size) fits the budget.
-int ChooseHidden(const models::Model& model, int64_t budget) {
-  const models::Shape& teacher = model.shape;
-  int hidden = 0;
-  for (int width = teacher.heads * 2; width <= teacher.hidden; width += teacher.heads)
-    if (Uniform(width, model, 3) <= budget) hidden = width;
-  if (hidden == 0)
-    throw BadRequest("--max-params", "too few for any student of this teacher", Millions(budget),
-                     "at least " + Millions(Uniform(teacher.heads * 2, model, 3)));
-  return hidden;
+// Rows of the task that the teacher reads in a second, with every core: as long as the first ones are in the mean.
+double RowsASecond(const NewStudy& study) {
+  constexpr int kRows = 32, kRuns = 3, kLookedAt = 256;
+  const int threads = train::Threads(proto::Deployment());
+  const auto first = LoadSplit(study.entry, study.data, study.entry.train, study.teacher, kLookedAt, study.length, threads, "none");
+  const auto length = static_cast<int>(first.Tokens() / static_cast<int64_t>(first.size()));
+  return kRows / (models::MeasureLatency(study.model.model, kRows, std::max(length, 1), threads, kRuns, 1).median_ms / 1000);
 }
 
-// What stands in a comment ends with its line.
-std::string OneLine(std::string text) {
-  for (char& c : text)
-    if (static_cast<uint8_t>(c) < 0x20) c = ' ';
-  return text;
+std::string OperatorText(const Request& request, const NewStudy& study) {
+  for (const auto& [flag, given] : {std::pair("--speedup", !request.speedup.empty()),
+                                    {"--max-latency", !request.max_latency.empty()},
+                                    {"--minutes", request.minutes > 0}})
+    if (given) throw BadRequest(flag, "is of a search over shapes", "--search operators", "--max-params, --effort");
+  if (request.max_params.size() > 1) throw BadRequest("--max-params", "a search over operators has one", "several", "one");
+  const int64_t budget = request.max_params.empty() ? study.Parameters() * 4 / 10 : ParseCount("--max-params", request.max_params[0]);
+  return OperatorStudy(study, EffortOf(request.effort.empty() ? "standard" : request.effort).operators, budget);
+}
+
+std::string ShapeText(const Request& request, const NewStudy& study) {
+  if (request.minutes > 0 && !request.effort.empty())
+    throw BadRequest("--effort", "is a word for minutes, which are given", request.effort, "one of the two");
+  const double minutes = request.minutes > 0 ? request.minutes : EffortOf(request.effort.empty() ? "standard" : request.effort).minutes;
+  auto targets = Targets(request, study.length);
+  if (targets.empty()) {
+    targets.emplace_back().mutable_multiply_adds()->set_speedup(4);
+    targets[0].mutable_multiply_adds()->set_length(study.length);
+  }
+  return ShapeStudy(study, EffortWithin(study, minutes, targets, RowsASecond(study)), targets);
 }
 
 void Run(const Request& request) {
-  const auto effort = EffortOf(request.effort);
   const auto& task = FindTrainable(request.task, request.data);
-  const int classes = static_cast<int>(task.labels.size());
   const OutputDirectory output(request.directory, request.force);
   const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);
-  const auto& shape = teacher.model.shape;
-  const auto length = LengthLike(&teacher, task, shape);
+  const auto length = LengthLike(&teacher, task, teacher.model.shape);
   SayLength(length, length.tokens);
-  distill::CheckSliceable(shape, teacher.model);  // the study's warm-up
-  const int64_t whole = models::DeployedParameters(shape, classes, teacher.model.head);
-  const int64_t budget = request.max_params.empty() ? whole * 4 / 10 : ParseCount("--max-params", request.max_params);
-  const int hidden = ChooseHidden(teacher.model, budget);
-  const int64_t least = budget * 85 / 100;
-  // Read now, so that a wrong directory is known now.
-  const size_t rows =
-      data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size();
-  const auto absolute = [](const std::string& path) { return TextLiteral(fs::absolute(path).lexically_normal().string()); };
-  const std::string corpus =
-      request.corpus.empty() ? "" : "  corpus { path: " + absolute(request.corpus) + " lines: " + std::to_string(effort.lines) + " epochs: 1 learning_rate: 2e-5 }  # then distil on plain text\n";
-  const std::string text =
-      "# proto-file: proto/study.proto\n# proto-message: thimble.proto.Study\n#\n"
-      "# A search for a small BERT for " + OneLine(task.name) + ". Run it: thimble search " + OneLine(request.directory) + "\n"
-      "# Every field: thimble describe study\n\n"
-      "teacher { model: " + absolute(request.teacher) + (request.assume_label_order ? " assume_label_order: true" : "") + " }\n"
-      "data { directory: " + absolute(request.data) + " task { " + data::MakeTask(request.task).ShortDebugString() + " } train_rows: " +
-      std::to_string(request.rows) + " holdout: 0.15 }  # " + std::to_string(rows) + " rows; the held-out ones rank candidates\n\n"
-      "# The supernet starts from the teacher's own weights.\n"
-      "warmup {\n  sliced { rows: " + std::to_string(effort.rows) + " validate_rows: 100 }\n" + corpus + "}\n\n"
-      "# The shape is fixed, the feed-forward blocks are searched. Several values are a choice.\n"
-      "space {\n"
-      "  hidden: " + std::to_string(hidden) + "  heads: " + std::to_string(shape.heads) + "  layers: " +
-      std::to_string(shape.layers.size()) + "  vocabulary: " + std::to_string(shape.vocabulary) + "\n"
-      "  embedding { trigram { width: 128 } }\n"
-      "  layer {\n"
-      "    mixer { self_attention {} }\n"
-      "    ffn {\n"
-      "      expression { unary: [gelu, sigmoid, tanh, relu, leaky_relu, elu, swish] binary: [add, mul, max] max_height: 5 }\n"
-      "      stacks: [1, 2, 3, 4]\n"
-      "      ratio: [\"1\", \"1/2\", \"1/3\", \"1/4\"]\n"
-      "    }\n"
-      "  }\n"
-      "}\n"
-      "# The teacher has " + Millions(whole) + " parameters.\n"
-      "constraint { parameters { min: " + std::to_string(least) + " max: " + std::to_string(budget) + " counting: DEPLOYED } }\n\n"
-      "# How a candidate is taught.\n"
-      "recipe {\n"
-      "  epochs: " + std::to_string(effort.epochs) + "  # of the exported student; stages say their own\n"
-      "  batching { max_length: " + std::to_string(length.tokens) + " size: 32 }\n"
-      "  objective { loss { attention_scores {} } loss { hidden_states {} } loss { soft_labels {} } }\n"
-      "  optimizer { came { learning_rate: 2e-5 } }  # short runs: CAME's early steps are tens of rates long\n"
-      "  schedule { linear { warmup_fraction: 0.2 } }\n"
-      "}\n"
-      "fitness: LOSS  # on held-out rows; far less noisy than accuracy\n\n"
-      "# From coarse to fine. A stage fixes what it does not vary to what the stage it comes `from` found best.\n"
-      "stage {\n"
-      "  name: \"joint\"  vary: [EXPRESSION, STACKS, RATIO]\n"
-      "  filter { sliced_score {} keep: " + Decimal(effort.keep, 2) + " }  # of the proposals, by their untrained score\n"
-      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
-      "  evaluator { short_distillation { epochs: 1 } }\n"
-      "  trials: " + std::to_string(effort.joint) + "  round: 2\n"
-      "}\n"
-      "stage {\n"
-      "  name: \"operators\"  vary: [EXPRESSION]  from: \"joint\"\n"
-      "  filter { sliced_score {} keep: " + Decimal(effort.keep, 2) + " }\n"
-      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
-      "  evaluator { short_distillation { epochs: 1 } }\n"
-      "  trials: " + std::to_string(effort.operators) + "  round: 2\n"
-      "}\n"
-      "stage {\n"
-      "  name: \"shape\"  vary: [STACKS, RATIO]  from: \"operators\"\n"
-      "  strategy { evolution { population: " + std::to_string(effort.population) + " tournament: 3 } }\n"
-      "  evaluator { supernet { epochs: 1 } }  # one training run, then every candidate with its weights\n"
-      "  trials: " + std::to_string(effort.shape) + "  round: 8\n"
-      "}\n"
-      "seed: 1\n";
+  distill::CheckSliceable(teacher.model.shape, teacher.model);  // the study's warm-up
+  // Rows are read now, so that a wrong directory is known now.
+  const NewStudy fresh{.directory = request.directory,
+                       .data = request.data,
+                       .task = request.task,
+                       .teacher = request.teacher,
+                       .corpus = request.corpus,
+                       .assume_label_order = request.assume_label_order,
+                       .rows = request.rows,
+                       .found_rows = data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size(),
+                       .length = length.tokens,
+                       .entry = task,
+                       .model = teacher};
+  const std::string text = request.search == "operators" ? OperatorText(request, fresh) : ShapeText(request, fresh);
   proto::Study study;
   ParseText(text, "the new study", &study);
-  const search::SpaceContext context{
-      .classes = classes, .teacher_hidden = shape.hidden, .head = teacher.model.head};
+  auto context = fresh.Context();
+  context.latency = search::MeasuredLatency(models::LastStates(context.head), study.space());  // if a target asks for it
   search::ValidateStudy(study, context, "the new study");
   if (request.dry_run) {
     std::fputs(text.c_str(), stdout);
@@ -161,9 +123,12 @@ void Run(const Request& request) {
   PendingOutput out(request.directory);
   WriteFileAtomically(out.working() + "/study.textproto", text);
   out.Commit();
-  std::printf("%s/study.textproto: hidden %d, %s to %s parameters (teacher %s)\nnext: thimble describe %s, thimble search %s\n",
-              request.directory.c_str(), hidden, Millions(least).c_str(), Millions(budget).c_str(), Millions(whole).c_str(),
-              request.directory.c_str(), request.directory.c_str());
+  std::string wanted;
+  for (const auto& target : study.target()) wanted += (wanted.empty() ? ", targets " : ", ") + search::TargetName(target);
+  for (const auto& constraint : study.constraint()) wanted += ", up to " + Millions(constraint.parameters().max()) + " parameters";
+  std::printf("%s/study.textproto: a search over %s%s (teacher %s parameters)\nnext: thimble describe %s, thimble search %s\n",
+              request.directory.c_str(), request.search.c_str(), wanted.c_str(), Millions(fresh.Parameters()).c_str(), request.directory.c_str(),
+              request.directory.c_str());
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -172,10 +137,20 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--task", request->task, "task name")->required();
   app.add_option("--data", request->data, "directory that holds the task's folder")->required();
   app.add_option("--teacher", request->teacher, "teacher directory, with its task head")->required();
-  app.add_option("--max-params", request->max_params, "largest student, e.g. 9M; default: 40% of the teacher");
+  app.add_option("--search", request->search,
+                 "shapes: heads, widths and depth (default); operators: feed-forward operators, coarse to fine")
+      ->check(CLI::IsMember({"shapes", "operators"}));
+  app.add_option("--speedup", request->speedup, "so many times fewer multiply-adds than the teacher's; several: a student each, e.g. 2,4,8")
+      ->delimiter(',')
+      ->check(CLI::Range(1.01, 1000.0));
+  app.add_option("--max-latency", request->max_latency, "on this machine: batch 1, 128 tokens, 1 thread; e.g. 5ms; several likewise")->delimiter(',');
+  app.add_option("--max-params", request->max_params,
+                 "largest student, e.g. 9M; several likewise. Without any limit: --speedup 4; of operators 40% of the teacher's parameters")
+      ->delimiter(',');
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--corpus", request->corpus, "text files for distillation on plain text, e.g. 'text/*.txt'");
-  app.add_option("--effort", request->effort, "how much the study searches: quick, standard or thorough");
+  app.add_option("--minutes", request->minutes, "of a search over shapes, on this machine; default: 30")->check(CLI::Range(1.0, 1e5));
+  app.add_option("--effort", request->effort, "a word for that: quick (10), standard (30) or thorough (240)");
   AddLabelOrder(app, request.get());
   AddForce(app, request.get());
   app.add_flag("--dry-run", request->dry_run, "print the study file, write nothing");

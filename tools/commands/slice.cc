@@ -33,7 +33,7 @@ constexpr int kJudgeRows = 1000;  // beyond those of the sliced start; allocatio
 struct Request : Options {
   std::string teacher, out, task, data, text, max_params, max_latency, architecture;
   std::vector<std::string> rules;
-  int rows = 0, layers = 0;
+  int rows = 0, layers = 0, steps = 0;
   double speedup = 0;
   uint64_t seed = 1;
   bool bases = false;
@@ -76,7 +76,8 @@ bool Allocates(const Request& request) { return request.speedup > 0 || !request.
 
 void CheckGoal(const Request& request) {
   if (!Allocates(request)) {
-    if (!request.rules.empty()) throw BadRequest("--rules", "of students that are allotted to a goal", "", "with --speedup or --max-latency");
+    if (!request.rules.empty() || request.steps > 0)
+      throw BadRequest(request.rules.empty() ? "--steps" : "--rules", "of students that are allotted to a goal", "", "with --speedup or --max-latency");
     return;
   }
   const std::string goal = request.speedup > 0 ? "--speedup" : "--max-latency";
@@ -159,6 +160,7 @@ void Run(Request request) {
           ? AllotStudent({.speedup = request.speedup,
                           .max_ms = request.max_latency.empty() ? 0 : ParseMilliseconds("--max-latency", request.max_latency),
                           .rules = request.rules,
+                          .steps = request.steps,
                           .length = length,
                           .threads = deployment.threads(),
                           .seed = request.seed},
@@ -219,6 +221,7 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--rules", request->rules, "how budgets may be laid out; default: all but random")
       ->delimiter(',')
       ->check(CLI::IsMember({"plan", "taper", "uniform", "random"}));
+  app.add_option("--steps", request->steps, "students tried by local search from the best of them")->check(CLI::NonNegativeNumber);
   app.add_option("--max-params", request->max_params, "the widest student within it, e.g. 9M; default: 30% of the teacher");
   app.add_option("--architecture", request->architecture, "instead text file with an Architecture (proto/architecture.proto)");
   app.add_option("--layers", request->layers, "of the student; default: the teacher's")->check(CLI::Range(1, 1000));

@@ -1,0 +1,67 @@
+#include "search/cut_space.h"
+
+#include <algorithm>
+
+#include "models/encoder/resolve.h"
+
+namespace thimble::search {
+namespace {
+
+std::vector<int> FallingWithoutRepeats(std::vector<int> values) {
+  std::sort(values.rbegin(), values.rend());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+proto::LayerSpace Choices(const models::Shape& teacher, const models::LayerShape& layer, int step) {
+  proto::LayerSpace choices;
+  choices.add_mixer()->mutable_self_attention();
+  for (int heads = models::SizeOf(teacher, layer.mixer).scores; heads >= 0; --heads) choices.add_heads(heads);
+  choices.mutable_ffn()->mutable_expression()->set_seed(layer.expression.ToString());
+  choices.mutable_ffn()->add_stacks(1);
+  choices.mutable_ffn()->add_width(layer.width);
+  for (int width = (layer.width - 1) / step * step; width >= 0; width -= step) choices.mutable_ffn()->add_width(width);
+  return choices;
+}
+
+}  // namespace
+
+proto::Space CutSpace(const models::Shape& teacher, CutSpaceOptions options) {
+  const auto depth = static_cast<int>(teacher.layers.size());
+  std::vector<proto::LayerSpace> layers;
+  int heads = 1, head_width = teacher.hidden;
+  for (const auto& layer : teacher.layers) {
+    layers.push_back(Choices(teacher, layer, options.neuron_step));
+    const auto size = models::SizeOf(teacher, layer.mixer);
+    if (size.scores < heads) continue;
+    heads = size.scores;
+    head_width = size.context / size.scores;
+  }
+  const bool alike = std::all_of(layers.begin(), layers.end(), [&](const proto::LayerSpace& each) {
+    return each.SerializeAsString() == layers[0].SerializeAsString();
+  });
+  if (options.widths.empty()) options.widths = {teacher.hidden, teacher.hidden * 3 / 4};
+  if (options.depths.empty()) options.depths = {depth, std::max(1, depth * 2 / 3), std::max(1, depth / 2)};
+  if (!alike) options.depths = {depth};
+  if (options.embeddings.empty()) options.embeddings = {teacher.embedding};
+
+  proto::Space space;
+  for (const int width : FallingWithoutRepeats(options.widths)) space.add_hidden(width);
+  for (const int layer_count : FallingWithoutRepeats(options.depths)) space.add_layers(layer_count);
+  for (const auto& embedding : options.embeddings) *space.add_embedding() = embedding;
+  space.set_heads(heads);
+  space.set_head_width(head_width);
+  space.set_pooler(teacher.pooler);
+  space.set_vocabulary(teacher.vocabulary);
+  space.set_positions(teacher.positions);
+  space.set_segments(teacher.segments);
+  space.set_layer_norm_epsilon(teacher.layer_norm_epsilon);
+  for (int i = 0; i < (alike ? 1 : depth); ++i) {
+    auto* layer = space.add_layer();
+    *layer = layers[i];
+    if (!alike) layer->add_at(i);
+  }
+  return space;
+}
+
+}  // namespace thimble::search

@@ -1,0 +1,64 @@
+#include <filesystem>
+#include <numeric>
+
+#include "base/files.h"
+#include "base/hash.h"
+#include "models/arch/architecture.h"
+#include "search/evaluators/study_bench.h"
+
+namespace thimble::search {
+
+std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
+                                           int epochs, const Leavers& leavers) {
+  std::vector<models::Model> students = TakeStudents(candidates);
+  train::Job job = TrainingJob("stage " + stage.name() + ": distilling " + std::to_string(candidates.size()), Recipe(epochs));
+  job.members_threads = choices.members_threads;
+  std::string names;
+  for (size_t i = 0; i < students.size(); ++i) {
+    job.members.push_back(
+        {.name = models::ArchitectureHash(candidates[i]), .models = {&students[i]}, .seed = study().seed()});
+    names += job.members.back().name;
+  }
+  const auto after_last_epoch = [&](const train::MemberResult& result) {
+    return ToScore(result.epochs.back().validations[0], study().fitness());
+  };
+  if (leavers) {
+    job.sources[0].validate = &data.holdout;
+    job.sources[0].validate_cache = TeacherOnHoldout();
+    job.sources[0].validate_logits = AskTeacher();
+    job.prune = [&](const std::vector<train::MemberResult>& members, const std::vector<size_t>& going_on) {
+      std::vector<double> scores;
+      for (const size_t i : going_on) scores.push_back(after_last_epoch(members[i]).value);
+      std::vector<size_t> leaving;
+      for (const size_t k : leavers(going_on, scores)) leaving.push_back(going_on[k]);
+      return leaving;
+    };
+  }
+  data.RequireInPlace();
+  const EnsuredDirectory made(data.work);
+  // Named by its members: an unfinished round is found again, another round's is never mistaken for it.
+  job.checkpoint = data.work + "/" + stage.name() + "-" + HashHex(names).substr(0, 12) + ".checkpoint";
+  const auto begin = std::chrono::steady_clock::now();
+  const auto results = train::Train(job);
+  const double seconds = SecondsSince(begin);
+  const double steps = std::accumulate(results.begin(), results.end(), 0.0,
+                                       [](double sum, const auto& result) { return sum + static_cast<double>(result.steps); });
+  AskTeacher();
+  std::vector<Score> scores;
+  for (size_t i = 0; i < students.size(); ++i) {
+    const train::MemberResult& result = results[i];
+    // Where some leave, the score is the one that they were compared by, to the bit.
+    scores.push_back(!result.failure.empty() ? Failed(result.failure)
+                     : leavers               ? after_last_epoch(result)
+                                             : ToScore(EvaluateOnHoldout(students[i], nullptr), study().fitness()));
+    if (result.pruned) scores.back().left_after = static_cast<int>(result.epochs.size());
+    // An epoch keeps no rows: those that stayed are compared in pairs.
+    else if (leavers && result.failure.empty())
+      scores.back().rows = ToScore(EvaluateOnHoldout(students[i], nullptr), study().fitness()).rows;
+    scores.back().seconds = steps > 0 ? seconds * static_cast<double>(result.steps) / steps : 0;
+  }
+  std::filesystem::remove(job.checkpoint);
+  return scores;
+}
+
+}  // namespace thimble::search

@@ -1,0 +1,124 @@
+// What a space may not hold.
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "models/arch/architecture.h"
+#include "models/encoder/kinds.h"
+#include "search/space.h"
+#include "search/space_plan.h"
+
+namespace thimble::search {
+namespace {
+
+template <typename List>
+void RefuseRepeats(const List& list, const std::string& where) {
+  using Value = typename List::value_type;
+  std::set<Value> seen;
+  for (const Value& value : list) {
+    if (seen.insert(value).second) continue;
+    if constexpr (std::is_same_v<Value, std::string>)
+      throw BadRequest(where, "a value stands twice", value, "each value once");
+    else
+      throw BadRequest(where, "a value stands twice", std::to_string(value), "each value once");
+  }
+}
+
+// Of a section.
+void ValidateMixers(const proto::LayerSpace& given, const proto::Space& space, const std::string& where) {
+  const models::Shape shape = MixerShape(space);
+  for (const int heads : given.heads())
+    if (heads > space.heads())
+      throw BadRequest(where + ".heads", "more than the space has", std::to_string(heads),
+                       "up to " + std::to_string(space.heads()));
+  if (!given.heads().empty() && std::none_of(given.mixer().begin(), given.mixer().end(), HasFreeHeads))
+    throw BadRequest(where + ".heads", "no mixer of this layer has heads to choose", "", "mixer { self_attention {} }");
+  proto::LayerSpace block = given;
+  Complete(space, &block);
+  std::set<std::string> seen;
+  for (int i = 0; i < block.mixer_size(); ++i) {
+    const std::string here = where + (given.heads().empty() ? ".mixer[" + std::to_string(i) + "]" : ".heads"),
+                      text = models::TextOf(block.mixer(i));
+    if (!seen.insert(text).second) throw BadRequest(here, "a value stands twice", text, "each value once");
+    const auto& entry = models::EntryOf(block.mixer(i));
+    if (entry.check != nullptr) entry.check(block.mixer(i), shape, here + "." + entry.name);
+  }
+}
+
+void ValidateFfn(const proto::LayerSpace& block, const proto::Space& space, const std::string& where) {
+  if (!block.ffn().width().empty() && !block.ffn().ratio().empty())
+    throw BadRequest(where + ".width", "inner widths are given twice", "ratio and width", "one of them");
+  proto::LayerSpace filled = block;
+  Complete(space, &filled);
+  const proto::FeedForwardSpace& ffn = filled.ffn();
+  const auto& expression = ffn.expression();
+  RefuseRepeats(ffn.stacks(), where + ".stacks");
+  RefuseRepeats(ffn.ratio(), where + ".ratio");
+  RefuseRepeats(ffn.width(), where + ".width");
+  RefuseRepeats(expression.unary(), where + ".expression.unary");
+  RefuseRepeats(expression.binary(), where + ".expression.binary");
+  if (expression.min_height() > expression.max_height())
+    throw BadRequest(where + ".expression.min_height", "is above max_height",
+                     std::to_string(expression.min_height()),
+                     "up to " + std::to_string(expression.max_height()));
+  const auto seed = models::Expression::Parse(expression.seed(), where + ".expression.seed");
+  const auto check = [&](const std::string& what, int inner) {
+    const std::string problem = inner == 0 ? "" : seed.WhyWidthsFail(space.hidden(0), inner);
+    if (!problem.empty())
+      throw BadRequest(where + ".expression.seed", "at " + what + " " + problem, expression.seed(),
+                       "an expression that fits every " + what.substr(0, what.find(' ')) + " of its layer");
+  };
+  for (const std::string& ratio : ffn.ratio())
+    check("ratio " + ratio, models::RatioWidth(ratio, FfnHidden(space), where + ".ratio"));
+  for (const int width : ffn.width()) check("width " + std::to_string(width), width);
+}
+
+}  // namespace
+
+void ValidateSpace(const proto::Space& space, const std::string& where) {
+  RefuseRepeats(space.hidden(), where + ".hidden");
+  RefuseRepeats(space.layers(), where + ".layers");
+  std::set<std::string> embeddings;
+  for (int i = 0; i < space.embedding_size(); ++i)
+    if (!embeddings.insert(space.embedding(i).SerializeAsString()).second)
+      throw BadRequest(where + ".embedding[" + std::to_string(i) + "]", "a value stands twice",
+                       space.embedding(i).ShortDebugString(), "each value once");
+  for (const int hidden : space.hidden())
+    if (hidden % space.heads() != 0 && space.head_width() == 0)
+      throw BadRequest(where + ".heads", "the heads must divide the hidden width", std::to_string(space.heads()),
+                       "a divisor of " + std::to_string(hidden) + ", or a head_width of their own");
+  const int depth = *std::max_element(space.layers().begin(), space.layers().end());
+  int common = -1;
+  std::set<int> named;
+  for (int i = 0; i < space.layer_size(); ++i) {
+    const auto& block = space.layer(i);
+    const std::string here = where + ".layer[" + std::to_string(i) + "]";
+    if (block.at_size() == 0) {
+      if (common >= 0)
+        throw BadRequest(here,
+                         "a second block without `at`; layer[" + std::to_string(common) + "] is the first",
+                         "", "one block without `at`, the others with the layers they replace it for");
+      common = i;
+    }
+    for (const int at : block.at()) {
+      if (at < 0 || at >= depth)
+        throw BadRequest(here + ".at", "there is no such layer", std::to_string(at), "0 to " + std::to_string(depth - 1));
+      if (!named.insert(at).second)
+        throw BadRequest(here + ".at", "a layer is named twice", std::to_string(at), "each layer once");
+    }
+    for (const int hidden : space.hidden()) {
+      auto section = space;
+      section.set_hidden(0, hidden);
+      ValidateMixers(block, section, here);
+      ValidateFfn(block, section, here + ".ffn");
+    }
+  }
+  if (common < 0 && static_cast<int>(named.size()) < depth) {
+    int missing = 0;
+    while (named.count(missing)) ++missing;
+    throw BadRequest(where + ".layer", "no block speaks for layer " + std::to_string(missing), "",
+                     "a block without `at`");
+  }
+}
+
+}  // namespace thimble::search
