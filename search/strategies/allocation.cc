@@ -36,13 +36,12 @@ class Layout {
       const int from = std::max(1, static_cast<int>(std::lround(static_cast<double>((i + 1) * teacher_layers) / depth))) - 1;
       kept[from] = true;
       std::vector<std::pair<int, int>> heads, neurons;  // size, place in the plan
-      for (size_t k = 0; k < layer.mixers.size(); ++k) {
-        const auto& mixer = layer.mixers[k];
-        const int count = models::SizeOf(shape, mixer).scores;
-        if (mixer.has_none() || (count > 0 && (heads.empty() || mixer.kind_case() == layer.mixers[heads[0].second].kind_case() ||
-                                               layer.mixers[heads[0].second].has_none())))
-          heads.emplace_back(count, static_cast<int>(k));
-      }
+      // Of several kinds with heads the first; a kind without is no size of anything.
+      const auto scores = [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).scores; };
+      const auto first = std::find_if(layer.mixers.begin(), layer.mixers.end(), [&](const auto& mixer) { return scores(mixer) > 0; });
+      for (size_t k = 0; k < layer.mixers.size(); ++k)
+        if (layer.mixers[k].has_none() || (first != layer.mixers.end() && layer.mixers[k].kind_case() == first->kind_case()))
+          heads.emplace_back(scores(layer.mixers[k]), static_cast<int>(k));
       for (size_t k = 0; k < layer.blocks.size(); ++k)
         if (layer.blocks[k].stacks == layer.blocks[0].stacks || layer.blocks[k].inner.has_none())
           neurons.emplace_back(models::InnerWidth(layer.blocks[k].inner, shape.ffn_hidden), static_cast<int>(k));
