@@ -36,6 +36,7 @@ class Goals(Case):
         searched = run("search", study, "--threads", 1)
         self.assertEqual(len(re.findall(r"verdict: found student training-[\w]+/\d+ \(\w+\) (beats|loses to|cannot be told from) the uniform", searched.stdout)), 2)
         shown = run("show", study).stdout
+        self.assertRegex(shown, r"verdict: .*\(accuracy 0\.\d+\).*; its own: accuracy 0\.\d+, all on the held-out rows")
         rows = ROW.findall(shown)
         for target in ("1_5x", "2x"):
             origins = [origin for name, _, origin, _ in rows if name.startswith("allocation-" + target)]
