@@ -252,6 +252,7 @@ ShapeEffort EffortWithin(const NewStudy& study, double minutes, const std::vecto
   for (const ShapeEffort larger : {ShapeEffort{24, 4, 2}, ShapeEffort{32, 5, 3}, ShapeEffort{48, 6, 3}, ShapeEffort{64, 8, 3},
                                    ShapeEffort{96, 10, 4}, ShapeEffort{160, 16, 5}, ShapeEffort{320, 24, 6}})
     if (cost(larger) <= left) effort = larger;
+  effort.minutes = (fixed + cost(effort)) / 60;
   return effort;
 }
 

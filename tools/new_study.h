@@ -34,10 +34,11 @@ std::string OperatorStudy(const NewStudy& study, const OperatorEffort& effort, i
 
 struct ShapeEffort {
   int judged, finalists, epochs;  // untrained students; those trained; epochs of those that stay
+  double minutes = 0;             // that it takes, by estimate
 };
 // Heads, inner widths, hidden width and depth: allocation untrained, then halving. A student for each target.
 std::string ShapeStudy(const NewStudy& study, const ShapeEffort& effort, const std::vector<proto::Constraint>& targets);
-// What fits into so many minutes beyond loading, for each target; `rows_a_second`: that the teacher reads on this machine.
+// What fits into so many minutes, or the least that makes sense, for each target; `rows_a_second`: that the teacher reads on this machine.
 ShapeEffort EffortWithin(const NewStudy& study, double minutes, const std::vector<proto::Constraint>& targets, double rows_a_second);
 
 }  // namespace thimble::tools

@@ -13,7 +13,8 @@ ROW = re.compile(r"^([\w-]+/\d+) +(complete|left after \d epochs?|failed) +(\w+)
 class Goals(Case):
     def study(self, name, *goals):
         study = self.root / name
-        run("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows", 240, "--minutes", 1, *goals)
+        told = run("init", study, "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows", 240, "--minutes", 1, *goals)
+        self.assertRegex(told.stdout, r"a search over shapes, targets .*, about \d+ min on this machine")
         file = study / "study.textproto"
         text = file.read_text()
         self.assertIn("fitness: DIVERGENCE", text)

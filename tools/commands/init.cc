@@ -79,7 +79,7 @@ std::string OperatorText(const Request& request, const NewStudy& study) {
   return OperatorStudy(study, EffortOf(request.effort.empty() ? "standard" : request.effort).operators, budget);
 }
 
-std::string ShapeText(const Request& request, const NewStudy& study) {
+std::string ShapeText(const Request& request, const NewStudy& study, double* estimate) {
   if (request.minutes > 0 && !request.effort.empty())
     throw BadRequest("--effort", "is a word for minutes, which are given", request.effort, "one of the two");
   const double minutes = request.minutes > 0 ? request.minutes : EffortOf(request.effort.empty() ? "standard" : request.effort).minutes;
@@ -88,7 +88,9 @@ std::string ShapeText(const Request& request, const NewStudy& study) {
     targets.emplace_back().mutable_multiply_adds()->set_speedup(4);
     targets[0].mutable_multiply_adds()->set_length(study.length);
   }
-  return ShapeStudy(study, EffortWithin(study, minutes, targets, RowsASecond(study)), targets);
+  const auto effort = EffortWithin(study, minutes, targets, RowsASecond(study));
+  *estimate = effort.minutes;
+  return ShapeStudy(study, effort, targets);
 }
 
 void Run(const Request& request) {
@@ -110,7 +112,8 @@ void Run(const Request& request) {
                        .length = length.tokens,
                        .entry = task,
                        .model = teacher};
-  const std::string text = request.search == "operators" ? OperatorText(request, fresh) : ShapeText(request, fresh);
+  double estimate = 0;
+  const std::string text = request.search == "operators" ? OperatorText(request, fresh) : ShapeText(request, fresh, &estimate);
   proto::Study study;
   ParseText(text, "the new study", &study);
   auto context = fresh.Context();
@@ -126,6 +129,7 @@ void Run(const Request& request) {
   std::string wanted;
   for (const auto& target : study.target()) wanted += (wanted.empty() ? ", targets " : ", ") + search::TargetName(target);
   for (const auto& constraint : study.constraint()) wanted += ", up to " + Millions(constraint.parameters().max()) + " parameters";
+  if (estimate > 0) wanted += ", about " + Decimal(std::max(estimate, 1.0), 0) + " min on this machine";
   std::printf("%s/study.textproto: a search over %s%s (teacher %s parameters)\nnext: thimble describe %s, thimble search %s\n",
               request.directory.c_str(), request.search.c_str(), wanted.c_str(), Millions(fresh.Parameters()).c_str(), request.directory.c_str(),
               request.directory.c_str());
