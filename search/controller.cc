@@ -266,7 +266,7 @@ class StageRun {
     std::set<std::string> kinds;  // the first of each is enough
     for (const int i : chosen) {
       candidates.push_back(proposals[i]);
-      const bool control = study_.controls() && (origins[i] == kUniform || origins[i] == kRandom);
+      const bool control = study_.controls() && IsControl(origins[i]);
       controls.push_back(control && kinds.insert(origins[i]).second);
     }
     const auto scores = scorer_->Evaluate(stage_, candidates, controls);
@@ -377,6 +377,14 @@ std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
       results.push_back(std::move(result));
     }
   return results;
+}
+
+const StoredTrial* BestTrial(const StageResult& stage, const std::function<bool(const StoredTrial&)>& is) {
+  const StoredTrial* best = nullptr;
+  for (const auto& trial : stage.trials)
+    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
+      best = &trial;
+  return best;
 }
 
 std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& results) {

@@ -1,6 +1,7 @@
 // Runs a study's stages from coarse to fine: proposes in rounds, filters, has candidates scored, stores, goes
 // on after a kill.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,9 @@ struct StageResult {
   int best = -1;       // index into trials; -1: none complete
   std::string target;  // TargetName; empty: the study has none
 };
+
+// The best complete trial of those that `is`, the first of equals; nullptr: none.
+const StoredTrial* BestTrial(const StageResult& stage, const std::function<bool(const StoredTrial&)>& is);
 
 // The stages' results of each target, in order; without targets all of them.
 std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& results);

@@ -7,15 +7,9 @@
 
 namespace thimble::search {
 
-struct CutSpaceOptions {
-  std::vector<int> widths;                   // hidden; empty: the teacher's, and three quarters of it
-  std::vector<int> depths;                   // empty: the teacher's, two thirds and half of it
-  std::vector<proto::Embedding> embeddings;  // empty: the teacher's
-  int neuron_step = 32;
-};
-
-// Heads of the teacher's width, from all of a layer's to none; inner widths likewise, in steps. The first point of all is the teacher
+// Hidden widths are the teacher's and three quarters of it, depths the teacher's, two thirds and half of it. `embeddings` (empty: the
+// teacher's) are a choice. Heads of the teacher's width, from all of a layer's to none; inner widths likewise, in steps of 32. The first point of all is the teacher
 // itself. A teacher whose layers differ keeps its depth.
-proto::Space CutSpace(const models::Shape& teacher, CutSpaceOptions options = {});
+proto::Space CutSpace(const models::Shape& teacher, const std::vector<proto::Embedding>& embeddings = {});
 
 }  // namespace thimble::search

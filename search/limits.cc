@@ -75,6 +75,12 @@ void AddBytes(const proto::BytesConstraint& spec, const SpaceContext& context, L
 
 }  // namespace
 
+std::string Limit::Text(double cost) const {
+  char text[40];
+  std::snprintf(text, sizeof text, whole ? "%.0f" : "%.4g", cost);
+  return text;
+}
+
 std::vector<Limit> LimitsOf(const proto::Study& study, const SpaceContext& context) {
   std::vector<Limit> all;
   for (int i = 0; i < study.constraint_size(); ++i) {

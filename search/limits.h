@@ -33,6 +33,7 @@ struct Limit {
   std::function<double(const proto::Architecture&)> cost;
 
   bool Keeps(double cost) const { return cost >= min && cost <= max; }
+  std::string Text(double cost) const;  // "9000000", "4.25"
 };
 
 // Those of `study`, in its order, targets apart; plain_bert is none. Error (exit 2), as "constraint[i].FIELD", of one whose fields do not go

@@ -44,6 +44,7 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, 
   const auto varies = [&](proto::Stage::Vary what) { return all || IsIn(stage, what); };
   const bool own = IsOf(section, base);
   plan.base = own ? base : SeedArchitecture(section, context);
+  const models::Shape shape = models::Resolve(plan.base);
   const auto layers = LayersOf(section);
   const auto count = static_cast<int>(layers.size());
   for (int i = 0; i < count; ++i) {
@@ -65,7 +66,7 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, 
     if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
     layer.ListBlocks();
     if (!all && IsIn(stage, proto::Stage::EXPRESSION)) {
-      layer.expressions = MakeSampler(layers[i], models::Resolve(plan.base));
+      layer.expressions = MakeSampler(layers[i], shape);
       if (layer.expressions->empty())
         throw BadRequest("space, layer " + std::to_string(i), "no valid expression has these operators and heights",
                          ffn.expression().ShortDebugString());
@@ -117,24 +118,15 @@ void Count(const std::vector<Limit>& limits, bool plain_bert, const SpaceContext
 Error NothingWithin(const std::vector<Limit>& limits, bool plain_bert, const std::vector<SectionPlan>& sections,
                     const std::string& label) {
   std::string wanted, offered;
-  const auto number = [](const Limit& limit, double value) {
-    char text[40];
-    std::snprintf(text, sizeof text, limit.whole ? "%.0f" : "%.4g", value);
-    return std::string(text);
-  };
   for (size_t i = 0; i < limits.size(); ++i) {
+    const Limit& limit = limits[i];
     double least = HUGE_VAL, most = 0;
     for (const auto& section : sections) {
-      double low = section.costs[i].fixed, high = low;
-      for (const auto* parts : {&section.costs[i].mixers, &section.costs[i].blocks})
-        for (const auto& options : *parts) {
-          low += *std::min_element(options.begin(), options.end());
-          high += *std::max_element(options.begin(), options.end());
-        }
+      const auto [low, high] = section.costs[i].Range();
       least = std::min(least, low), most = std::max(most, high);
     }
-    wanted += (i ? " and " : "") + number(limits[i], limits[i].min) + " to " + number(limits[i], limits[i].max) + " " + limits[i].what;
-    offered += (i ? ", " : "") + number(limits[i], least) + " to " + number(limits[i], most) + " " + limits[i].what;
+    wanted += (i ? " and " : "") + limit.Text(limit.min) + " to " + limit.Text(limit.max) + " " + limit.what;
+    offered += (i ? ", " : "") + limit.Text(least) + " to " + limit.Text(most) + " " + limit.what;
   }
   if (plain_bert) wanted += " and plain_bert";
   return BadRequest("constraint", "no candidate of " + label + " is within the limits", wanted,
@@ -192,9 +184,7 @@ bool StageSpace::varies(proto::Stage::Vary what) const { return IsIn(plan_->stag
 
 const SectionPlan* StageSpace::Plan::Find(const proto::Architecture& architecture) const {
   for (const auto& section : sections)
-    if (section.base.hidden() == architecture.hidden() && section.base.layer_size() == architecture.layer_size() &&
-        SameEmbedding(section.base.embedding(), architecture.embedding()))
-      return &section;
+    if (section.Holds(architecture)) return &section;
   return nullptr;
 }
 
@@ -225,13 +215,9 @@ Feasibility StageSpace::CountFeasible() const {
   for (const auto& section : Sections(plan_->study.space())) {
     SectionPlan all = PlanSection(section, plan_->stage, plan_->base, plan_->context, /*all=*/true);
     Count(plan_->limits, plan_->plain_bert, plan_->context, &all);
-    double points = 1, low = all.costs[0].fixed, high = low;
-    for (const auto* parts : {&all.costs[0].mixers, &all.costs[0].blocks})
-      for (const auto& options : *parts) {
-        points *= static_cast<double>(options.size());
-        low += *std::min_element(options.begin(), options.end());
-        high += *std::max_element(options.begin(), options.end());
-      }
+    double points = 1;
+    for (const auto& layer : all.layers) points *= static_cast<double>(layer.mixers.size() * layer.blocks.size());
+    const auto [low, high] = all.costs[0].Range();
     sum.points += points;
     sum.feasible += all.Points();
     sum.exact = sum.exact && plan_->limits[all.counted].whole && (!all.points || all.points->exact());

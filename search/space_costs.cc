@@ -82,6 +82,16 @@ FeasiblePoints PointsWithin(const std::vector<Limit>& limits, const std::vector<
 
 }  // namespace
 
+std::pair<double, double> PartCosts::Range() const {
+  double low = fixed, high = fixed;
+  for (const auto* parts : {&mixers, &blocks})
+    for (const auto& options : *parts) {
+      low += *std::min_element(options.begin(), options.end());
+      high += *std::max_element(options.begin(), options.end());
+    }
+  return {low, high};
+}
+
 void CountPoints(const std::vector<Limit>& limits, SectionPlan* plan) {
   for (const Limit& limit : limits) plan->costs.push_back(CostsOf(limit, plan->layers, plan->base));
   for (size_t i = 0; i < limits.size(); ++i) {
@@ -90,6 +100,11 @@ void CountPoints(const std::vector<Limit>& limits, SectionPlan* plan) {
     plan->points.emplace(std::move(points));
     plan->counted = i;
   }
+}
+
+bool SectionPlan::Holds(const proto::Architecture& architecture) const {
+  return base.hidden() == architecture.hidden() && base.layer_size() == architecture.layer_size() &&
+         SameEmbedding(base.embedding(), architecture.embedding());
 }
 
 double SectionPlan::Cost(const proto::Architecture& architecture, const std::vector<Limit>& limits, size_t limit) const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/arch/expression_sampling.h"
@@ -51,6 +52,8 @@ struct LayerPlan {
 struct PartCosts {
   double fixed = 0;  // of what all have
   std::vector<std::vector<double>> mixers, blocks;  // by layer, as LayerPlan has them
+
+  std::pair<double, double> Range() const;  // of the cheapest candidate and of the costliest
 };
 
 // One hidden width, number of layers and embedding.
@@ -68,6 +71,7 @@ struct SectionPlan {
   std::optional<FeasiblePoints> points;  // over mixer and block of each layer; nothing: `listed` are all
   std::vector<proto::Architecture> listed;
 
+  bool Holds(const proto::Architecture& architecture) const;  // as IsOf
   double Points() const { return points ? points->feasible() : static_cast<double>(listed.size()); }
   proto::Architecture At(double index) const;
   proto::Architecture With(const std::vector<int>& choices) const;  // base, with these mixers and blocks in turn

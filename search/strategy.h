@@ -32,6 +32,7 @@ struct Trial {
 };
 // What controls are called, whoever proposes them: a student whose layers are all alike, and one by chance.
 inline constexpr char kUniform[] = "uniform", kRandom[] = "random";
+inline bool IsControl(const std::string& origin) { return origin == kUniform || origin == kRandom; }
 
 // What cutting a teacher's blocks costs its answers, by teacher layer: of keeping the k most useful heads, or k * neuron_step neurons
 // (distill/start/sliced.h).

@@ -107,12 +107,10 @@ Choice Choose(const std::vector<search::StageResult>& results, const proto::Stud
 }
 
 const search::StoredTrial* UniformControl(const std::vector<search::StageResult>& results) {
+  const auto uniform = [](const search::StoredTrial& trial) { return trial.trial.origin == search::kUniform; };
   const search::StoredTrial* best = nullptr;
   for (auto stage = results.rbegin(); stage != results.rend() && best == nullptr; ++stage)
-    for (const auto& trial : stage->trials)
-      if (trial.trial.origin == search::kUniform && trial.trial.state == search::TrialState::kComplete &&
-          (best == nullptr || trial.trial.value > best->trial.value))
-        best = &trial;
+    best = search::BestTrial(*stage, uniform);
   return best;
 }
 

@@ -158,17 +158,17 @@ std::string OperatorStudy(const NewStudy& study, const OperatorEffort& effort, i
 
 std::string ShapeStudy(const NewStudy& study, const ShapeEffort& effort, const std::vector<proto::Constraint>& targets) {
   const models::Shape& teacher = study.model.model.shape;
-  search::CutSpaceOptions options;
+  std::vector<proto::Embedding> offered;
   const bool by_parameters =
       std::any_of(targets.begin(), targets.end(), [](const auto& target) { return target.has_parameters() || target.has_bytes(); });
   if (by_parameters) {
     // Most of a small model is its token table.
-    options.embeddings.assign(3, teacher.embedding);
-    options.embeddings[1].mutable_factorised()->set_width(std::min(kNarrow, teacher.hidden));
-    options.embeddings[2].mutable_trigram()->set_width(std::min(kNarrow, teacher.hidden));
-    if (!teacher.embedding.has_plain()) options.embeddings.resize(1);
+    offered.assign(3, teacher.embedding);
+    offered[1].mutable_factorised()->set_width(std::min(kNarrow, teacher.hidden));
+    offered[2].mutable_trigram()->set_width(std::min(kNarrow, teacher.hidden));
+    if (!teacher.embedding.has_plain()) offered.resize(1);
   }
-  const proto::Space space = search::CutSpace(teacher, options);
+  const proto::Space space = search::CutSpace(teacher, offered);
   std::string layers, embeddings, wanted;
   for (const auto& layer : space.layer())
     layers += "  layer {\n" + (layer.at().empty() ? "" : "    at: " + List(layer.at()) + "\n") +

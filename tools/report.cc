@@ -35,9 +35,7 @@ std::string TitleOf(const StudyFile& file) {
   return name.empty() ? "study" : name;
 }
 
-bool IsControl(const StoredTrial& trial) {
-  return trial.trial.origin == search::kUniform || trial.trial.origin == search::kRandom;
-}
+bool IsControl(const StoredTrial& trial) { return search::IsControl(trial.trial.origin); }
 
 std::string StateName(const StoredTrial& trial) {
   switch (trial.trial.state) {
@@ -237,19 +235,8 @@ namespace {
 // The last stage that trained controls; nullptr: none has.
 const StageResult* Controlled(const std::vector<StageResult>& results) {
   for (auto stage = results.rbegin(); stage != results.rend(); ++stage)
-    for (const auto& trial : stage->trials)
-      if (IsControl(trial) && trial.trial.state == TrialState::kComplete) return &*stage;
+    if (search::BestTrial(*stage, IsControl) != nullptr) return &*stage;
   return nullptr;
-}
-
-// The best of those that `is`; nullptr: none.
-template <typename Is>
-const StoredTrial* BestOf(const StageResult& stage, const Is& is) {
-  const StoredTrial* best = nullptr;
-  for (const auto& trial : stage.trials)
-    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
-      best = &trial;
-  return best;
 }
 
 // "accuracy 0.861, f1 0.902" on the held-out rows; scores are not always metrics.
@@ -267,11 +254,11 @@ std::string Metrics(const StoredTrial& trial) {
 std::string Verdict(const std::vector<StageResult>& results) {
   const StageResult* stage = Controlled(results);
   if (stage == nullptr) return "";
-  const StoredTrial* found = BestOf(*stage, [](const StoredTrial& trial) { return !IsControl(trial); });
+  const StoredTrial* found = search::BestTrial(*stage, [](const StoredTrial& trial) { return !IsControl(trial); });
   if (found == nullptr) return "";
   std::string text;
   for (const char* kind : {search::kUniform, search::kRandom}) {
-    const StoredTrial* control = BestOf(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
+    const StoredTrial* control = search::BestTrial(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
     if (control == nullptr) continue;
     const auto [more, error] = LeadOf(*found, *control);
     const double errors = error > 0 ? more / error : 0;

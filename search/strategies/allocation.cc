@@ -70,9 +70,7 @@ class Layout {
   }
   // What Make made it of; nothing if it is not of this section.
   std::optional<Allocation> Read(const proto::Architecture& architecture) const {
-    if (architecture.hidden() != section_.base.hidden() || architecture.layer_size() != section_.base.layer_size() ||
-        !SameEmbedding(architecture.embedding(), section_.base.embedding()))
-      return std::nullopt;
+    if (!section_.Holds(architecture)) return std::nullopt;
     Allocation allocation;
     for (int i = 0; i < architecture.layer_size(); ++i) {
       const auto mixer = section_.layers[i].MixerOf(architecture.layer(i)), block = section_.layers[i].BlockOf(architecture.layer(i));
@@ -166,7 +164,7 @@ class AllocationSearch final : public Strategy {
   struct Proposal {
     std::string origin;
     proto::Architecture architecture;
-    double rank, damage;
+    double rank;
   };
 
   bool Has(proto::Allocation::Rule rule) const {
@@ -181,20 +179,15 @@ class AllocationSearch final : public Strategy {
     for (const auto& section : space.sections()) {
       const PartCosts& parts = section.costs.back();
       const models::Shape shape = models::Resolve(section.base);
-      double nothing = parts.fixed, head = HUGE_VAL;
+      double head = HUGE_VAL;
       for (size_t i = 0; i < section.layers.size(); ++i) {
         const double none = *std::min_element(parts.mixers[i].begin(), parts.mixers[i].end());
-        nothing += none + *std::min_element(parts.blocks[i].begin(), parts.blocks[i].end());
         for (size_t k = 0; k < parts.mixers[i].size(); ++k)
           if (models::SizeOf(shape, section.layers[i].mixers[k]).scores > 0) head = std::min(head, parts.mixers[i][k] - none);
       }
-      least = std::min(least, nothing + head);
+      least = std::min(least, parts.Range().first + head);
     }
-    const auto number = [&](double value) {
-      char text[40];
-      std::snprintf(text, sizeof text, limit.whole ? "%.0f" : "%.4g", value);
-      return std::string(text) + " " + limit.what;
-    };
+    const auto number = [&](double value) { return limit.Text(value) + " " + limit.what; };
     if (least > limit.max) throw BadRequest(limit.where, "no student with a head is within the budget", number(limit.max), "at least " + number(least));
   }
 
@@ -217,7 +210,7 @@ class AllocationSearch final : public Strategy {
         auto architecture = layout.Make(allocation);
         // Without any heads tokens know nothing of each other.
         const bool heads = std::any_of(allocation.heads.begin(), allocation.heads.end(), [](int count) { return count > 0; });
-        if (heads && space.Feasible(architecture)) all.push_back({origin, std::move(architecture), rank, layout.Damage(allocation)});
+        if (heads && space.Feasible(architecture)) all.push_back({origin, std::move(architecture), rank});
       };
       const auto add_best = [&](const std::string& origin, std::vector<Allocation> allocations, int most) {
         std::stable_sort(allocations.begin(), allocations.end(), [&](const Allocation& a, const Allocation& b) {
