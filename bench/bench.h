@@ -1,4 +1,4 @@
-// What `thimble bench` times. One file an entry in this folder, one line in bench/benches.inc; its peer, if
+// What `thimble bench` times, or judges. One file an entry in this folder, one line in bench/benches.inc; its peer, if
 // there is one, is a file in bench/peers, and script/compare-peers runs the two in turn.
 #pragma once
 #include <functional>
@@ -22,11 +22,14 @@ struct Timing {
 
 using Round = std::function<std::vector<Timing>()>;  // does all the work once
 
+// One of the two that add options is there.
 struct BenchEntry {
   std::string name, summary;
   // Adds its options; the function it returns is called once they are parsed, and prepares what every round
   // uses.
-  std::function<Round()> (*add)(CLI::App& app);
+  std::function<Round()> (*add)(CLI::App& app) = nullptr;
+  // Likewise, where nothing is timed; the function it returns does all the work, prints tables and returns the same figures as JSON.
+  std::function<std::string()> (*add_judge)(CLI::App& app) = nullptr;
 };
 #define BENCH(name) BenchEntry name##_bench();
 #include "bench/benches.inc"

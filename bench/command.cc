@@ -1,4 +1,4 @@
-// thimble bench NAME [--rounds 10] [--json FILE] [--serve] [options of NAME]
+// thimble bench NAME [--rounds 10] [--serve] [--json FILE] [options of NAME]
 //
 //   thimble bench tokenizer --vocab vocab.txt --file 'books/*.txt'
 //   ids, 1 thread      31.1 MB/s  (30.2 to 31.4)
@@ -88,28 +88,37 @@ void Repeat(const Round& round, const Request& request) {
   if (!request.json.empty()) WriteFileAtomically(request.json, json.dump(1) + "\n");
 }
 
+// The entry's options; what it does once they are parsed.
+std::function<void()> Work(const BenchEntry& entry, CLI::App& app, const std::shared_ptr<Request>& request) {
+  if (entry.add_judge != nullptr)
+    return [request, judge = entry.add_judge(app)] {
+      const std::string figures = judge();
+      if (!request->json.empty()) WriteFileAtomically(request->json, figures + "\n");
+    };
+  app.add_option("--rounds", request->rounds, "rounds; the median is shown")->check(CLI::PositiveNumber);
+  app.add_flag("--serve", request->serve, "one round and one line of JSON for each line of standard input");
+  return [request, prepare = entry.add(app)] {
+    const Round round = prepare();
+    request->serve ? Serve(round) : Repeat(round, *request);
+  };
+}
+
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   auto chosen = std::make_shared<std::function<void()>>();
   app.require_subcommand(1);
-#define BENCH(id)                                                                      \
-  {                                                                                    \
-    const auto entry = id##_bench();                                                   \
-    auto* bench = app.add_subcommand(entry.name, entry.summary);                       \
-    bench->add_option("--rounds", request->rounds, "rounds; the median is shown")      \
-        ->check(CLI::PositiveNumber);                                                  \
-    bench->add_option("--json", request->json, "write the figures to this file");      \
-    bench->add_flag("--serve", request->serve,                                         \
-                    "one round and one line of JSON for each line of standard input"); \
-    const auto prepare = entry.add(*bench);                                            \
-    bench->callback([request, chosen, prepare] {                                       \
-      *chosen = [request, prepare] {                                                   \
-        std::optional<WritableDirectory> place;                                        \
-        if (!request->json.empty()) place.emplace(FolderOf(request->json));            \
-        const Round round = prepare();                                                 \
-        request->serve ? Serve(round) : Repeat(round, *request);                       \
-      };                                                                               \
-    });                                                                                \
+#define BENCH(id)                                                                 \
+  {                                                                               \
+    const auto entry = id##_bench();                                              \
+    auto* bench = app.add_subcommand(entry.name, entry.summary);                  \
+    bench->add_option("--json", request->json, "write the figures to this file"); \
+    bench->callback([request, chosen, work = Work(entry, *bench, request)] {      \
+      *chosen = [request, work] {                                                 \
+        std::optional<WritableDirectory> place;                                   \
+        if (!request->json.empty()) place.emplace(FolderOf(request->json));       \
+        work();                                                                   \
+      };                                                                          \
+    });                                                                           \
   }
 #include "bench/benches.inc"
 #undef BENCH

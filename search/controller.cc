@@ -18,6 +18,7 @@
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "search/closing.h"
 #include "search/controls.h"
 #include "search/evaluator.h"
 #include "search/strategy.h"
@@ -34,7 +35,7 @@ int Best(const std::vector<StoredTrial>& trials) {
   int best = -1;
   for (size_t i = 0; i < trials.size(); ++i) {
     const auto& trial = trials[i].trial;
-    if (trial.state == TrialState::kComplete && (best < 0 || trial.value > trials[best].trial.value))
+    if (trial.state == TrialState::kComplete && trial.origin != kReady && (best < 0 || trial.value > trials[best].trial.value))
       best = static_cast<int>(i);
   }
   return best;
@@ -79,6 +80,7 @@ class StageRun {
   StageRun(const proto::Study& study, int index, const StageResult* before, const SpaceContext& context,
            Store* store, Scorer* scorer)
       : study_(study),
+        index_(index),
         stage_(study.stage(index)),
         before_(before),
         context_(context),
@@ -88,6 +90,9 @@ class StageRun {
         id_(store->OpenStage(name_)) {
     CheckSameStudy(study, index, scorer->Inputs(), id_, store);
     stored_ = store->Trials(id_);
+    const auto closing = std::find_if(stored_.begin(), stored_.end(), IsClosing);
+    closing_.assign(closing, stored_.end());
+    stored_.erase(closing, stored_.end());
     if (store->Fact(id_, kFinishedFact)) {
       finished_ = true;
       return;
@@ -100,13 +105,17 @@ class StageRun {
     controls_ = TrainsControls(study, index) && store->Fact(store->OpenStage(study.stage(0).name()), kControlsFact).has_value();
     StageInput input{.controls = study.controls(), .damages = [this](int hidden) { return Damages(hidden); }};
     if (before != nullptr)
-      for (const auto& stored : before->trials) input.before.push_back(stored.trial);
+      for (const auto& stored : before->trials)
+        if (stored.trial.origin != kReady) input.before.push_back(stored.trial);
     strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index), std::move(input));
   }
 
   StageResult Run() {
-    if (!finished_) RunRounds();
-    StageResult result{stage_.name(), store_->Trials(id_)};
+    if (!finished_) {
+      RunRounds();
+      Close();
+    }
+    StageResult result{stage_.name(), Folded(store_->Trials(id_))};
     result.best = Best(result.trials);
     if (result.best < 0) {
       const std::string reasons = Reasons(result.trials);
@@ -155,12 +164,15 @@ class StageRun {
     end_ = "all trials evaluated";
     int evaluated = 0;
     size_t replayed = 0;
+    int rounds = 0;  // the strategy's
     for (int round = 0; evaluated < stage_.trials(); ++round) {
       const bool replay = replayed < stored_.size();
       if (!replay) PrepareOnce();
       const auto first = round == 0 && !EntryOf(stage_.strategy()).proposes_base ? Opening() : decltype(Opening()){};
       const bool opening = !first.empty();
-      const int wanted = opening ? static_cast<int>(first.size()) : std::min(stage_.round(), stage_.trials() - evaluated);
+      const int number = opening ? -1 : rounds++;
+      const int wanted = opening ? static_cast<int>(first.size())
+                                 : std::min(RoundSize(stage_, number), stage_.trials() - evaluated);
       std::vector<proto::Architecture> proposals;
       std::vector<std::string> origins;
       if (opening)
@@ -177,7 +189,7 @@ class StageRun {
       const bool known = opening && before_ != nullptr && !controls_ && ScoredAlike();
       auto trials = replay  ? Replay(round, wanted, proposals, replayed)
                     : known ? CarryOver()
-                            : Evaluate(round, wanted, proposals, origins, static_cast<int>(replayed));
+                            : Evaluate(round, wanted, proposals, origins, static_cast<int>(replayed), number);
       for (size_t i = 0; i < trials.size(); ++i) trials[i].trial.origin = origins[i];
       replayed += trials.size();
       // Controls are beside the trials, and so is what was scored before.
@@ -255,24 +267,29 @@ class StageRun {
     return order;
   }
 
+  // `number`: of the strategy's rounds.
   std::vector<StoredTrial> Evaluate(int round, int wanted, const std::vector<proto::Architecture>& proposals,
-                                    const std::vector<std::string>& origins, int first_number) {
+                                    const std::vector<std::string>& origins, int first_number, int number) {
     std::vector<StoredTrial> trials;
     for (const auto& architecture : proposals)
       trials.push_back(Start(first_number + static_cast<int>(trials.size()), round, architecture));
     const auto chosen = Chosen(proposals, wanted, &trials);
-    std::vector<proto::Architecture> candidates;
-    std::vector<bool> controls;
+    Round together{.number = number};
     std::set<std::string> kinds;  // the first of each is enough
     for (const int i : chosen) {
-      candidates.push_back(proposals[i]);
       const bool control = study_.controls() && IsControl(origins[i]);
-      controls.push_back(control && kinds.insert(origins[i]).second);
+      together.candidates.push_back({.architecture = proposals[i], .control = control && kinds.insert(origins[i]).second});
     }
-    const auto scores = scorer_->Evaluate(stage_, candidates, controls);
-    THIMBLE_CHECK(scores.size() == candidates.size(), std::to_string(scores.size()) + " scores");
+    Score(together, chosen, &trials);
+    return trials;
+  }
+
+  // Scores the round and notes it of the trials at `chosen`, in the same order.
+  void Score(const Round& round, const std::vector<int>& chosen, std::vector<StoredTrial>* trials) {
+    const auto scores = scorer_->Evaluate(stage_, round);
+    THIMBLE_CHECK(scores.size() == round.candidates.size(), std::to_string(scores.size()) + " scores");
     for (size_t k = 0; k < chosen.size(); ++k) {
-      auto& stored = trials[chosen[k]];
+      auto& stored = (*trials)[chosen[k]];
       const bool failed = std::isnan(scores[k].value);
       stored.trial.state = failed                      ? TrialState::kFail
                            : scores[k].left_after > 0 ? TrialState::kLeft
@@ -285,7 +302,44 @@ class StageRun {
       stored.seconds = scores[k].seconds;
       if (stored.trial.state == TrialState::kLeft) stored.left_after = scores[k].left_after;
     }
-    return trials;
+  }
+
+  // search/closing.h. Each part is a round of its own, which a kill leaves whole or absent.
+  void Close() {
+    const auto first = [&] { return static_cast<int>(stored_.size() + closing_.size()); };
+    const auto round = [&] { return stored_.empty() ? 0 : stored_.back().round + 1 + static_cast<int>(!closing_.empty()); };
+    const auto run = [&](std::vector<StoredTrial> trials, const Round& together) {
+      PrepareOnce();
+      std::vector<int> all(trials.size());
+      std::iota(all.begin(), all.end(), 0);
+      Score(together, all, &trials);
+      store_->AppendRound(id_, trials, stage_, study_.space());
+      closing_.insert(closing_.end(), trials.begin(), trials.end());
+    };
+    if (TrainsReady(study_, index_) && closing_.empty()) {
+      const auto ready = scorer_->Ready();
+      THIMBLE_CHECK(ready.has_value(), "no ready checkpoint");
+      Say("stage " + Quoted(name_) + ": the ready checkpoint");
+      auto trial = Start(first(), round(), *ready);
+      trial.trial.origin = kReady;
+      run({trial}, {.candidates = {{.architecture = *ready, .control = true, .ready = true}}});
+    }
+    if (stage_.again() == 0 || std::any_of(closing_.begin(), closing_.end(), [](const StoredTrial& trial) { return trial.again_of >= 0; }))
+      return;
+    auto all = stored_;
+    all.insert(all.end(), closing_.begin(), closing_.end());
+    const auto close = CannotBeTold(all, stage_.again());
+    if (close.empty()) return;
+    Say("stage " + Quoted(name_) + ": " + std::to_string(close.size()) + " candidates cannot be told apart and are trained once more");
+    std::vector<StoredTrial> trials;
+    Round together{.repeat = 1};
+    for (const StoredTrial* trial : close) {
+      trials.push_back(Start(first() + static_cast<int>(trials.size()), round(), trial->trial.architecture));
+      trials.back().trial.origin = trial->trial.origin;
+      trials.back().again_of = trial->number;
+      together.candidates.push_back({.architecture = trial->trial.architecture, .control = true, .ready = trial->trial.origin == kReady});
+    }
+    run(std::move(trials), together);
   }
 
   // The stored round, with the strategy's own messages: what it observes is then the same to the bit as
@@ -322,6 +376,7 @@ class StageRun {
   }
 
   const proto::Study& study_;
+  int index_;
   const proto::Stage& stage_;
   const StageResult* before_;
   SpaceContext context_;
@@ -332,7 +387,7 @@ class StageRun {
   int id_;
   bool finished_ = false, prepared_ = false;
   std::string end_;  // why the stage ended, kept as a fact
-  std::vector<StoredTrial> stored_;
+  std::vector<StoredTrial> stored_, closing_;  // of the strategy's rounds; behind them
   std::unique_ptr<StageSpace> space_;
   std::unique_ptr<Strategy> strategy_;
 };
@@ -371,7 +426,7 @@ std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   for (size_t target = 0; target < studies.size(); ++target)
     for (const auto& stage : studies[target].stage()) {
       StageResult result{stage.name()};
-      if (const auto id = store->FindStage(stage.name())) result.trials = store->Trials(*id);
+      if (const auto id = store->FindStage(stage.name())) result.trials = Folded(store->Trials(*id));
       result.best = Best(result.trials);
       if (!study.target().empty()) result.target = TargetName(study.target(static_cast<int>(target)));
       results.push_back(std::move(result));

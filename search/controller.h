@@ -2,6 +2,7 @@
 // on after a kill.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,20 @@ struct Score {
   int left_after = 0;
 };
 
+// What is scored.
+struct Candidate {
+  proto::Architecture architecture;
+  bool control = false;  // there to be compared with: it stays in its round to the end
+  bool ready = false;    // starts as the study's ready checkpoint; others are cut out of the teacher
+};
+
+// Candidates that are scored together.
+struct Round {
+  std::vector<Candidate> candidates{};
+  int number = -1;  // of the rounds that the stage's strategy has proposed, from 0; -1: of none
+  int repeat = 0;   // how often these have been scored before; what trains then goes by other random numbers
+};
+
 // What scoring needs from the LibTorch side (search/evaluators). Results must depend on the study, the stage
 // and the candidate only, so that a repeated call after a kill gives the same numbers; who leaves its round, on the round, too.
 class Scorer {
@@ -37,17 +52,20 @@ class Scorer {
   // Filter scores, higher is better, one per candidate.
   virtual std::vector<double> Filter(const proto::Stage& stage,
                                      const std::vector<proto::Architecture>& candidates) = 0;
-  // `controls`: which of them are there to be compared with, and stay to the end; empty: none.
-  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                      const std::vector<bool>& controls) = 0;
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) {
-    return Evaluate(stage, candidates, {});
+  // Of the study's ready checkpoint, where it names one.
+  virtual std::optional<proto::Architecture> Ready() { return std::nullopt; }
+  // A score for each candidate of the round.
+  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) = 0;
+  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& architectures) {
+    Round round{.number = 0};
+    for (const auto& architecture : architectures) round.candidates.push_back({architecture});
+    return Evaluate(stage, round);
   }
 };
 
 struct StageResult {
   std::string name;
-  std::vector<StoredTrial> trials;
+  std::vector<StoredTrial> trials;  // repeats folded into what they repeat
   int best = -1;       // index into trials; -1: none complete
   std::string target;  // TargetName; empty: the study has none
 };
@@ -64,7 +82,8 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
 
 // Runs or continues all stages, for each target in turn, and returns their results in order. The last stage that trains also
 // trains controls (Study.controls): the uniform student that uses most of the budget and a random one, beside its `trials`, unless
-// its strategy proposes them. A finished stage is read back, not run
+// its strategy proposes them, then the ready checkpoint, and in the end once more what cannot be told from the best
+// (search/closing.h). A finished stage is read back, not run
 // again. Resuming replays stored rounds through the strategy. With a filter, each round proposes ceil(round /
 // keep) candidates, evaluates the best `round` of them, and stores the others as pruned. Throws Interrupted
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in

@@ -7,12 +7,20 @@
 
 namespace thimble::search {
 
-bool TrainsControls(const proto::Study& study, int index) {
+namespace {
+
+bool IsLastThatTrains(const proto::Study& study, int index) {
   const auto trains = [](const proto::Stage& stage) { return EntryOf(stage.evaluator()).trains_cohorts; };
-  const auto& stage = study.stage(index);
-  if (!study.controls() || !trains(stage) || EntryOf(stage.strategy()).proposes_base) return false;
-  return std::none_of(study.stage().begin() + index + 1, study.stage().end(), trains);
+  return trains(study.stage(index)) && std::none_of(study.stage().begin() + index + 1, study.stage().end(), trains);
 }
+
+}  // namespace
+
+bool TrainsControls(const proto::Study& study, int index) {
+  return study.controls() && IsLastThatTrains(study, index) && !EntryOf(study.stage(index).strategy()).proposes_base;
+}
+
+bool TrainsReady(const proto::Study& study, int index) { return study.has_ready() && IsLastThatTrains(study, index); }
 
 std::vector<std::pair<proto::Architecture, std::string>> Controls(const proto::Study& study, const proto::Stage& stage,
                                                                   const SpaceContext& context) {

@@ -1,6 +1,7 @@
 #include "search/evaluator.h"
 
 #include "base/catalogue.h"
+#include "search/brackets.h"
 
 namespace thimble::search {
 
@@ -20,6 +21,11 @@ const std::vector<FilterEntry>& Filters() {
 #undef FILTER
   };
   return entries;
+}
+
+int RoundSize(const proto::Stage& stage, int number) {
+  const auto round = EntryOf(stage.evaluator()).round;
+  return round == nullptr ? stage.round() : round(stage, number);
 }
 
 const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator) { return EntryIn(Evaluators(), evaluator); }

@@ -15,9 +15,12 @@ struct EvaluatorEntry {
   bool trains_cohorts = false;        // the candidates of a round are trained side by side
   bool belongs_to_its_stage = false;  // another stage scores otherwise, even with the same settings
   bool one_section = false;           // its candidates have one hidden width, depth and embedding
+  // How many candidates round `number` of the stage's strategy has; nullptr: Stage.round of them.
+  int (*round)(const proto::Stage& stage, int number) = nullptr;
 };
 const std::vector<EvaluatorEntry>& Evaluators();
 const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator);  // its kind is set
+int RoundSize(const proto::Stage& stage, int number);
 
 struct FilterEntry {
   std::string name{};  // oneof case in proto/study.proto

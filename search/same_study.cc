@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "search/controls.h"
 
 namespace thimble::search {
 namespace {
@@ -16,17 +17,21 @@ constexpr char kInputFact[] = "input: ";  // and its name
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
-// What the stage's results follow from: the study without later stages, and without where its data lie.
+// What the stage's results follow from: the study without later stages, without where its data lie, and without a ready checkpoint that
+// another stage trains.
 proto::Study Determining(const proto::Study& study, int stage) {
   proto::Study kept = study;
   kept.mutable_stage()->DeleteSubrange(stage + 1, kept.stage_size() - stage - 1);
   kept.mutable_data()->clear_directory();
+  if (!TrainsReady(study, stage)) kept.clear_ready();
   return kept;
 }
 
 // Without any place: what the places hold is among the inputs, or is told apart by who reads it (text).
 std::string Unplaced(proto::Study study) {
   study.mutable_teacher()->clear_model();
+  if (study.has_ready()) study.set_ready("");
+  if (study.warmup().sliced().has_model()) study.mutable_warmup()->mutable_sliced()->set_model("");
   if (study.warmup().has_corpus()) study.mutable_warmup()->mutable_corpus()->clear_path();
   return CanonicalText(study);
 }

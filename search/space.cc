@@ -189,6 +189,7 @@ const SectionPlan* StageSpace::Plan::Find(const proto::Architecture& architectur
 }
 
 bool StageSpace::Plan::Keeps(const proto::Architecture& architecture) const {
+  if (list) return list->Has(architecture);
   const SectionPlan* section = Find(architecture);
   if (section == nullptr || !KeepsAll(limits, *section, architecture)) return false;
   return !plain_bert || models::IsPlainBert(models::Resolve(architecture), context.head == models::Head::kPooled);

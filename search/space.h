@@ -59,6 +59,9 @@ class StageSpace {
   // the stage.
   StageSpace(const proto::Study& study, const proto::Stage& stage, const proto::Architecture& base,
              const SpaceContext& context);
+  // These architectures and no others, as the rows of a table: neighbours are those that differ in the fewest fields. They vary in what
+  // stages vary; Error (exit 2) with `where` if they differ in anything else. Sections offer what occurs in any of them.
+  static StageSpace OfList(const std::vector<proto::Architecture>& listed, const SpaceContext& context, const std::string& where);
 
   const proto::Architecture& base() const;
   const proto::Study& study() const;
@@ -79,8 +82,11 @@ class StageSpace {
   // Each layer from one of the two; feasible and different from both, or nullopt as above. Of two depths: nullopt.
   std::optional<proto::Architecture> Crossover(const proto::Architecture& a, const proto::Architecture& b,
                                                Random* random) const;
+  // The feasible point that is most like `wanted`: itself, or of a list the one that differs in the fewest fields, of several one by
+  // chance. nullopt where there is no list and it is not feasible.
+  std::optional<proto::Architecture> Nearest(const proto::Architecture& wanted, Random* random) const;
 
-  // The points of a stage that does not vary expressions, in a fixed order; 0 points if it does vary them. Within the constraint that
+  // The points of a stage that does not vary expressions, or of a list, in a fixed order; else 0 points. Within the constraint that
   // was counted: of several, Feasible says whether a point keeps the others.
   double Points() const;
   proto::Architecture Point(double index) const;  // index < Points()

@@ -1,7 +1,9 @@
 // What StageSpace works out once: shared by the space*.cc, and by strategies that lay a budget out over its parts.
 #pragma once
+#include <array>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -82,6 +84,31 @@ struct SectionPlan {
 // Fills in costs, and the points within the limit that leaves least.
 void CountPoints(const std::vector<Limit>& limits, SectionPlan* plan);
 
+// The points of a space that is a list, and how many fields they differ in: hidden width, depth, embedding, and of each layer mixer, stacks,
+// inner width and expression; layers are compared with those at the same height.
+class Listing {
+ public:
+  explicit Listing(const std::vector<proto::Architecture>& listed);
+
+  bool Has(const proto::Architecture& architecture) const;
+  // One that is neither of `excluded`, drawn from those in the distance from `wanted` that is `step`-th of all there are, from 0, or the
+  // last of them. nullopt if there is no other.
+  std::optional<proto::Architecture> Near(const proto::Architecture& wanted, const std::vector<proto::Architecture>& excluded,
+                                          uint64_t step, Random* random) const;
+
+ private:
+  struct Fields {
+    std::array<uint64_t, 3> global;
+    std::vector<std::array<uint64_t, 4>> layers;
+  };
+  static Fields FieldsOf(const proto::Architecture& architecture);
+  static int Distance(const Fields& a, const Fields& b);
+
+  std::vector<proto::Architecture> listed_;
+  std::vector<Fields> fields_;
+  std::unordered_map<std::string, size_t> places_;  // by canonical form
+};
+
 struct StageSpace::Plan {
   proto::Study study;
   proto::Stage stage;
@@ -89,6 +116,7 @@ struct StageSpace::Plan {
   SpaceContext context;
   std::vector<Limit> limits;  // one at least
   bool plain_bert = false;
+  std::optional<Listing> list;  // of OfList
   std::vector<SectionPlan> sections;      // that have points
   std::vector<proto::Stage::Vary> global;  // HIDDEN, LAYERS, EMBEDDING: those with several values
 

@@ -122,7 +122,7 @@ std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
     for (size_t layer = 0; layer < section->layers.size(); ++layer) {
       const LayerPlan& plan = section->layers[layer];
       auto* ffn = result.mutable_layer(static_cast<int>(layer))->mutable_ffn();
-      if (!plan.expressions || ffn->has_none()) continue;
+      if (!plan.expressions || ffn->has_none() || plan_->list) continue;
       ffn->set_expression(plan.expressions->Propose(plan.base, random).ToString());
     }
     if (Feasible(result)) return result;
@@ -131,6 +131,7 @@ std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
 }
 
 std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture& from, Random* random) const {
+  if (plan_->list) return plan_->list->Near(from, {from}, random->Below(kMostChanges), random);
   const std::string before = models::CanonicalArchitecture(from);
   for (int i = 0; i < kTries; ++i) {
     proto::Architecture result = from;
@@ -182,6 +183,7 @@ std::optional<proto::Architecture> StageSpace::Crossover(const proto::Architectu
     proto::Architecture result = a;
     for (int layer = 0; layer < a.layer_size(); ++layer)
       if (random->Chance(0.5)) *result.mutable_layer(layer) = b.layer(layer);
+    if (plan_->list) return plan_->list->Near(result, {a, b}, 0, random);
     if (!Feasible(result)) continue;
     const std::string canonical = models::CanonicalArchitecture(result);
     if (canonical != before_a && canonical != before_b) return result;
@@ -189,8 +191,13 @@ std::optional<proto::Architecture> StageSpace::Crossover(const proto::Architectu
   return std::nullopt;
 }
 
+std::optional<proto::Architecture> StageSpace::Nearest(const proto::Architecture& wanted, Random* random) const {
+  if (Feasible(wanted)) return wanted;
+  return plan_->list ? plan_->list->Near(wanted, {}, 0, random) : std::nullopt;
+}
+
 double StageSpace::Points() const {
-  if (varies(proto::Stage::EXPRESSION)) return 0;
+  if (varies(proto::Stage::EXPRESSION) && !plan_->list) return 0;
   double sum = 0;
   for (const auto& section : plan_->sections) sum += section.Points();
   return sum;

@@ -24,6 +24,8 @@ struct StoredTrial {
   std::string reason;       // of a failure
   double seconds = 0;  // what evaluating it took (latency and times are left out of comparisons of two runs)
   int left_after = 0;  // epochs, of one that left its round (TrialState::kLeft)
+  int again_of = -1;   // number of the trial that this one repeats with other random numbers; -1: it is none's
+  int runs = 1;        // of a trial with its repeats (Folded): what its value and rows are the means of
 };
 
 class Store {

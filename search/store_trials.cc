@@ -133,6 +133,7 @@ std::vector<std::pair<std::string, std::string>> Attributes(const StoredTrial& s
   if (!std::isnan(stored.filter_score)) add("filter_score", Number(stored.filter_score));
   if (stored.trial.state == TrialState::kLeft) add("left_after", stored.left_after);
   if (stored.trial.scored()) add("standard_error", Number(stored.trial.standard_error));
+  if (stored.again_of >= 0) add("again_of", stored.again_of);
   if (!stored.reason.empty()) add("reason", stored.reason);
   if (!stored.trial.origin.empty()) add("origin", stored.trial.origin);
   if (!stored.metrics.empty()) {
@@ -214,7 +215,10 @@ void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto
   Statement parameter(db,
                       "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
                       "VALUES (?1, ?2, ?3, ?4)");
-  for (const auto& p : Parameters(stored.trial.architecture, spec, space))
+  // A ready checkpoint is none of the space's points.
+  const auto parameters =
+      stored.trial.origin == kReady ? std::vector<Parameter>() : Parameters(stored.trial.architecture, spec, space);
+  for (const auto& p : parameters)
     parameter.Bind(trial, p.name, static_cast<double>(p.choice), p.distribution).Run();
   Statement attribute(db,
                       "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?1, ?2, ?3)");
@@ -304,6 +308,14 @@ std::vector<StoredTrial> ReadTrials(Database& db, int stage) {
       stored.rows = numbers.get<std::vector<float>>();
     }
     stored.seconds = reader.Real("seconds", 0);
+    if (reader.Has("again_of")) {
+      const int64_t first = reader.Integer("again_of");
+      if (first < 0 || first >= number || trials[first].again_of >= 0)
+        throw BadRequest(where, "repeats a trial that is not before it, or a repeat", std::to_string(first));
+      stored.again_of = static_cast<int>(first);
+    } else if (!trials.empty() && trials.back().again_of >= 0) {
+      throw BadRequest(where, "comes behind repeats, which are the last");
+    }
     trials.push_back(std::move(stored));
   }
   return trials;

@@ -35,6 +35,10 @@ bool Novelty::Claim(const proto::Architecture& architecture) {
   return seen_.count(canonical) == 0 && suggested_.insert(std::move(canonical)).second;
 }
 
+bool Novelty::Observed(const proto::Architecture& architecture) const {
+  return seen_.count(models::CanonicalArchitecture(architecture)) > 0;
+}
+
 std::optional<proto::Architecture> Novelty::Sample() {
   const double points = space_.Points();
   const bool enumerable = points > 0 && points <= kMostEnumerated;

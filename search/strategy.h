@@ -30,9 +30,9 @@ struct Trial {
 
   bool scored() const { return state == TrialState::kComplete || state == TrialState::kLeft; }
 };
-// What controls are called, whoever proposes them: a student whose layers are all alike, and one by chance.
-inline constexpr char kUniform[] = "uniform", kRandom[] = "random";
-inline bool IsControl(const std::string& origin) { return origin == kUniform || origin == kRandom; }
+// What controls are called, whoever proposes them: a student whose layers are all alike, one by chance, the study's ready checkpoint.
+inline constexpr char kUniform[] = "uniform", kRandom[] = "random", kReady[] = "ready checkpoint";
+inline bool IsControl(const std::string& origin) { return origin == kUniform || origin == kRandom || origin == kReady; }
 
 // What cutting a teacher's blocks costs its answers, by teacher layer: of keeping the k most useful heads, or k * neuron_step neurons
 // (distill/start/sliced.h).
@@ -70,6 +70,7 @@ class Novelty {
   Novelty(const StageSpace& space, Random seed);
   void Observe(const std::vector<Trial>& trials);
   bool Claim(const proto::Architecture& architecture);  // true if it is new; from now on it is not
+  bool Observed(const proto::Architecture& architecture) const;
   // A new point at random, claimed. nullopt when the space has run out: every point of a stage of up to
   // 100,000 points is found; beyond that, and where expressions vary, 2,000 draws in a row that are not new.
   std::optional<proto::Architecture> Sample();
@@ -88,9 +89,12 @@ struct StrategyEntry {
   std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random, StageInput input) = nullptr;
   // Throws a BadRequest, as "where.FIELD", if the fields do not go together, or not with the stage; nullptr: they always do.
   void (*check)(const proto::Stage&, const std::string& where) = nullptr;
+  // Likewise, if they do not go together with the study.
+  void (*check_study)(const proto::Study&, const proto::Stage&, const std::string& where) = nullptr;
   bool by_default = false;       // what a stage has that names none; one strategy is
   bool proposes_base = false;    // itself proposes what the stage starts from, and the controls
   bool needs_damages = false;    // StageInput.damages: the study slices its teacher
+  bool lists_points = false;     // goes through StageSpace::Point, there are some, in an order of its own whatever the seed
 };
 const std::vector<StrategyEntry>& Strategies();
 const StrategyEntry& EntryOf(const proto::Strategy& spec);  // of an empty one, the strategy by default

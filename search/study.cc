@@ -115,10 +115,13 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
       if (values > 1 && std::find(stage.vary().begin(), stage.vary().end(), what) != stage.vary().end())
         throw BadRequest(at(".vary"), "one supernet holds the candidates of this stage", proto::Stage::Vary_Name(what),
                          "what layers hold; `from` a stage that has decided the rest, or another evaluator");
-  if (stage.has_filter() && std::ceil(stage.round() / stage.filter().keep()) > kMostProposals)
+  if (stage.has_filter() && std::ceil(RoundSize(stage, 0) / stage.filter().keep()) > kMostProposals)
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
                      std::to_string(stage.filter().keep()));
+  if (stage.again() > 0 && !EntryOf(stage.evaluator()).trains_cohorts)
+    throw BadRequest(at(".again"), "trains candidates once more, and this stage trains none", std::to_string(stage.again()),
+                     "0, or an evaluator that trains them");
   const StrategyEntry& strategy = EntryOf(stage.strategy());
   if (strategy.needs_damages) {
     RequireSliced(study, at(".strategy." + strategy.name), "another strategy");
@@ -129,6 +132,7 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
                        "a constraint or a target, for instance target { multiply_adds { speedup: 4 } }");
   }
   if (strategy.check != nullptr) strategy.check(stage, at(".strategy." + strategy.name));
+  if (strategy.check_study != nullptr) strategy.check_study(study, stage, at(".strategy." + strategy.name));
 }
 
 }  // namespace
@@ -142,6 +146,10 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
   }
   if (study.stage().empty()) throw BadRequest(At(where, "stage"), "a study has at least one stage");
   for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, where);
+  const auto trains = [](const proto::Stage& stage) { return EntryOf(stage.evaluator()).trains_cohorts; };
+  if (study.has_ready() && std::none_of(study.stage().begin(), study.stage().end(), trains))
+    throw BadRequest(At(where, "ready"), "is trained beside candidates, and no stage trains any", study.ready(),
+                     "a stage with short_distillation or successive_halving");
   // A stage with `from` can always keep what it starts from, which met the same constraints.
   for (const auto& one : TargetStudies(study))
     for (int i = 0; i < one.stage_size(); ++i) {

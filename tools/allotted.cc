@@ -4,6 +4,7 @@
 #include <cctype>
 #include <set>
 
+#include "base/difference.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "models/encoder/cost.h"
@@ -13,7 +14,6 @@
 #include "search/evaluators/allocated.h"
 #include "search/evaluators/measured_latency.h"
 #include "tools/common.h"
-#include "train/divergence.h"
 
 namespace thimble::tools {
 namespace {
@@ -43,7 +43,7 @@ std::vector<std::vector<std::string>> RuleTable(const std::vector<search::Alloca
   std::set<std::string> seen;
   for (const auto& student : judged) {
     if (!seen.insert(student.rule).second) continue;
-    const auto [mean, error] = train::PairedDifference(student.row_divergences, judged[0].row_divergences);
+    const auto [mean, error] = PairedDifference(student.row_divergences, judged[0].row_divergences);
     table.push_back({student.rule, Text("%.4f", student.divergence),
                      seen.size() == 1 ? "" : Text("%.4f", mean) + " +- " + Text("%.4f", error),
                      Counts(student.architecture)});

@@ -9,6 +9,7 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/latency.h"
+#include "search/closing.h"
 #include "tools/common.h"
 #include "tools/report.h"
 
@@ -23,19 +24,22 @@ std::vector<Choice> Candidates(const std::vector<search::StageResult>& results, 
     for (const auto& stage : results)
       for (const auto& trial : stage.trials)
         if (stage.name + "/" + std::to_string(trial.number) == limits.trial) choices.push_back({&stage, &trial});
+    if (!choices.empty() && choices[0].trial->trial.origin == search::kReady)
+      throw BadRequest("--trial", "is the ready checkpoint, which is nothing that the search cuts out", limits.trial,
+                       "another trial, or `thimble distill --student` with the checkpoint");
     if (choices.empty())
       throw BadRequest("--trial", "no such trial", limits.trial, "STAGE/NUMBER as `thimble show` lists them");
     return choices;
   }
   for (auto stage = results.rbegin(); stage != results.rend() && choices.empty(); ++stage)
     for (const auto& trial : stage->trials)
-      if (trial.trial.state == search::TrialState::kComplete) choices.push_back({&*stage, &trial});
+      if (trial.trial.state == search::TrialState::kComplete && trial.trial.origin != search::kReady) choices.push_back({&*stage, &trial});
   if (choices.empty()) throw BadRequest(limits.study, "no trial is complete yet; run `thimble search " + limits.study + "`");
   std::stable_sort(choices.begin(), choices.end(),
                    [](const Choice& a, const Choice& b) { return a.trial->trial.value > b.trial->trial.value; });
   const auto* best = choices.front().trial;
   const auto level = [&](const Choice& choice) {
-    const auto [more, error] = LeadOf(*best, *choice.trial);
+    const auto [more, error] = search::LeadOf(*best, *choice.trial);
     return !choice.trial->rows.empty() && more <= error;
   };
   const auto end = std::stable_partition(choices.begin(), choices.end(), level);

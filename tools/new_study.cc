@@ -87,6 +87,19 @@ double Share(const NewStudy& study, const proto::Constraint& target) {
   return 0.3;
 }
 
+// Behind the search over shapes.
+std::string OperatorStage(const ShapeEffort& effort) {
+  if (effort.operators == 0) return "";
+  const std::string trials = std::to_string(effort.operators);
+  return "stage {\n"
+         "  name: \"operators\"  vary: [EXPRESSION]  from: \"training\"\n"
+         "  filter { sliced_score {} keep: 0.25 }  # of the proposals, by their untrained score\n"
+         "  strategy { evolution { population: 4 tournament: 2 } }\n"
+         "  evaluator { successive_halving { epochs: " + std::to_string(effort.epochs) + " } }\n"
+         "  trials: " + trials + "  round: " + trials + "\n"
+         "}\n";
+}
+
 }  // namespace
 
 search::SpaceContext NewStudy::Context() const {
@@ -205,7 +218,8 @@ std::string ShapeStudy(const NewStudy& study, const ShapeEffort& effort, const s
          "  schedule { linear { warmup_fraction: 0.1 } }\n"
          "}\n"
          "fitness: DIVERGENCE  # from the teacher's answers on held-out rows, the same for all shapes\n"
-         "controls: true       # the best uniform and the best random student are trained beside the finalists\n\n"
+         "controls: true       # the best uniform and the best random student are trained beside the finalists\n" +
+         (study.ready.empty() ? "" : "ready: " + Absolute(study.ready) + "  # trained beside them, too\n") + "\n"
          "stage {\n"
          "  name: \"allocation\"  vary: " + vary + "\n"
          "  strategy { allocation {} }\n"
@@ -216,15 +230,17 @@ std::string ShapeStudy(const NewStudy& study, const ShapeEffort& effort, const s
          "  name: \"training\"  vary: " + vary + "  from: \"allocation\"\n"
          "  strategy { finalists {} }\n"
          "  evaluator { successive_halving { epochs: " + std::to_string(effort.epochs) + " } }\n"
-         "  trials: " + std::to_string(effort.finalists) + "  round: " + std::to_string(effort.finalists) + "\n"
-         "}\n"
+         "  trials: " + std::to_string(effort.finalists) + "  round: " + std::to_string(effort.finalists) +
+         (effort.again > 0 ? "  again: " + std::to_string(effort.again) + "  # those that cannot be told from the best, once more" : "") + "\n"
+         "}\n" + OperatorStage(effort) +
          "seed: 1\n";
 }
 
 // What steps take, in passes of the teacher over a row, from runs of a 6 x 384 teacher (docs/search.md): a judged student's refit and score
 // look at the rows of the start and of the judge a few times, a training step at its row three times, beside what does not shrink with
 // the student.
-ShapeEffort EffortWithin(const NewStudy& study, double minutes, const std::vector<proto::Constraint>& targets, double rows_a_second) {
+ShapeEffort EffortWithin(const NewStudy& study, double minutes, bool operators, const std::vector<proto::Constraint>& targets,
+                         double rows_a_second) {
   const double seconds = 60 * minutes;
   const auto rows = static_cast<double>(study.found_rows);
   const models::Shape& teacher = study.model.model.shape;
@@ -247,11 +263,17 @@ ShapeEffort EffortWithin(const NewStudy& study, double minutes, const std::vecto
       members += alive;
       alive = std::max(std::min(alive, 2), (alive + 1) / 2);
     }
+    members += each.again * each.epochs;
+    // What the stage of operators starts from, and its controls; all but these halve, which is about half of all epochs.
+    if (operators) members += (3 + each.operators / 2.0) * each.epochs;
     return each.judged * judge + members * epoch;
   };
-  for (const ShapeEffort larger : {ShapeEffort{24, 4, 2}, ShapeEffort{32, 5, 3}, ShapeEffort{48, 6, 3}, ShapeEffort{64, 8, 3},
-                                   ShapeEffort{96, 10, 4}, ShapeEffort{160, 16, 5}, ShapeEffort{320, 24, 6}})
+  effort.operators = operators ? 4 : 0;
+  for (ShapeEffort larger : {ShapeEffort{24, 4, 2}, ShapeEffort{32, 5, 3}, ShapeEffort{48, 6, 3}, ShapeEffort{64, 8, 3, 2},
+                             ShapeEffort{96, 10, 4, 3}, ShapeEffort{160, 16, 5, 4}, ShapeEffort{320, 24, 6, 6}}) {
+    larger.operators = operators ? larger.finalists : 0;
     if (cost(larger) <= left) effort = larger;
+  }
   effort.minutes = (fixed + cost(effort)) / 60;
   return effort;
 }

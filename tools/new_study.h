@@ -12,7 +12,7 @@ namespace thimble::tools {
 
 // What both kinds of study say of teacher and data.
 struct NewStudy {
-  std::string directory, data, task, teacher, corpus;  // as given; corpus may be empty
+  std::string directory, data, task, teacher, corpus, ready;  // as given; corpus and ready may be empty
   bool assume_label_order = false;
   int rows = 0;          // as given; 0: all
   size_t found_rows = 0;
@@ -34,11 +34,15 @@ std::string OperatorStudy(const NewStudy& study, const OperatorEffort& effort, i
 
 struct ShapeEffort {
   int judged, finalists, epochs;  // untrained students; those trained; epochs of those that stay
+  int again = 0;                  // Stage.again of the trained ones
+  int operators = 0;              // trained with other feed-forward operators, as a last stage; 0: none
   double minutes = 0;             // that it takes, by estimate
 };
-// Heads, inner widths, hidden width and depth: allocation untrained, then halving. A student for each target.
+// Heads, inner widths, hidden width and depth: allocation untrained, then halving; if asked for, feed-forward operators of what was found.
+// A student for each target.
 std::string ShapeStudy(const NewStudy& study, const ShapeEffort& effort, const std::vector<proto::Constraint>& targets);
 // What fits into so many minutes, or the least that makes sense, for each target; `rows_a_second`: that the teacher reads on this machine.
-ShapeEffort EffortWithin(const NewStudy& study, double minutes, const std::vector<proto::Constraint>& targets, double rows_a_second);
+ShapeEffort EffortWithin(const NewStudy& study, double minutes, bool operators, const std::vector<proto::Constraint>& targets,
+                         double rows_a_second);
 
 }  // namespace thimble::tools

@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 
 #include "base/error.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
+#include "search/closing.h"
 #include "search/evaluators/measured_latency.h"
 #include "search/evaluators/workbench.h"
-#include "search/pareto.h"
-#include "train/divergence.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -40,7 +41,7 @@ bool IsControl(const StoredTrial& trial) { return search::IsControl(trial.trial.
 std::string StateName(const StoredTrial& trial) {
   switch (trial.trial.state) {
     case TrialState::kComplete:
-      return "complete";
+      return trial.runs == 1 ? "complete" : "complete, mean of " + std::to_string(trial.runs);
     case TrialState::kPruned:
       return "thinned";
     case TrialState::kFail:
@@ -79,16 +80,6 @@ std::string Layers(const proto::Architecture& architecture) {
   return text;
 }
 
-std::vector<search::Point> Points(const StageResult& stage, std::vector<int>* index) {
-  std::vector<search::Point> points;
-  for (size_t i = 0; i < stage.trials.size(); ++i) {
-    if (stage.trials[i].trial.state != TrialState::kComplete) continue;
-    points.push_back({stage.trials[i].trial.value, static_cast<double>(stage.trials[i].deployed_parameters)});
-    index->push_back(static_cast<int>(i));
-  }
-  return points;
-}
-
 std::string Escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
@@ -103,14 +94,13 @@ std::string Escaped(const std::string& text) {
 
 // Score against parameters; error bars of one standard error, the Pareto front in red.
 std::string Scatter(const StageResult& stage) {
-  std::vector<int> index;
-  const auto points = Points(stage, &index);
+  const auto [index, points] = Measure(stage, {}, 0);
   if (points.empty()) return "";
   double x0 = INFINITY, x1 = -INFINITY, y0 = INFINITY, y1 = -INFINITY;
   for (size_t i = 0; i < points.size(); ++i) {
     const double se = stage.trials[index[i]].trial.standard_error;
-    x0 = std::min(x0, points[i].cost), x1 = std::max(x1, points[i].cost);
-    y0 = std::min(y0, points[i].quality - se), y1 = std::max(y1, points[i].quality + se);
+    x0 = std::min(x0, points[i][1]), x1 = std::max(x1, points[i][1]);
+    y0 = std::min(y0, -points[i][0] - se), y1 = std::max(y1, -points[i][0] + se);
   }
   const double dx = std::max(x1 - x0, 1.0), dy = std::max(y1 - y0, 1e-9);
   const auto x = [&](double v) { return 70 + 560 * (v - x0) / dx; };
@@ -122,10 +112,10 @@ std::string Scatter(const StageResult& stage) {
     const auto& trial = stage.trials[index[i]];
     const bool best = std::find(front.begin(), front.end(), static_cast<int>(i)) != front.end();
     const std::string colour = best ? "#c22" : "#468";
-    const std::string px = Decimal(x(points[i].cost), 1);
-    svg += "<line x1=\"" + px + "\" x2=\"" + px + "\" y1=\"" + Decimal(y(points[i].quality - trial.trial.standard_error), 1) +
-           "\" y2=\"" + Decimal(y(points[i].quality + trial.trial.standard_error), 1) + "\" stroke=\"" + colour +
-           "\" stroke-opacity=\"0.4\"/><circle cx=\"" + px + "\" cy=\"" + Decimal(y(points[i].quality), 1) +
+    const std::string px = Decimal(x(points[i][1]), 1);
+    svg += "<line x1=\"" + px + "\" x2=\"" + px + "\" y1=\"" + Decimal(y(trial.trial.value - trial.trial.standard_error), 1) +
+           "\" y2=\"" + Decimal(y(trial.trial.value + trial.trial.standard_error), 1) + "\" stroke=\"" + colour +
+           "\" stroke-opacity=\"0.4\"/><circle cx=\"" + px + "\" cy=\"" + Decimal(y(trial.trial.value), 1) +
            "\" r=\"4\" fill=\"" + colour + "\"><title>" + std::to_string(trial.number) + ": " +
            Decimal(trial.trial.value, 4) + ", " + Millions(trial.deployed_parameters) + "</title></circle>";
   }
@@ -222,14 +212,6 @@ std::string TrialText(const std::vector<StageResult>& results) {
   return text;
 }
 
-Lead LeadOf(const StoredTrial& a, const StoredTrial& b) {
-  if (!a.rows.empty() && a.rows.size() == b.rows.size()) {
-    const auto paired = train::PairedDifference({a.rows.begin(), a.rows.end()}, {b.rows.begin(), b.rows.end()});
-    return {paired.mean, paired.standard_error};
-  }
-  return {a.trial.value - b.trial.value, std::hypot(a.trial.standard_error, b.trial.standard_error)};
-}
-
 namespace {
 
 // The last stage that trained controls; nullptr: none has.
@@ -257,13 +239,13 @@ std::string Verdict(const std::vector<StageResult>& results) {
   const StoredTrial* found = search::BestTrial(*stage, [](const StoredTrial& trial) { return !IsControl(trial); });
   if (found == nullptr) return "";
   std::string text;
-  for (const char* kind : {search::kUniform, search::kRandom}) {
+  for (const char* kind : {search::kUniform, search::kRandom, search::kReady}) {
     const StoredTrial* control = search::BestTrial(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
     if (control == nullptr) continue;
-    const auto [more, error] = LeadOf(*found, *control);
+    const auto [more, error] = search::LeadOf(*found, *control);
     const double errors = error > 0 ? more / error : 0;
     text += text.empty() ? "" : "; it ";
-    text += (errors >= 2 ? "beats" : errors <= -2 ? "loses to" : "cannot be told from") + std::string(" the ") + kind + " student " +
+    text += (errors >= 2 ? "beats" : errors <= -2 ? "loses to" : "cannot be told from") + std::string(" the ") + kind + (kind == search::kReady ? " " : " student ") +
             std::to_string(control->number) + ": score " + (more < 0 ? "" : "+") + Decimal(more, 4) + " +- " + Decimal(error, 4) + ", " +
             Decimal(errors, 1) + " standard errors";
     if (const std::string metrics = Metrics(*control); !metrics.empty()) text += " (" + metrics + ")";
@@ -274,6 +256,21 @@ std::string Verdict(const std::vector<StageResult>& results) {
          (metrics.empty() ? "" : "; its own: " + metrics + ", all on the held-out rows") + "\n";
 }
 
+// "mean score by origin: drawn 0.6123 (80), learned 0.6571 (120)": whether what a strategy proposes is better than what it draws.
+std::string ByOrigin(const StageResult& stage) {
+  std::map<std::string, std::vector<double>> scores;
+  for (const auto& trial : stage.trials)
+    if (trial.trial.state == TrialState::kComplete && !trial.trial.origin.empty() && !IsControl(trial))
+      scores[trial.trial.origin].push_back(trial.trial.value);
+  if (scores.size() < 2) return "";
+  std::string text;
+  for (const auto& [origin, values] : scores)
+    text += (text.empty() ? "" : ", ") + origin + " " +
+            Decimal(std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()), 4) + " (" +
+            std::to_string(values.size()) + ")";
+  return "  mean score by origin: " + text + "\n";
+}
+
 std::string StageText(const StageResult& stage) {
   if (stage.best < 0) return "stage " + stage.name + ": nothing complete yet\n";
   const auto& best = stage.trials[stage.best];
@@ -282,19 +279,21 @@ std::string StageText(const StageResult& stage) {
     if (trial.trial.state != TrialState::kComplete) continue;
     ++complete;
     // Where rows are not known, the two are taken as independent: a wide bound.
-    const auto [more, error] = LeadOf(best, trial);
+    const auto [more, error] = search::LeadOf(best, trial);
     if (trial.number != best.number && more < 2 * error) ++close;
   }
   return "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " + Decimal(best.trial.value, 4) + " +- " +
          Decimal(best.trial.standard_error, 4) + ", " + Millions(best.deployed_parameters) + " parameters; " +
-         std::to_string(complete) + " scored, " + std::to_string(close) + " of them within two standard errors of it\n";
+         std::to_string(complete) + " scored, " + std::to_string(close) + " of them within two standard errors of it\n" + ByOrigin(stage);
 }
 
 }  // namespace
 
-std::string ResultText(const std::vector<StageResult>& results) {
+std::string ResultText(const std::vector<StageResult>& results, const Front& front) {
   std::string text;
-  for (const auto& group : search::ByTarget(results)) {
+  const auto groups = search::ByTarget(results);
+  for (size_t target = 0; target < groups.size(); ++target) {
+    const auto& group = groups[target];
     if (!group[0].target.empty()) text += "target " + group[0].target + ":\n";
     for (const auto& stage : group) text += StageText(stage);
     const auto& last = group.back();
@@ -303,18 +302,12 @@ std::string ResultText(const std::vector<StageResult>& results) {
     text += "layers of the found student:\n";
     for (const auto& layer : last.trials[last.best].trial.architecture.layer())
       text += "  " + BesidesBerts(layer.mixer()) + Blocks(layer.ffn(), " x ") + "  " + layer.ffn().expression() + "\n";
-    std::vector<int> index;
-    const auto points = Points(last, &index);
-    text += "Pareto front of stage " + last.name + " (parameters, score):";
-    for (const int i : search::ParetoFront(points))
-      text += "  " + std::to_string(last.trials[index[i]].number) + ": " + Millions(static_cast<int64_t>(points[i].cost)) + " " +
-              Decimal(points[i].quality, 4);
-    text += "\n";
+    text += FrontText(last, front, target);
   }
   return text;
 }
 
-std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results) {
+std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& results, const Front& front) {
   std::string html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
                      Escaped(TitleOf(file)) +
                      "</title><style>body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 "
@@ -322,7 +315,7 @@ std::string ReportHtml(const StudyFile& file, const std::vector<StageResult>& re
                      "td,th{padding:2px 8px;border-bottom:1px solid "
                      "#ddd;text-align:right}td.l,th.l{text-align:left}pre{background:#f6f6f6;"
                      "padding:1em;overflow:auto}code{font-size:12px}</style></head><body><h1>" +
-                     Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results)) + "</pre>";
+                     Escaped(TitleOf(file)) + "</h1><pre>" + Escaped(ResultText(results, front)) + "</pre>";
   for (const auto& stage : results) {
     html += "<h2>" + Escaped(stage.name) + "</h2><p>Score (higher is better) against deployed parameters; bars: one standard "
             "error; red: Pareto front.</p>" + Scatter(stage);

@@ -7,6 +7,7 @@
 #include "search/controller.h"
 #include "search/store.h"
 #include "tools/common.h"
+#include "tools/front.h"
 
 namespace thimble::search {
 class Workbench;
@@ -31,15 +32,10 @@ std::string Grouped(double count);  // 16,777,216
 std::string BesidesBerts(const proto::Mixer& mixer);
 
 std::string TrialText(const std::vector<search::StageResult>& results);
-// The best trial of each stage, how sure its lead is, the verdict against the controls, and the Pareto front of the last stage; of
-// each target.
-std::string ResultText(const std::vector<search::StageResult>& results);
-// How much more the score of `a` is than that of `b`, with its standard error: in pairs where both have their rows.
-struct Lead {
-  double more = 0, standard_error = 0;
-};
-Lead LeadOf(const search::StoredTrial& a, const search::StoredTrial& b);
+// The best trial of each stage, how sure its lead is, the verdict against the controls, and the front of the last stage; of each
+// target.
+std::string ResultText(const std::vector<search::StageResult>& results, const Front& front = {});
 // One self-contained page: a scatter plot per stage and the table; no network.
-std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results);
+std::string ReportHtml(const StudyFile& file, const std::vector<search::StageResult>& results, const Front& front = {});
 
 }  // namespace thimble::tools

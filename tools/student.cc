@@ -12,8 +12,8 @@
 #include "distill/layer_map.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
-#include "models/hub/safetensors.h"
 #include "search/space.h"
+#include "train/training_weights.h"
 
 namespace thimble::tools {
 namespace {
@@ -22,7 +22,6 @@ search::SpaceContext Context(const models::Pretrained& teacher) {
   return {.classes = teacher.model.classes, .teacher_hidden = teacher.model.shape.hidden, .head = teacher.model.head};
 }
 
-constexpr char kTrainingWeights[] = "training.safetensors";
 
 // The rows that `thimble slice` would take; of several tasks as many of each.
 data::Dataset Sample(const std::vector<const data::Dataset*>& all, int rows) {
@@ -50,18 +49,10 @@ Beginning GoOn(const models::Pretrained& earlier, int teacher_hidden, uint64_t s
   Beginning result{.student = earlier};
   const std::string& directory = earlier.directory;
   models::Model& model = result.student.model;
-  result.words = ReadTrainingWeights(directory, &model);
+  result.words = train::ReadTrainingWeights(directory, &model);
   if (model.teacher_hidden == teacher_hidden) return result;
   Say(directory + " holds no projection to this teacher's width: it is drawn at random");
-  models::Weights others;
-  for (const auto& [name, tensor] : model.weights)
-    if (name.rfind("fit_dense", 0) != 0) others.Add(name, tensor);
-  model.weights = std::move(others);
-  model.teacher_hidden = teacher_hidden;
-  const Random random = Random(seed).Fork("student");
-  for (const auto& weight : {models::WeightShape{"fit_dense.weight", {teacher_hidden, model.shape.hidden}},
-                             models::WeightShape{"fit_dense.bias", {teacher_hidden}}})
-    model.weights.Add(weight.name, models::NewWeight(weight, random));
+  train::NewProjection(teacher_hidden, Random(seed).Fork("student"), &model);
   return result;
 }
 
@@ -188,29 +179,6 @@ Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, ui
             THIMBLE_CHECK(sampled.has_value(), "no feasible candidate to train the supernet with");
             return models::Resolve(*sampled);
           }};
-}
-
-models::Weights ReadTrainingWeights(const std::string& directory, models::Model* model) {
-  models::Weights words;
-  const std::string path = directory + "/" + kTrainingWeights;
-  if (!std::filesystem::exists(path)) return words;
-  const auto file = models::ReadSafetensors(path);
-  for (const auto& [name, tensor] : file.tensors) (name.rfind("head.", 0) == 0 ? words : model->weights).Add(name, tensor);
-  if (model->weights.Has("fit_dense.weight")) {
-    const auto& weight = model->weights.at("fit_dense.weight");
-    if (weight.dim() != 2 || weight.size(1) != model->shape.hidden)
-      throw BadRequest(path, "its projection is not of this model's states");
-    model->teacher_hidden = static_cast<int>(weight.size(0));
-  }
-  return words;
-}
-
-void WriteTrainingWeights(const models::Model& model, const std::string& directory) {
-  models::Weights kept;
-  const bool words = model.head == models::Head::kWords && model.classes > 0;
-  for (const auto& [name, tensor] : model.weights)
-    if (name.rfind("fit_dense", 0) == 0 || (words && name.rfind("head.", 0) == 0)) kept.Add(name, tensor);
-  if (kept.size() > 0) models::WriteSafetensors(directory + "/" + kTrainingWeights, kept, {});
 }
 
 }  // namespace thimble::tools

@@ -55,10 +55,4 @@ struct Subnets {
 };
 Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, uint64_t seed);
 
-// What a further phase goes on with: the projections to the teacher's width, and a head for hidden words. It is kept beside the
-// model, in training.safetensors, and is not part of it.
-// Read adds the projections to the model and returns the head, empty where there is none.
-models::Weights ReadTrainingWeights(const std::string& directory, models::Model* model);
-void WriteTrainingWeights(const models::Model& model, const std::string& directory);
-
 }  // namespace thimble::tools

@@ -6,12 +6,6 @@
 
 namespace thimble::train {
 
-// Mean and standard error of a - b, row by row.
-struct Difference {
-  double mean = 0, standard_error = 0;
-};
-Difference PairedDifference(const std::vector<double>& a, const std::vector<double>& b);
-
 // Of rows of logits (Logits in evaluate.h), in nats: KL(teacher, student), of a head on tokens the mean of its
 // outputs' over the tokens; of a single output the squared difference.
 std::vector<double> Divergences(const std::vector<std::vector<double>>& teacher,

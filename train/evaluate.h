@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/difference.h"
 #include "data/metrics/metrics.h"
 #include "data/spans.h"
 #include "data/task.h"

@@ -4,6 +4,12 @@
 
 namespace thimble::search {
 
+std::vector<proto::Architecture> Architectures(const Round& round) {
+  std::vector<proto::Architecture> architectures;
+  for (const auto& candidate : round.candidates) architectures.push_back(candidate.architecture);
+  return architectures;
+}
+
 std::unique_ptr<Evaluator> MakeEvaluator(const proto::Evaluator& evaluator, StudyBench& bench) {
   const std::string& name = EntryOf(evaluator).name;
 #define EVALUATOR(kind, ...) \

@@ -16,9 +16,10 @@ class Evaluator {
   virtual ~Evaluator() = default;
   // Scorer's, of the stages that have this evaluator.
   virtual void Prepare(const proto::Stage& /*stage*/, const StageSpace& /*space*/) {}
-  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                      const std::vector<bool>& controls) = 0;
+  virtual std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) = 0;
 };
+
+std::vector<proto::Architecture> Architectures(const Round& round);
 
 // `bench` must outlive the evaluator.
 std::unique_ptr<Evaluator> MakeEvaluator(const proto::Evaluator& evaluator, StudyBench& bench);

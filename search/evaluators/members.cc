@@ -39,7 +39,7 @@ int MeasureMembers(const StudyBench& bench, bool bfloat16) {
   const auto& study = bench.study();
   int largest = 0;  // cohort
   for (const auto& stage : study.stage())
-    if (EntryOf(stage.evaluator()).trains_cohorts) largest = std::max(largest, std::min(stage.round(), stage.trials()));
+    if (EntryOf(stage.evaluator()).trains_cohorts) largest = std::max(largest, std::min(RoundSize(stage, 0), stage.trials()));
   const int cores = train::Threads(bench.deployment);
   if (largest == 0) return cores;  // candidates are scored only, each on its own
   const int members = std::min(cores, largest);

@@ -9,9 +9,8 @@ class ShortDistillation final : public Evaluator {
  public:
   explicit ShortDistillation(StudyBench& bench) : bench_(bench) {}
 
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& /*controls*/) override {
-    return bench_.DistilRound(stage, candidates, stage.evaluator().short_distillation().epochs());
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
+    return bench_.DistilRound(stage, round, stage.evaluator().short_distillation().epochs());
   }
 
  private:

@@ -50,10 +50,10 @@ const distill::SlicedStart& StudyBench::Start() {
     const size_t held = std::min<size_t>(options.validate_rows(), data.holdout.examples.size());
     Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) + " held out");
     start_ = std::make_unique<distill::SlicedStart>(
-        data.teacher.model, train::MakeBatches(data.train.Slice(0, rows), 32),
+        data.start ? data.start->model : data.teacher.model, train::MakeBatches(data.train.Slice(0, rows), 32),
         train::MakeBatches(data.holdout.Slice(0, held), 32), options,
-        // Of several depths each takes the layers at its own height.
-        study().space().layers_size() > 1
+        // Of several depths each takes the layers at its own height; of another model than the teacher, likewise.
+        study().space().layers_size() > 1 || data.start
             ? std::vector<int>()
             : distill::StatedLayers(study().recipe().objective(), study().space().layers(0),
                                     static_cast<int>(data.teacher.model.shape.layers.size())));
@@ -91,7 +91,10 @@ const Model& StudyBench::Supernet(const proto::Architecture& candidate) {
 Model StudyBench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
   const Model& from = Supernet(architecture);
   const train::TorchThreads threads(ThreadsOfOne());
-  return sliced() ? Start().MakeCandidate(from, architecture, report) : models::CopyCandidate(from, architecture);
+  if (!sliced()) return models::CopyCandidate(from, architecture);
+  Model student = Start().MakeCandidate(from, architecture, report);
+  data.ProjectToTeacher(&student);
+  return student;
 }
 
 train::Job StudyBench::TrainingJob(const std::string& what, const proto::Recipe& recipe) {

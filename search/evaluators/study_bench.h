@@ -20,6 +20,13 @@
 
 namespace thimble::search {
 
+// After an epoch of a round, of each candidate that goes on.
+struct Standing {
+  int epoch = 0;               // how many are done
+  std::vector<double> scores;  // NaN: it has none
+  std::vector<bool> controls;  // there to be compared with
+};
+
 class StudyBench {
  public:
   StudyBench(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment)
@@ -59,13 +66,11 @@ class StudyBench {
 
   // --- study_round.cc: a round that is trained side by side ---
 
-  // Who leaves a round after an epoch, of those that go on (places among the candidates), by their scores (NaN: it has none): positions
-  // in these lists. Pure.
-  using Leavers = std::function<std::vector<size_t>(const std::vector<size_t>& going_on, const std::vector<double>& scores)>;
+  // Who leaves a round after an epoch: positions among those that go on. Pure.
+  using Leavers = std::function<std::vector<size_t>(const Standing&)>;
   // Scores of students that are distilled side by side, each on the schedule of `epochs`; a kill in between resumes from a
   // checkpoint. Without `leavers` all stay to the end.
-  std::vector<Score> DistilRound(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates, int epochs,
-                                 const Leavers& leavers = {});
+  std::vector<Score> DistilRound(const proto::Stage& stage, const Round& round, int epochs, const Leavers& leavers = {});
 
   // --- study_scores.cc: what they score ---
 
@@ -85,7 +90,7 @@ class StudyBench {
   Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const;
   // The students that were scored untrained last, where they are of these architectures, or new ones. Refitting takes
   // seconds; those of the filter are used up.
-  std::vector<models::Model> TakeStudents(const std::vector<proto::Architecture>& candidates);
+  std::vector<models::Model> TakeStudents(const std::vector<Candidate>& candidates);
 
  private:
   struct Cached {

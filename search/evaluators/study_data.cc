@@ -10,10 +10,13 @@
 #include "data/cache.h"
 #include "data/text/wordpiece.h"
 #include "distill/objective.h"
+#include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
 #include "search/evaluators/measured_latency.h"
+#include "train/batch.h"
 #include "train/task_model.h"
 #include "train/threads.h"
+#include "train/training_weights.h"
 
 namespace thimble::search {
 namespace fs = std::filesystem;
@@ -35,6 +38,8 @@ void CheckPlace(const std::string& field, const std::string& path) {
 
 const proto::Study& WithPlaces(const proto::Study& study) {
   CheckPlace("teacher.model", study.teacher().model());
+  CheckPlace("warmup.sliced.model", study.warmup().sliced().model());
+  CheckPlace("ready", study.ready());
   CheckPlace("data.directory", study.data().directory());
   return study;
 }
@@ -47,8 +52,13 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
       work(directory + "/work"),
       task(data::FindTask(study.data().task(), study.data().directory())),
       teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())),
+      start(study.warmup().sliced().has_model() ? std::optional(LoadStart()) : std::nullopt),
+      ready(study.has_ready() ? std::optional(LoadReady()) : std::nullopt),
       latency_(MeasuredLatency(models::LastStates(teacher.model.head), study.space(), work)) {
   CheckTeacher();
+  if (start)
+    for (const auto& section : Sections(study.space()))
+      distill::CheckSliceable(models::Resolve(LargestArchitecture(section, Context())), start->model);
   TakeTeachersLength();
   CheckObjective();
   const data::WordPiece tokenizer(study.teacher().model());
@@ -67,6 +77,48 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
   holdout = all.Slice(cut, all.examples.size());
   for (const auto& pattern : study.warmup().corpus().path())
     for (const auto& file : Glob(pattern)) corpus_files.push_back(file);
+}
+
+// Reads what the teacher reads: `field` names a model whose rows are tokenized for the teacher.
+void StudyData::CheckTokens(const std::string& field, const std::string& directory) const {
+  const data::WordPiece teachers(study.teacher().model()), own(directory);
+  if (own.hash() != teachers.hash())
+    throw BadRequest(field, directory + " cuts text otherwise than the teacher", own.hash(), "the teacher's tokenizer, " + teachers.hash());
+}
+
+models::Pretrained StudyData::LoadStart() const {
+  const std::string field = "warmup.sliced.model", &from = study.warmup().sliced().model();
+  if (study.warmup().has_corpus())
+    throw BadRequest("warmup.corpus", "warms up what is cut out of the teacher, and " + field + " names another model", "",
+                     "one of the two");
+  CheckTokens(field, from);
+  return train::LoadTaskModel(from, task, study.teacher().assume_label_order());
+}
+
+models::Pretrained StudyData::LoadReady() const {
+  CheckTokens("ready", study.ready());
+  const int classes = static_cast<int>(task.labels.size());
+  const auto head = train::HeadOf(task.kind);
+  auto loaded = models::LoadPretrained(study.ready());
+  const Random random = Random(study.seed()).Fork("ready");
+  if (loaded.model.classes == 0) {
+    Say(study.ready() + " has no head: it gets a new one");
+    models::AddHead(&loaded, classes, task.labels, random.Fork("head"), head);
+  } else {
+    loaded = train::LoadTaskModel(study.ready(), task, study.teacher().assume_label_order());
+  }
+  train::ReadTrainingWeights(study.ready(), &loaded.model);
+  const int width = teacher.model.shape.hidden;
+  if (loaded.model.teacher_hidden != width) train::NewProjection(width, random.Fork("projection"), &loaded.model);
+  distill::Objective(study.recipe().objective(), loaded.model.shape, &teacher.model, true);  // its checks
+  return loaded;
+}
+
+void StudyData::ProjectToTeacher(models::Model* student) const {
+  if (!start) return;
+  train::ProjectThrough(*start, student);
+  const int width = teacher.model.shape.hidden;
+  if (student->teacher_hidden != width) train::NewProjection(width, Random(study.seed()).Fork("projection"), student);
 }
 
 SpaceContext StudyData::Context() const {

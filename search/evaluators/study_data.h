@@ -1,6 +1,7 @@
 // What a study has before anything is trained: its teacher and its rows.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,16 @@ class StudyData {
 
   SpaceContext Context() const;
   int MaxLength() const;        // tokens of a row: the recipe's; where it does not say, the teacher's
+  // Of a student that was cut out of `start`: its fit_dense leads to the teacher's width.
+  void ProjectToTeacher(models::Model* student) const;
   void RequireInPlace() const;  // Error (exit 1): a study that is moved while it runs is not begun anew where it was
 
   proto::Study study;  // its recipe says MaxLength
   const std::string directory, work;
   const data::TaskEntry& task;
   const models::Pretrained teacher;
+  const std::optional<models::Pretrained> start;  // what students are cut out of in the teacher's place
+  const std::optional<models::Pretrained> ready;  // with a head for the task, and fit_dense
   data::Dataset train, holdout;  // training rows without the held-out ones; what candidates are ranked on
   std::string rows_hash;         // of both together
   std::vector<std::string> corpus_files;
@@ -33,6 +38,9 @@ class StudyData {
  private:
   std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)> latency_;  // one for all contexts
 
+  models::Pretrained LoadStart() const;
+  models::Pretrained LoadReady() const;
+  void CheckTokens(const std::string& field, const std::string& directory) const;
   void CheckTeacher() const;
   void TakeTeachersLength();
   void CheckObjective() const;

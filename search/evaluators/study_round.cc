@@ -8,16 +8,19 @@
 
 namespace thimble::search {
 
-std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                           int epochs, const Leavers& leavers) {
+std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Round& round, int epochs, const Leavers& leavers) {
+  const auto& candidates = round.candidates;
   std::vector<models::Model> students = TakeStudents(candidates);
-  train::Job job = TrainingJob("stage " + stage.name() + ": distilling " + std::to_string(candidates.size()), Recipe(epochs));
+  proto::Recipe recipe = Recipe(epochs);
+  const auto seed = [&](uint64_t first) { return round.repeat == 0 ? first : Random(first).Fork("again", round.repeat).Next(); };
+  recipe.set_seed(seed(recipe.seed()));
+  train::Job job = TrainingJob("stage " + stage.name() + ": distilling " + std::to_string(candidates.size()), recipe);
   job.members_threads = choices.members_threads;
   std::string names;
   for (size_t i = 0; i < students.size(); ++i) {
-    job.members.push_back(
-        {.name = models::ArchitectureHash(candidates[i]), .models = {&students[i]}, .seed = study().seed()});
-    names += job.members.back().name;
+    const std::string name = models::ArchitectureHash(candidates[i].architecture) + (candidates[i].ready ? "-ready" : "");
+    job.members.push_back({.name = name, .models = {&students[i]}, .seed = seed(study().seed())});
+    names += name + (round.repeat == 0 ? "" : "-" + std::to_string(round.repeat));
   }
   const auto after_last_epoch = [&](const train::MemberResult& result) {
     return ToScore(result.epochs.back().validations[0], study().fitness());
@@ -27,10 +30,14 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const std:
     job.sources[0].validate_cache = TeacherOnHoldout();
     job.sources[0].validate_logits = AskTeacher();
     job.prune = [&](const std::vector<train::MemberResult>& members, const std::vector<size_t>& going_on) {
-      std::vector<double> scores;
-      for (const size_t i : going_on) scores.push_back(after_last_epoch(members[i]).value);
+      Standing standing;
+      for (const size_t i : going_on) {
+        standing.epoch = static_cast<int>(members[i].epochs.size());
+        standing.scores.push_back(after_last_epoch(members[i]).value);
+        standing.controls.push_back(candidates[i].control);
+      }
       std::vector<size_t> leaving;
-      for (const size_t k : leavers(going_on, scores)) leaving.push_back(going_on[k]);
+      for (const size_t k : leavers(standing)) leaving.push_back(going_on[k]);
       return leaving;
     };
   }

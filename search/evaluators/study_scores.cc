@@ -115,11 +115,16 @@ std::vector<Score> StudyBench::Untrained(const std::string& what, const std::vec
   });
 }
 
-std::vector<Model> StudyBench::TakeStudents(const std::vector<proto::Architecture>& candidates) {
+std::vector<Model> StudyBench::TakeStudents(const std::vector<Candidate>& candidates) {
   std::vector<Model> students(candidates.size());
   std::vector<size_t> missing;
   for (size_t i = 0; i < candidates.size(); ++i) {
-    auto node = untrained_.extract(CanonicalText(candidates[i]));
+    if (candidates[i].ready) {
+      students[i] = data.ready->model;
+      students[i].weights = students[i].weights.Clone();
+      continue;
+    }
+    auto node = untrained_.extract(CanonicalText(candidates[i].architecture));
     if (node.empty())
       missing.push_back(i);
     else
@@ -127,10 +132,10 @@ std::vector<Model> StudyBench::TakeStudents(const std::vector<proto::Architectur
   }
   untrained_.clear();
   if (missing.empty()) return students;
-  for (const size_t i : missing) Supernet(candidates[i]);  // made before the candidates run side by side
+  for (const size_t i : missing) Supernet(candidates[i].architecture);  // made before the candidates run side by side
   ParallelFor(missing.size(), choices.members_threads, [&](size_t k) {
     if (InterruptRequested()) throw Interrupted();
-    students[missing[k]] = Student(candidates[missing[k]]);
+    students[missing[k]] = Student(candidates[missing[k]].architecture);
   });
   return students;
 }

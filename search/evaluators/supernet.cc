@@ -36,17 +36,17 @@ class Supernet final : public Evaluator {
     stage_ = stage.name();
   }
 
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& /*controls*/) override {
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
     const std::string what = "stage " + stage.name() + ": scoring";
+    const auto architectures = Architectures(round);
     const auto fitness = bench_.study().fitness();
     if (stage.evaluator().supernet().refit() && bench_.sliced()) {
       const auto& start = bench_.Start();
-      return bench_.EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
+      return bench_.EvaluateEach(what, architectures, fitness, [&](const proto::Architecture& architecture) {
         return bench_.EvaluateOnHoldout(start.MakeCandidate(*supernet_, architecture), nullptr);
       });
     }
-    return bench_.EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
+    return bench_.EvaluateEach(what, architectures, fitness, [&](const proto::Architecture& architecture) {
       const auto shape = models::Resolve(architecture);
       return bench_.EvaluateOnHoldout(*supernet_, &shape);
     });

@@ -9,9 +9,8 @@ class Untrained final : public Evaluator {
  public:
   explicit Untrained(StudyBench& bench) : bench_(bench) {}
 
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& /*controls*/) override {
-    return bench_.Untrained("stage " + stage.name() + ": scoring", candidates, bench_.study().fitness());
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
+    return bench_.Untrained("stage " + stage.name() + ": scoring", Architectures(round), bench_.study().fitness());
   }
 
  private:

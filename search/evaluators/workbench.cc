@@ -56,13 +56,21 @@ models::Model Workbench::Student(const proto::Architecture& architecture, distil
 }
 
 Inputs Workbench::Inputs() const {
-  return {{"teacher.model", impl_->bench.data.teacher.model.weights.Hash()},
-          {"data.directory", impl_->bench.data.rows_hash}};
+  const StudyData& data = impl_->bench.data;
+  search::Inputs inputs = {{"teacher.model", data.teacher.model.weights.Hash()}, {"data.directory", data.rows_hash}};
+  if (data.start) inputs["warmup.sliced.model"] = data.start->model.weights.Hash();
+  if (data.ready) inputs["ready"] = data.ready->model.weights.Hash();
+  return inputs;
 }
 
 CutDamages Workbench::Damages(int hidden) {
   Say("what heads and neurons are worth, at width " + std::to_string(hidden));
   return ToCutDamages(impl_->bench.Start().DamagesAt(hidden));
+}
+
+std::optional<proto::Architecture> Workbench::Ready() {
+  const auto& ready = impl_->bench.data.ready;
+  return ready ? std::optional(ready->model.architecture) : std::nullopt;
 }
 
 void Workbench::Prepare(const proto::Stage& stage, const StageSpace& space) {
@@ -74,9 +82,8 @@ std::vector<double> Workbench::Filter(const proto::Stage& stage,
   return FilterScores(stage, candidates, impl_->bench);
 }
 
-std::vector<Score> Workbench::Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                       const std::vector<bool>& controls) {
-  return impl_->EvaluatorOf(stage).Evaluate(stage, candidates, controls);
+std::vector<Score> Workbench::Evaluate(const proto::Stage& stage, const Round& round) {
+  return impl_->EvaluatorOf(stage).Evaluate(stage, round);
 }
 
 std::vector<Score> Workbench::Untrained(const std::vector<proto::Architecture>& candidates) {

@@ -48,8 +48,8 @@ class Workbench final : public Scorer {
   CutDamages Damages(int hidden) override;
   void Prepare(const proto::Stage& stage, const StageSpace& space) override;
   std::vector<double> Filter(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates) override;
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& controls) override;
+  std::optional<proto::Architecture> Ready() override;
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override;
   using Scorer::Evaluate;
 
   // A candidate as the study starts it: cropped from the warmed-up supernet and refitted. It has fit_dense.

@@ -91,11 +91,9 @@ TEST_F(ControllerTest, AnInterruptStopsBetweenRounds) {
   const pid_t child = fork();  // the interrupt flag stays set for the life of a process
   if (child == 0) {
     class Interrupting final : public ToyScorer {
-      std::vector<Score> Evaluate(const proto::Stage& stage,
-                                  const std::vector<proto::Architecture>& candidates,
-                                  const std::vector<bool>& controls) override {
+      std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
         raise(SIGINT);
-        return ToyScorer::Evaluate(stage, candidates, controls);
+        return ToyScorer::Evaluate(stage, round);
       }
     };
     InstallInterruptHandler();

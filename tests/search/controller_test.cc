@@ -15,8 +15,11 @@
 namespace thimble::search {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Ge;
 using ::testing::HasSubstr;
+using ::testing::Le;
 
 int CountState(const std::vector<StoredTrial>& trials, TrialState state) {
   return static_cast<int>(
@@ -129,9 +132,8 @@ TEST_F(ControllerTest, FailuresKeepTheirReasonAndDoNotStopTheStudy) {
 // Every second candidate of a round leaves it, with a score above all others'.
 class HalvingScorer final : public ToyScorer {
  public:
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& controls) override {
-    auto scores = ToyScorer::Evaluate(stage, candidates, controls);
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
+    auto scores = ToyScorer::Evaluate(stage, round);
     for (size_t i = 1; i < scores.size(); i += 2) {
       scores[i].value += 10;  // of NaN: NaN
       scores[i].left_after = 2;
@@ -172,10 +174,8 @@ TEST_F(ControllerTest, WhoLeavesItsRoundIsEvaluatedAndNeverTheBest) {
 
 TEST_F(ControllerTest, TheFirstOfEqualScoresIsTheBest) {
   class Equal final : public ToyScorer {
-    std::vector<Score> Evaluate(const proto::Stage&,
-                                const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& controls) override {
-      std::vector<Score> scores(candidates.size());
+    std::vector<Score> Evaluate(const proto::Stage&, const Round& round) override {
+      std::vector<Score> scores(round.candidates.size());
       for (size_t i = 0; i < scores.size(); ++i) scores[i].value = i == 0 ? -2.5 : -1.5;
       return scores;
     }
@@ -197,6 +197,100 @@ TEST_F(ControllerTest, AStageWithoutAnyScoreFailsWithTheReasons) {
     EXPECT_THAT(text, HasSubstr("the loss is not finite ("));
     EXPECT_EQ(scorer.sizes.size(), attempt == 0 ? 3u : 0u);
   }
+}
+
+// Of one stage that trains.
+proto::Study Training(int trials, int again) {
+  auto study = MakeStudy();
+  study.mutable_stage()->DeleteSubrange(1, 2);
+  study.mutable_stage(0)->clear_filter();
+  study.mutable_stage(0)->mutable_evaluator()->mutable_short_distillation();
+  study.mutable_stage(0)->set_trials(trials);
+  study.mutable_stage(0)->set_again(again);
+  return study;
+}
+
+TEST_F(ControllerTest, WhatCannotBeToldFromTheBestIsScoredOnceMore) {
+  ToyScorer once, twice;
+  const auto before = Run(Training(12, 0), &once, "once.db")[0];
+  const auto study = Training(12, 3);
+  const auto results = Run(study, &twice);
+  ASSERT_EQ(results[0].trials.size(), before.trials.size());
+  EXPECT_EQ(once.repeats, 0);
+  EXPECT_EQ(twice.repeats, 3);  // with errors of a tenth several are close in twelve
+  int repeated = 0;
+  for (size_t i = 0; i < before.trials.size(); ++i) {
+    const auto &first = before.trials[i], &folded = results[0].trials[i];
+    if (folded.runs == 1) {
+      EXPECT_EQ(Table({{"", {first}}}), Table({{"", {folded}}}));
+      continue;
+    }
+    ++repeated;
+    const double other = Toy("another score", study.stage(0), first.trial.architecture);
+    EXPECT_DOUBLE_EQ(folded.trial.value, (first.trial.value + other) / 2);
+    const double best = before.trials[before.best].trial.value;
+    EXPECT_LT(best - first.trial.value, 2 * std::hypot(first.trial.value, best) / 10);
+  }
+  EXPECT_THAT(repeated, AllOf(Ge(1), Le(3)));  // a repeat that fails counts for nothing
+  EXPECT_EQ(results[0].best, [&] {
+    int best = -1;
+    for (const auto& trial : results[0].trials)
+      if (trial.trial.state == TrialState::kComplete && (best < 0 || trial.trial.value > results[0].trials[best].trial.value)) best = trial.number;
+    return best;
+  }());
+  // Killed anywhere, it is the same; read back, nothing is scored.
+  for (int kill_at = 0; kill_at < twice.calls; ++kill_at) {
+    ToyScorer first, second;
+    first.kill_at = kill_at;
+    const std::string name = std::to_string(kill_at) + ".db";
+    EXPECT_THROW(Run(study, &first, name), Killed);
+    ASSERT_EQ(Table(Run(study, &second, name)), Table(results)) << kill_at;
+  }
+  ToyScorer unused;
+  EXPECT_EQ(Table(Run(study, &unused)), Table(results));
+  EXPECT_EQ(unused.calls, 0);
+}
+
+// Far better than whatever the search finds.
+class ReadyScorer final : public ToyScorer {
+ public:
+  std::optional<proto::Architecture> Ready() override {
+    auto ready = SeedArchitecture(MakeStudy().space(), kContext);
+    ready.set_hidden(2 * ready.hidden());  // none of the space's
+    return ready;
+  }
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
+    auto scores = ToyScorer::Evaluate(stage, round);
+    for (size_t i = 0; i < scores.size(); ++i)
+      if (round.candidates[i].ready) scores[i] = {.value = 7.0 + round.repeat, .standard_error = 1};
+    return scores;
+  }
+};
+
+TEST_F(ControllerTest, AReadyCheckpointIsTrainedBesideAndNeverTheBest) {
+  auto study = Training(6, 3);
+  study.set_ready("some/checkpoint");
+  ReadyScorer scorer;
+  const auto results = Run(study, &scorer);
+  const auto& ready = results[0].trials.back();
+  EXPECT_EQ(ready.trial.origin, kReady);
+  EXPECT_EQ(ready.trial.value, 7);  // it can be told from the others
+  EXPECT_NE(results[0].best, ready.number);
+  for (const auto& trial : results[0].trials) EXPECT_EQ(trial.trial.origin == kReady, trial.number == ready.number);
+  for (int kill_at = 0; kill_at < scorer.calls; ++kill_at) {
+    ReadyScorer first, second;
+    first.kill_at = kill_at;
+    const std::string name = std::to_string(kill_at) + ".db";
+    EXPECT_THROW(Run(study, &first, name), Killed);
+    ASSERT_EQ(Table(Run(study, &second, name)), Table(results)) << kill_at;
+  }
+  // A study that was begun without is another one.
+  ToyScorer plain;
+  auto without = study;
+  without.clear_ready();
+  const auto [code, text] = Thrown([&] { Run(without, &plain); });
+  EXPECT_EQ(code, kBadRequest);
+  EXPECT_THAT(text, HasSubstr("ready"));
 }
 
 TEST_F(ControllerTest, AStageEndsEarlyWhenTheSpaceRunsOut) {

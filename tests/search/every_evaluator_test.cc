@@ -52,7 +52,7 @@ TEST_P(EveryEvaluator, AScoreFollowsFromTheCandidateAlone) {
     EXPECT_EQ(alone[0].value, together[i].value) << i;
     EXPECT_EQ(alone[0].metrics, together[i].metrics) << i;
   }
-  EXPECT_GE(stayed, 2);
+  EXPECT_GE(stayed, 1);
 }
 
 // Of six cores, those that a round of four cannot use; where nothing trains side by side every core scores.

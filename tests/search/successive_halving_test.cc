@@ -9,6 +9,8 @@
 #include <numeric>
 
 #include "models/hub/safetensors.h"
+#include "search/brackets.h"
+#include "search/evaluator.h"
 #include "search/store.h"
 #include "tests/search/bench_study.h"
 
@@ -54,9 +56,9 @@ TEST_F(SuccessiveHalvingTest, ControlsStayToTheEndBesideTheOthers) {
   size_t first = 0;
   for (size_t i = 0; i < alone.size(); ++i)
     if (alone[i].left_after == 1) first = i;
-  std::vector<bool> controls(candidates.size(), false);
-  controls[first] = true;
-  const auto with = Open(study)->Evaluate(study.stage(0), candidates, controls);
+  Round beside{.number = 0};
+  for (size_t i = 0; i < candidates.size(); ++i) beside.candidates.push_back({.architecture = candidates[i], .control = i == first});
+  const auto with = Open(study)->Evaluate(study.stage(0), beside);
   EXPECT_EQ(with[first].left_after, 0);
   // Of the three others two stay, then one.
   EXPECT_EQ(std::count_if(with.begin(), with.end(), [](const Score& score) { return score.left_after == 0; }), 2);
@@ -108,6 +110,35 @@ TEST_F(SuccessiveHalvingTest, SomeStayWhateverTheShareAndNobodyLeavesAfterTheLas
 }
 
 // One that fails leaves, and does not count among those of whom a share goes on.
+TEST(BracketsTest, AsPublished) {
+  // Li et al., table 1: R = 81, eta = 3.
+  proto::Hyperband hyperband;
+  hyperband.set_epochs(81);
+  const std::vector<int> candidates = {81, 34, 15, 8, 5};
+  for (int round = 0; round < 10; ++round) EXPECT_EQ(BracketOf(hyperband, round).candidates, candidates[round % 5]) << round;
+  EXPECT_THAT(BracketOf(hyperband, 0).rungs, ElementsAre(1, 3, 9, 27));
+  EXPECT_THAT(BracketOf(hyperband, 3).rungs, ElementsAre(27));
+  EXPECT_THAT(BracketOf(hyperband, 4).rungs, ElementsAre());
+  hyperband.set_epochs(2);  // less than one reduction
+  EXPECT_EQ(BracketOf(hyperband, 0).candidates, 1);
+  EXPECT_THAT(BracketOf(hyperband, 0).rungs, ElementsAre());
+}
+
+TEST_F(SuccessiveHalvingTest, ABracketOfHyperbandLosesAllButOneInEta) {
+  const auto candidates = Four();
+  const auto study = Of("hyperband { epochs: 4 reduction: 2 }");
+  Round round{.number = 0};
+  for (const auto& candidate : candidates) round.candidates.push_back({.architecture = candidate});
+  EXPECT_EQ(RoundSize(study.stage(0), 0), 4);
+  EXPECT_THAT(LeftAfter(Open(study)->Evaluate(study.stage(0), round)), testing::UnorderedElementsAre(0, 1, 1, 2));
+  round.number = 2;  // all on the whole budget
+  EXPECT_EQ(RoundSize(study.stage(0), 2), 3);
+  EXPECT_THAT(LeftAfter(Open(study)->Evaluate(study.stage(0), round)), ElementsAre(0, 0, 0, 0));
+  // Who stays to the end has the score of the same training without company.
+  const auto plain = Of("short_distillation { epochs: 4 }");
+  EXPECT_EQ(Open(study)->Evaluate(study.stage(0), round)[1].value, Open(plain)->Evaluate(plain.stage(0), candidates)[1].value);
+}
+
 TEST_F(SuccessiveHalvingTest, WhoFailsLeaves) {
   auto study = Of("successive_halving { epochs: 2 least: 1 }");
   study.mutable_warmup()->mutable_sliced()->set_refit(false);

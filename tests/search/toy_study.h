@@ -71,14 +71,13 @@ class ToyScorer : public Scorer {
     }
     return scores;
   }
-  std::vector<Score> Evaluate(const proto::Stage& stage,
-                              const std::vector<proto::Architecture>& candidates,
-                              const std::vector<bool>& controls) override {
+  std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
     Count();
-    sizes.push_back(static_cast<int>(candidates.size()));
+    sizes.push_back(static_cast<int>(round.candidates.size()));
     std::vector<Score> scores;
-    for (const auto& candidate : candidates) {
-      const double toy = Toy("score", stage, candidate);
+    for (const auto& candidate : round.candidates) {
+      const double toy = Toy(round.repeat == 0 ? "score" : "another score", stage, candidate.architecture);
+      repeats += round.repeat;
       if (toy < 0.2 || fail_all)
         scores.push_back({.value = kNaN, .reason = toy < 0.6 ? "the loss is not finite" : "out of memory"});
       else
@@ -96,6 +95,7 @@ class ToyScorer : public Scorer {
   std::vector<std::string> prepared;
   std::vector<proto::Architecture> bases;
   std::vector<int> sizes;  // of the calls of Evaluate
+  int repeats = 0;         // candidates that were scored once more
 
  private:
   void Count() {

@@ -70,6 +70,80 @@ TEST_F(WorkbenchTest, DivergenceIsTheLossOnAnswersWhateverTheObjective) {
   }
 }
 
+models::Model Small(uint64_t seed, int classes) {
+  return models::ShakenModel("vocabulary: 18 positions: 32 hidden: 8 heads: 2 ffn_hidden: 16 embedding { plain {} }" +
+                                 models::LayerText(models::kGeluBlock),
+                             classes, 0, seed);
+}
+
+TEST_F(WorkbenchTest, AReadyCheckpointIsTaughtFromItsOwnWeights) {
+  auto study = Study("loss { hidden_states { } } loss { soft_labels {} } layers: NEAREST");
+  study.mutable_warmup()->clear_corpus();
+  const std::string folder = scratch_.path() + "/ready";
+  study.set_ready(folder);
+  const auto save = [&](uint64_t seed, int classes) {
+    std::filesystem::create_directories(folder);
+    std::filesystem::copy_file(scratch_.path() + "/teacher/vocab.txt", folder + "/vocab.txt", std::filesystem::copy_options::overwrite_existing);
+    models::SavePretrained(Small(seed, classes), classes > 0 ? std::vector<std::string>{"no", "yes"} : std::vector<std::string>{}, folder);
+  };
+  const auto score = [&](int repeat) {
+    const auto bench = Open(study);
+    const auto ready = bench->Ready();
+    EXPECT_EQ(ready->hidden(), 8);
+    return bench->Evaluate(study.stage(0), Round{.candidates = {{.architecture = *ready, .control = true, .ready = true}}, .repeat = repeat})[0];
+  };
+  save(3, 2);
+  const auto first = score(0);
+  EXPECT_EQ(first.reason, "");
+  EXPECT_EQ(score(0).value, first.value);
+  EXPECT_NE(score(1).value, first.value);  // other rows first, other dropout
+  save(4, 2);
+  EXPECT_NE(score(0).value, first.value);
+  save(3, 0);  // it gets a head
+  EXPECT_EQ(score(0).reason, "");
+
+  scratch_.Write("ready/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+  EXPECT_THAT(data::ErrorOf([&] { Open(study); }), testing::AllOf(HasSubstr("ready"), HasSubstr("cuts text otherwise")));
+}
+
+TEST_F(WorkbenchTest, StudentsAreCutOutOfAnotherModelThanTheTeacher) {
+  SaveTeacher(2);
+  std::filesystem::copy(scratch_.path() + "/teacher", scratch_.path() + "/start");
+  auto of_start = Study();
+  of_start.mutable_warmup()->clear_corpus();
+  of_start.mutable_teacher()->set_model(scratch_.path() + "/start");
+  SaveTeacher(1);
+  auto study = Study();
+  EXPECT_THAT(data::ErrorOf([&] {
+                auto both = study;
+                both.mutable_warmup()->mutable_sliced()->set_model(scratch_.path() + "/start");
+                Open(both);
+              }),
+              HasSubstr("warmup.corpus"));
+  study.mutable_warmup()->clear_corpus();
+  study.mutable_warmup()->mutable_sliced()->set_model(scratch_.path() + "/start");
+
+  const auto bench = Open(study);
+  const auto candidate = Candidates(study, *bench)[0];
+  const auto expected = Open(of_start)->Student(candidate);
+  EXPECT_EQ(train::Bytes(bench->Student(candidate)), train::Bytes(expected));
+  // Of a start that was taught, through what it learnt.
+  const auto onward = at::randn({24, 24}), bias = at::randn({24});
+  models::Weights kept;
+  kept.Add("fit_dense.weight", onward);
+  kept.Add("fit_dense.bias", bias);
+  models::WriteSafetensors(scratch_.path() + "/start/training.safetensors", kept, {});
+  const auto student = Open(study)->Student(candidate);
+  for (const auto& [name, tensor] : student.weights) {
+    const auto& plain = expected.weights.at(name);
+    const auto wanted = name == "fit_dense.weight" ? at::matmul(onward, plain)
+                        : name == "fit_dense.bias" ? at::matmul(onward, plain) + bias
+                                                   : plain;
+    EXPECT_TRUE(at::allclose(tensor, wanted, 1e-4, 1e-5)) << name;
+  }
+  EXPECT_NE(bench->Inputs().at("warmup.sliced.model"), bench->Inputs().at("teacher.model"));
+}
+
 // Torch threads under which operators were called.
 std::mutex counts_mutex;
 std::set<int> counts;

@@ -22,7 +22,7 @@ class Goals(Case):
         # How much is searched depends on how fast this machine was when the file was written.
         text = re.sub(r"epochs: \d+", "epochs: 2", text)
         text = re.sub(r"trials: \d+  round: 8", "trials: 10  round: 4", text)
-        text = re.sub(r"trials: \d+  round: \d+\n}\nseed", "trials: 4  round: 4\n}\nseed", text)
+        text = re.sub(r"trials: \d+  round: \d+(  again.*)?\n}\n(seed|stage {\n  name: \"operators)", r"trials: 4  round: 4\n}\n\2", text)
         file.write_text(text)
         return study
 
@@ -91,6 +91,35 @@ class Goals(Case):
         self.refuse(("search", timed), "another")
         table.write_text(text)
         run("export", timed, "--out", self.root / "found-timed", "--epochs", 0)
+
+    def test_a_ready_checkpoint_is_compared_with_and_operators_come_last(self):
+        ready = self.root / "ready"
+        run("slice", self.root / "teacher", "--task", "sample", "--data", self.data, "--layers", 1, "--out", ready)
+        more = ("--speedup", 2, "--ready", ready, "--operators")
+
+        def study(name):
+            made = self.study(name, *more)
+            file = made / "study.textproto"
+            text = file.read_text()
+            self.assertIn(f'ready: "{ready}"', text)
+            # Whoever is close to the best is taught once more.
+            file.write_text(re.sub(r"trials: \d+  round: \d+\n}\nseed", "trials: 2  round: 2  again: 3\n}\nseed", text))
+            return made
+        whole, killed = study("whole"), study("killed-ready")
+        searched = run("search", whole, "--threads", 1)
+        shown = run("show", whole).stdout
+        self.assertRegex(shown, r"verdict: found student operators-2x/\d+ .* the uniform student .*; it .* the ready checkpoint \d+: score")
+        self.assertRegex(shown, r"operators-2x/\d+ +complete, mean of 2 ")
+        self.assertIn("cannot be told apart and are trained once more", searched.stderr)
+        checkpoint = re.search(r"(operators-2x/\d+) +complete +ready checkpoint", shown).group(1)
+        self.refuse(("export", whole, "--out", self.root / "x", "--trial", checkpoint), "is the ready checkpoint")
+        run("export", whole, "--out", self.root / "found-beside", "--epochs", 0)
+        kill_until_done(("search", killed, "--threads", 1, "--checkpoint-seconds", 0.0), random.Random(4), 0.3, 2.0)
+        table = lambda text: [line for line in text.splitlines() if re.match(r"^[\w-]+/\d+ ", line)]
+        self.assertEqual(table(run("show", killed).stdout), table(shown))
+        # Begun with this checkpoint it goes on with no other.
+        self.refuse(("search", whole, "--set", f"ready={self.root / 'teacher'}"), "another content of ready")
+        self.refuse(("search", whole, "--set", "ready=/nowhere"), "ready", "/nowhere")
 
     def test_goals_that_cannot_be(self):
         common = ("init", self.root / "never", "--task", "sample", "--data", self.data, "--teacher", self.root / "teacher", "--rows", 240)

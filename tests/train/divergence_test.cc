@@ -33,11 +33,5 @@ TEST(DivergenceTest, OfASpanIsTheMeanOverBeginningAndEnd) {
   EXPECT_NEAR(found[0], 0.5 * (0.8 * std::log(4.0) - 0.2 * std::log(4.0)), 1e-12);
 }
 
-TEST(DivergenceTest, DifferencesArePaired) {
-  const Difference difference = PairedDifference({1, 2, 3, 4}, {0, 2, 2, 2});  // 1 0 1 2
-  EXPECT_DOUBLE_EQ(difference.mean, 1);
-  EXPECT_NEAR(difference.standard_error, std::sqrt(2.0 / 3 / 4), 1e-12);
-}
-
 }  // namespace
 }  // namespace thimble::train

@@ -10,6 +10,7 @@
 #include "models/encoder/resolve.h"
 #include "models/inherit.h"
 #include "tools/student.h"
+#include "train/training_weights.h"
 
 namespace thimble::tools {
 namespace of_crop {
@@ -30,7 +31,7 @@ void Run(const Request& request) {
   const OutputDirectory output(request.out, request.force);
   auto loaded = models::LoadPretrained(request.model);
   models::RequireOneLabel(loaded);
-  ReadTrainingWeights(request.model, &loaded.model);
+  train::ReadTrainingWeights(request.model, &loaded.model);
   if (request.to.empty()) architecture = models::Doubled(loaded.model.architecture);
   models::Resolve(architecture, request.to.empty() ? "the student" : request.to);
   const auto student = models::Inherit(loaded.model, architecture, inheritance);
@@ -50,7 +51,7 @@ void Run(const Request& request) {
                       ", tokens: " + request.tokens + "); not trained.",
                .settings = loaded.settings},
               out.working());
-  WriteTrainingWeights(student, out.working());
+  train::WriteTrainingWeights(student, out.working());
   out.Commit();
   std::printf("%s; written to %s. It has to be trained: thimble finetune %s --task TASK --data DIR [--teacher DIR]\n", size.c_str(),
               request.out.c_str(), request.out.c_str());

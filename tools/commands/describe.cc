@@ -19,6 +19,7 @@
 #include "models/latency.h"
 #include "optim/optimizer.h"
 #include "search/controller.h"
+#include "search/evaluator.h"
 #include "search/space.h"
 #include "tools/common.h"
 #include "tools/loss_table.h"
@@ -120,7 +121,8 @@ void DescribeStudy(const StudyFile& file) {
         if (const auto sampled = space.Sample(&random)) base = *sampled;
       }
       const auto counts = space.CountFeasible();
-      std::printf("  %s: %d trials in rounds of %d%s", stage.name().c_str(), stage.trials(), stage.round(),
+      std::printf("  %s: %d trials in rounds of %s%d%s", stage.name().c_str(), stage.trials(),
+                  search::EntryOf(stage.evaluator()).round == nullptr ? "" : "up to ", search::RoundSize(stage, 0),
                   stage.has_filter() ? (", " + Decimal(1 / stage.filter().keep(), 1) + " proposals for each").c_str() : "");
       if (space.varies(proto::Stage::EXPRESSION)) std::printf("; expressions vary");
       if (stage.vary_size() > (space.varies(proto::Stage::EXPRESSION) ? 1 : 0))

@@ -22,6 +22,7 @@
 #include "tools/training.h"
 #include "train/batch.h"
 #include "train/task_model.h"
+#include "train/training_weights.h"
 
 namespace thimble::tools {
 namespace of_distill {
@@ -58,7 +59,7 @@ void SayAllIsWell(const proto::Objective& objective, const models::Shape& teache
 
 void WriteMore(const StudentRequest& request, const SlicedRecord& record, const models::Model& model,
                const std::string& directory) {
-  WriteTrainingWeights(model, directory);
+  train::WriteTrainingWeights(model, directory);
   if (request.student.empty() && !request.random) WriteSlicedRecord(record, directory);
 }
 

@@ -23,7 +23,8 @@ namespace of_init {
 namespace {
 
 struct Request : Options {
-  std::string directory, task, data, teacher, corpus, search = "shapes", effort;
+  std::string directory, task, data, teacher, corpus, ready, search = "shapes", effort;
+  bool operators = false;
   std::vector<std::string> max_params, max_latency;
   std::vector<double> speedup;
   int rows = 0;
@@ -72,7 +73,9 @@ double RowsASecond(const NewStudy& study) {
 std::string OperatorText(const Request& request, const NewStudy& study) {
   for (const auto& [flag, given] : {std::pair("--speedup", !request.speedup.empty()),
                                     {"--max-latency", !request.max_latency.empty()},
-                                    {"--minutes", request.minutes > 0}})
+                                    {"--minutes", request.minutes > 0},
+                                    {"--ready", !request.ready.empty()},
+                                    {"--operators", request.operators}})
     if (given) throw BadRequest(flag, "is of a search over shapes", "--search operators", "--max-params, --effort");
   if (request.max_params.size() > 1) throw BadRequest("--max-params", "a search over operators has one", "several", "one");
   const int64_t budget = request.max_params.empty() ? study.Parameters() * 4 / 10 : ParseCount("--max-params", request.max_params[0]);
@@ -88,7 +91,7 @@ std::string ShapeText(const Request& request, const NewStudy& study, double* est
     targets.emplace_back().mutable_multiply_adds()->set_speedup(4);
     targets[0].mutable_multiply_adds()->set_length(study.length);
   }
-  const auto effort = EffortWithin(study, minutes, targets, RowsASecond(study));
+  const auto effort = EffortWithin(study, minutes, request.operators, targets, RowsASecond(study));
   *estimate = effort.minutes;
   return ShapeStudy(study, effort, targets);
 }
@@ -100,12 +103,14 @@ void Run(const Request& request) {
   const auto length = LengthLike(&teacher, task, teacher.model.shape);
   SayLength(length, length.tokens);
   distill::CheckSliceable(teacher.model.shape, teacher.model);  // the study's warm-up
+  if (!request.ready.empty()) models::LoadPretrained(request.ready);
   // Rows are read now, so that a wrong directory is known now.
   const NewStudy fresh{.directory = request.directory,
                        .data = request.data,
                        .task = request.task,
                        .teacher = request.teacher,
                        .corpus = request.corpus,
+                       .ready = request.ready,
                        .assume_label_order = request.assume_label_order,
                        .rows = request.rows,
                        .found_rows = data::ReadRows(task, data::SplitPath(task, request.data, task.train), request.rows).size(),
@@ -153,6 +158,8 @@ std::function<void()> Add(CLI::App& app) {
       ->delimiter(',');
   app.add_option("--rows", request->rows, "first training rows only; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--corpus", request->corpus, "text files for distillation on plain text, e.g. 'text/*.txt'");
+  app.add_option("--ready", request->ready, "a small checkpoint that is there already: taught beside the students and compared with them");
+  app.add_flag("--operators", request->operators, "of a search over shapes: feed-forward operators of the student found, as a last stage");
   app.add_option("--minutes", request->minutes, "of a search over shapes, on this machine; default: 30")->check(CLI::Range(1.0, 1e5));
   app.add_option("--effort", request->effort, "a word for that: quick (10), standard (30) or thorough (240)");
   AddLabelOrder(app, request.get());

@@ -21,6 +21,7 @@
 #include "tools/student.h"
 #include "train/batch.h"
 #include "train/task_model.h"
+#include "train/training_weights.h"
 
 namespace thimble::tools {
 namespace of_slice {
@@ -37,6 +38,7 @@ struct Request : Options {
   double speedup = 0;
   uint64_t seed = 1;
   bool bases = false;
+  bool onward = false;
 };
 
 // `layers` layers (0: the teacher's depth), its heads, a trigram embedding, feed-forward blocks of four times the width with its
@@ -122,6 +124,12 @@ void Run(Request request) {
   auto loaded = models::LoadPretrained(request.teacher);
   models::RequireOneLabel(loaded);
   const auto& teacher = loaded.model;
+  if (models::Model taught = teacher; request.onward) {
+    train::ReadTrainingWeights(request.teacher, &taught);
+    if (!taught.weights.Has("fit_dense.weight"))
+      throw BadRequest("--onward", "the model has no projection to a teacher of its own", request.teacher,
+                       "a student that `thimble distill` has taught");
+  }
   if (task != nullptr && teacher.classes > 0) {
     models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
     train::TakeLabelOrder(*task, request.assume_label_order, &loaded);
@@ -155,7 +163,7 @@ void Run(Request request) {
   const auto split = SplitSample(sample, sliced);
   const distill::SlicedStart start(teacher, split.fit, split.held_out, sliced);
   SlicedRecord record;
-  const auto student =
+  auto student =
       Allocates(request)
           ? AllotStudent({.speedup = request.speedup,
                           .max_ms = request.max_latency.empty() ? 0 : ParseMilliseconds("--max-latency", request.max_latency),
@@ -166,6 +174,7 @@ void Run(Request request) {
                           .seed = request.seed},
                          teacher, start, all.Slice(sample.examples.size(), all.examples.size()), &record)
           : start.MakeCandidate(start.MakeSupernet(architecture, request.seed), architecture, &record.report);
+  if (request.onward) train::ProjectThrough(loaded, &student);
   const int64_t own = models::DeployedParameters(student.shape, teacher.classes, teacher.head);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   record.options = sliced;
@@ -201,7 +210,7 @@ void Run(Request request) {
   }
   PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
-  WriteTrainingWeights(student, out.working());
+  train::WriteTrainingWeights(student, out.working());
   WriteSlicedRecord(record, out.working());
   out.Commit();
   std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(), record.seconds, request.out.c_str());
@@ -226,6 +235,8 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--architecture", request->architecture, "instead text file with an Architecture (proto/architecture.proto)");
   app.add_option("--layers", request->layers, "of the student; default: the teacher's")->check(CLI::Range(1, 1000));
   app.add_option("--seed", request->seed, "of what nothing in the teacher corresponds to");
+  app.add_flag("--onward", request->onward,
+               "of a taught student, to cut in steps: what is cut from it is taught by its teacher, whose states its projection leads to");
   app.add_flag("--bases", request->bases, "record how much variance shared and own directions of each state hold");
   app.add_option("--set", request->set, "options of the sliced start: sliced.FIELD=VALUE, e.g. sliced.ridge=0");
   AddLabelOrder(app, request.get());
