@@ -1,4 +1,4 @@
-// Learned action space. Dong et al., EMNLP Findings 2021 (EfficientBERT), after Wang et al., AAAI 2020
+// Learned action space. Dong et al., EMNLP Findings 2021 (EfficientBERT), after Wang et al., TPAMI 2021
 // (LaNAS): a binary tree halves the scored candidates at their median, again and again; each of its nodes has
 // a classifier that tells the better half from the worse. A walk from the root chooses halves, and a proposal
 // is kept if the classifier of every node on the way says it is of the chosen one. As published: features

@@ -53,9 +53,9 @@ proto::Strategy Spec(const std::string& name) {
     spec.mutable_evolution()->set_tournament(4);
   } else {
     ParseText(name + " {}", "strategy", &spec);
-    // Those that begin with a sample: a short one, so that they learn in these tests.
+    // Those that begin with a sample: a short one, so that they learn in these tests; and not for long.
     auto* kind = spec.GetReflection()->MutableMessage(&spec, KindField(spec));
-    for (const auto& [field, value] : {std::pair("initial", 8), std::pair("rebuild", 3)})
+    for (const auto& [field, value] : {std::pair("initial", 8), std::pair("rebuild", 3), std::pair("epochs", 20), std::pair("restarts", 2)})
       if (const auto* set = kind->GetDescriptor()->FindFieldByName(field)) kind->GetReflection()->SetInt32(kind, set, value);
   }
   return spec;
