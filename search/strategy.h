@@ -94,7 +94,7 @@ struct StrategyEntry {
   bool by_default = false;       // what a stage has that names none; one strategy is
   bool proposes_base = false;    // itself proposes what the stage starts from, and the controls
   bool needs_damages = false;    // StageInput.damages: the study slices its teacher
-  bool lists_points = false;     // goes through StageSpace::Point, there are some, in an order of its own whatever the seed
+  bool lists_points = false;     // goes through StageSpace's points, in an order of its own whatever the seed: there are some
 };
 const std::vector<StrategyEntry>& Strategies();
 const StrategyEntry& EntryOf(const proto::Strategy& spec);  // of an empty one, the strategy by default
