@@ -27,7 +27,7 @@ namespace thimble::search {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr char kFinishedFact[] = "finished", kControlsFact[] = "controls", kDamagesFact[] = "damages of width ";
+constexpr char kFinishedFact[] = "finished", kExplanationFact[] = "explanation", kControlsFact[] = "controls", kDamagesFact[] = "damages of width ";
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -114,8 +114,10 @@ class StageRun {
     if (!finished_) {
       RunRounds();
       Close();
+      if (const std::string text = strategy_->Explain(); !text.empty()) store_->SetFact(id_, kExplanationFact, text);
     }
     StageResult result{stage_.name(), Folded(store_->Trials(id_))};
+    result.explanation = store_->Fact(id_, kExplanationFact).value_or("");
     result.best = Best(result.trials);
     if (result.best < 0) {
       const std::string reasons = Reasons(result.trials);
@@ -426,7 +428,10 @@ std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
   for (size_t target = 0; target < studies.size(); ++target)
     for (const auto& stage : studies[target].stage()) {
       StageResult result{stage.name()};
-      if (const auto id = store->FindStage(stage.name())) result.trials = Folded(store->Trials(*id));
+      if (const auto id = store->FindStage(stage.name())) {
+        result.trials = Folded(store->Trials(*id));
+        result.explanation = store->Fact(*id, kExplanationFact).value_or("");
+      }
       result.best = Best(result.trials);
       if (!study.target().empty()) result.target = TargetName(study.target(static_cast<int>(target)));
       results.push_back(std::move(result));

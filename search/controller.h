@@ -68,6 +68,7 @@ struct StageResult {
   std::vector<StoredTrial> trials;  // repeats folded into what they repeat
   int best = -1;       // index into trials; -1: none complete
   std::string target;  // TargetName; empty: the study has none
+  std::string explanation;  // Strategy::Explain of the end of the stage
 };
 
 // The best complete trial of those that `is`, the first of equals; nullptr: none.

@@ -58,6 +58,8 @@ class Strategy {
   virtual std::vector<proto::Architecture> Suggest(int count) = 0;
   // How a suggestion came about, in a word, where there is something to say.
   virtual std::string Origin(const proto::Architecture& /*suggestion*/) const { return ""; }
+  // What its last suggestions followed from, in a sentence without an end, where it has learnt something.
+  virtual std::string Explain() const { return ""; }
   // Trials in trial order; how they are cut into calls makes no difference.
   virtual void Observe(const std::vector<Trial>& trials) = 0;
 };

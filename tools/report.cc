@@ -284,7 +284,8 @@ std::string StageText(const StageResult& stage) {
   }
   return "stage " + stage.name + ": best trial " + std::to_string(best.number) + ", score " + Decimal(best.trial.value, 4) + " +- " +
          Decimal(best.trial.standard_error, 4) + ", " + Millions(best.deployed_parameters) + " parameters; " +
-         std::to_string(complete) + " scored, " + std::to_string(close) + " of them within two standard errors of it\n" + ByOrigin(stage);
+         std::to_string(complete) + " scored, " + std::to_string(close) + " of them within two standard errors of it\n" + ByOrigin(stage) +
+         (stage.explanation.empty() ? "" : "  proposed by " + stage.explanation + "\n");
 }
 
 }  // namespace

@@ -26,6 +26,29 @@ class Path(Case):
                        "--out", out)
             self.assertIn("written to", done.stdout, recipe.stem)
 
+    def test_the_published_search_scaled_down_by_overrides_alone(self):
+        study = self.root / "published"
+        study.mkdir()
+        (study / "study.textproto").write_text((SOURCE / "configs/efficientbert.textproto").read_text())
+        vocabulary = len((self.root / "base/vocab.txt").read_text().split())
+        few = ["trials=16", "strategy.learned_action_space.initial=10", "strategy.learned_action_space.rebuild=2"]
+        smaller = [f"teacher.model={self.root / 'teacher'}", "teacher.hidden=24", "teacher.layers=2", f"data.directory={self.data}",
+                   "data.task={sample {}}", "data.train_rows=160", f"warmup.corpus.path=['{self.data / 'corpus.txt'}']", "warmup.corpus.lines=64",
+                   "warmup.corpus.epochs=1", f"space.vocabulary={vocabulary}", "space.positions=64", "space.hidden=24", "space.heads=4",
+                   "space.layers=2", "constraint[0].parameters.min=0", "constraint[0].parameters.max=60000", "recipe.batching.max_length=32",
+                   "recipe.batching.size=16", "fitness=LOSS", "stage[0].evaluator.short_distillation.epochs=1", "stage[1].evaluator.short_distillation.epochs=1",
+                   "stage[2].evaluator.supernet.epochs=1", *(f"stage[{i}].{each}" for i in range(3) for each in few)]
+        overrides = [word for each in smaller for word in ("--set", each)]
+        run("search", study, "--threads", 1, *overrides)
+        shown = run("show", study).stdout
+        for stage in ("joint", "operators", "shape"):
+            self.assertIn(f"stage {stage}: best trial", shown)
+            # Some of every stage's proposals are what its rules have accepted.
+            self.assertRegex(shown, rf"(?m)^{stage}/\d+ +\w+ +learned ")
+            self.assertRegex(shown, rf"(?m)^{stage}/\d+ +\w+ +drawn ")
+            self.assertRegex(shown, rf"stage {stage}: best trial .*\n.*mean score by origin: drawn .*, learned .*\n"
+                                    r"  proposed by rules of \d+ scores: better than \S+ \([\d.]+% right on what was held out\)")
+
     def test_whole_path(self):
         study = self.init("study", "--corpus", self.data / "corpus.txt")
         text = (study / "study.textproto").read_text()
