@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/output_directory.h"
+#include "base/parallel.h"
 #include "bench/bench.h"
 #include "tools/common.h"
 #include "tools/standard_output.h"
@@ -65,6 +66,7 @@ void Repeat(const Round& round, const Request& request) {
   std::vector<Timing> first;
   std::vector<std::vector<double>> rates;
   for (int r = 0; r < request.rounds; ++r) {
+    if (InterruptRequested()) throw Error("interrupted", kInterrupted);
     const auto timings = round();
     if (r == 0) first = timings;
     rates.resize(first.size());

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "bench/yardstick/yardstick.h"
 #include "models/arch/architecture.h"
@@ -14,6 +15,7 @@ std::vector<double> Regrets(const Yardstick& yardstick, const proto::Strategy& s
   std::vector<double> regrets;
   double observed = -HUGE_VAL, regret = HUGE_VAL;
   for (int done = 0; done < queries.back();) {
+    if (InterruptRequested()) throw Error("interrupted", kInterrupted);
     std::vector<search::Trial> trials;
     for (auto& architecture : strategy->Suggest(std::min(round, queries.back() - done))) {
       const double score = yardstick.score(architecture);
