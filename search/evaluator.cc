@@ -2,6 +2,7 @@
 
 #include "base/catalogue.h"
 #include "search/brackets.h"
+#include "search/proxy.h"
 
 namespace thimble::search {
 
@@ -30,5 +31,11 @@ int RoundSize(const proto::Stage& stage, int number) {
 
 const EvaluatorEntry& EntryOf(const proto::Evaluator& evaluator) { return EntryIn(Evaluators(), evaluator); }
 const FilterEntry& EntryOf(const proto::Filter& filter) { return EntryIn(Filters(), filter); }
+
+void RequireSliced(const proto::Study& study, const std::string& where, const std::string& instead) {
+  if (!study.warmup().has_sliced())
+    throw BadRequest(where, "scores sliced candidates, but the study does not slice the teacher", "",
+                     "warmup { sliced {} }, or " + instead);
+}
 
 }  // namespace thimble::search

@@ -86,14 +86,7 @@ void CheckConstraints(const proto::Study& study, const SpaceContext& context, co
   }
 }
 
-// For what scores sliced candidates: `where`; `instead`: what does without.
-void RequireSliced(const proto::Study& study, const std::string& where, const std::string& instead) {
-  if (!study.warmup().has_sliced())
-    throw BadRequest(where, "scores sliced candidates, but the study does not slice the teacher", "",
-                     "warmup { sliced {} }, or " + instead);
-}
-
-void CheckStage(const proto::Study& study, int index, const std::string& where) {
+void CheckStage(const proto::Study& study, int index, const SpaceContext& context, const std::string& where) {
   const auto& stage = study.stage(index);
   const std::string path = "stage[" + std::to_string(index) + "]";
   const auto at = [&](const std::string& field) { return At(where, path + field); };
@@ -104,11 +97,16 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
                        "\"" + stage.name() + "\"");
   CheckVary(stage, study.space(), at(".vary"));
   if (stage.has_from()) CheckFrom(study, index, at(".from"));
-  if (stage.has_filter() && EntryOf(stage.filter()).needs_sliced)
-    RequireSliced(study, at(".filter." + EntryOf(stage.filter()).name), "no filter");
-  if (const auto& evaluator = EntryOf(stage.evaluator()); evaluator.needs_sliced)
+  if (stage.has_filter()) {
+    const FilterEntry& filter = EntryOf(stage.filter());
+    if (filter.needs_sliced) RequireSliced(study, at(".filter." + filter.name), "no filter");
+    if (filter.check != nullptr) filter.check(study, stage, context, at(".filter." + filter.name));
+  }
+  const EvaluatorEntry& evaluator = EntryOf(stage.evaluator());
+  if (evaluator.needs_sliced)
     RequireSliced(study, at(".evaluator." + evaluator.name), "an evaluator that trains");
-  if (EntryOf(stage.evaluator()).one_section)
+  if (evaluator.check != nullptr) evaluator.check(study, stage, context, at(".evaluator." + evaluator.name));
+  if (evaluator.one_section)
     for (const auto& [what, values] : {std::pair(proto::Stage::HIDDEN, study.space().hidden_size()),
                                        {proto::Stage::LAYERS, study.space().layers_size()},
                                        {proto::Stage::EMBEDDING, study.space().embedding_size()}})
@@ -119,7 +117,7 @@ void CheckStage(const proto::Study& study, int index, const std::string& where) 
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
                      std::to_string(stage.filter().keep()));
-  if (stage.again() > 0 && !EntryOf(stage.evaluator()).trains_cohorts)
+  if (stage.again() > 0 && !evaluator.trains_cohorts)
     throw BadRequest(at(".again"), "trains candidates once more, and this stage trains none", std::to_string(stage.again()),
                      "0, or an evaluator that trains them");
   const StrategyEntry& strategy = EntryOf(stage.strategy());
@@ -145,7 +143,7 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
     throw Error(At(where, error.what()), error.code());
   }
   if (study.stage().empty()) throw BadRequest(At(where, "stage"), "a study has at least one stage");
-  for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, where);
+  for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, context, where);
   const auto trains = [](const proto::Stage& stage) { return EntryOf(stage.evaluator()).trains_cohorts; };
   if (study.has_ready() && std::none_of(study.stage().begin(), study.stage().end(), trains))
     throw BadRequest(At(where, "ready"), "is trained beside candidates, and no stage trains any", study.ready(),

@@ -11,6 +11,13 @@ from scipy.stats import kendalltau
 
 BOOTSTRAP = 2000
 SEED = 1
+
+
+def w_pca(cheap, key):
+    """Times the parameters, as thimble rank writes it; its first files have it without."""
+    return cheap["proxies"][key] if "proxies" in cheap else cheap[key] * cheap["parameters"]
+
+
 # What a search may look at before or early in training. Sign: +1 if more is better.
 CHEAP = {
     "untrained loss": (-1, lambda a: a["cheap"]["untrained"]["loss"]),
@@ -20,9 +27,9 @@ CHEAP = {
     "untrained metric": (+1, lambda a: a["cheap"]["untrained"][a["metric"]]),
     "explained variance, last layer": (+1, lambda a: a["cheap"]["r2_last"]),
     "explained variance, mean": (+1, lambda a: a["cheap"]["r2_mean"]),
-    "W-PCA x parameters": (+1, lambda a: a["cheap"]["w_pca"] * a["cheap"]["parameters"]),
-    "W-PCA": (+1, lambda a: a["cheap"]["w_pca"]),
-    "W-PCA of the sliced student": (+1, lambda a: a["cheap"]["w_pca_sliced"]),
+    "W-PCA x parameters": (+1, lambda a: w_pca(a["cheap"], "w_pca")),
+    "W-PCA": (+1, lambda a: w_pca(a["cheap"], "w_pca") / a["cheap"]["parameters"]),
+    "W-PCA of the sliced student": (+1, lambda a: w_pca(a["cheap"], "w_pca_sliced") / a["cheap"]["parameters"]),
     "parameters": (+1, lambda a: a["cheap"]["parameters"]),
     "multiply-adds": (+1, lambda a: a["cheap"]["multiply_adds"]),
     # Of one seed, against what training with the other seeds gave.
@@ -82,6 +89,16 @@ def cell(x, y):
     return f"{tau:.2f} ({low:.2f} to {high:.2f})"
 
 
+def further_proxies(architectures):
+    """What thimble rank has of its catalogue of proxies beside W-PCA, where all architectures have it; null is no number."""
+    names = [name for name in architectures[0]["cheap"].get("proxies", {}) if not name.startswith("w_pca")]
+    for name in names:
+        if all(a["cheap"].get("proxies", {}).get(name) is not None for a in architectures):
+            plain = name.removesuffix("_sliced")
+            text = plain.replace("_", " ") + (" of the sliced student" if plain != name else "")
+            yield text, (+1, lambda a, name=name: a["cheap"]["proxies"][name])
+
+
 def tables(study, architectures, seeds, metric):
     rows = study["rows"]
     numbers = sorted(architectures[0]["runs"])
@@ -96,7 +113,7 @@ def tables(study, architectures, seeds, metric):
     yield ""
     yield "| cheap score | tau with trained loss | with KL to the teacher | with " + metric + " |"
     yield "|---|---|---|---|"
-    for name, (sign, get) in CHEAP.items():
+    for name, (sign, get) in [*CHEAP.items(), *further_proxies(architectures)]:
         cells = []
         for target in TRAINED:
             if name.startswith(("one epoch", "trained")):

@@ -19,7 +19,7 @@
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
-#include "search/evaluators/w_pca.h"
+#include "search/evaluators/proxy.h"
 #include "train/batch.h"
 #include "train/cohort.h"
 #include "train/evaluate.h"
@@ -34,8 +34,7 @@ using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kBatch = 32;
-constexpr int kPcaRows = 40;
-constexpr int kCostLength = 128;  // tokens for which multiply-adds are counted
+constexpr int kProxyRows = 40;
 constexpr int kSideBySide = 2;    // architectures distilled together, with half of the threads each
 
 // The file of results: whole lines only, whatever happens.
@@ -89,6 +88,24 @@ Json ToJson(const train::Evaluation& evaluation) {
     json["loss/" + evaluation.loss_names[i] + "_se"] = evaluation.loss_standard_errors[i];
   }
   return json;
+}
+
+// What the catalogue says of costs, and of the network: with random weights, and "NAME_sliced" of the student.
+void AddProxies(const models::Model& student, const models::Batch& rows, Json* json) {
+  const auto random = models::MakeModel(student.architecture, student.classes, student.teacher_hidden,
+                                        Random(1), student.head);
+  for (const ProxyEntry& entry : Proxies()) {
+    proto::Proxy proxy;
+    ParseText(entry.name + " {}", entry.name, &proxy);
+    const ProxyFunction function = FunctionOf(proxy);
+    if (function.of_shape != nullptr)
+      (*json)[entry.name] =
+          static_cast<int64_t>(function.of_shape(student.shape, student.classes, student.head));
+    if (function.of_network == nullptr) continue;
+    Json& values = (*json)["proxies"];
+    values[entry.name] = NetworkValue(proxy, random, rows);
+    values[entry.name + "_sliced"] = NetworkValue(proxy, student, rows);
+  }
 }
 
 // One architecture, its place in the file, and its student before training.
@@ -167,9 +184,7 @@ Json Ranker::CheapScores(Candidate* candidate) const {
                {"hash", candidate->hash},
                {"architecture", CanonicalText(architecture)},
                {"layers", architecture.layer_size()},
-               {"hidden", architecture.hidden()},
-               {"parameters", models::DeployedParameters(student.shape, student.classes, student.head)},
-               {"multiply_adds", models::MultiplyAdds(student.shape, kCostLength, student.head)}};
+               {"hidden", architecture.hidden()}};
   json["untrained"] = ToJson(train::Evaluate(student, ranking_.score, &ranking_.task,
                                              {.teacher = &teacher_,
                                               .teacher_cache = score_cache_.get(),
@@ -181,12 +196,8 @@ Json Ranker::CheapScores(Candidate* candidate) const {
   json["r2_last"] = report.blocks.back().after;
   json["r2_mean"] = sum / static_cast<double>(report.blocks.size());
   json["seconds"] = std::chrono::duration<double>(Clock::now() - begin).count();
-  const size_t rows = std::min<size_t>(kPcaRows, ranking_.score.examples.size());
-  const auto batch = train::MakeBatches(ranking_.score.Slice(0, rows), kPcaRows).front();
-  const auto random =
-      models::MakeModel(architecture, student.classes, teacher_.shape.hidden, Random(1), student.head);
-  json["w_pca"] = PrincipalComponents(random, batch);
-  json["w_pca_sliced"] = PrincipalComponents(student, batch);
+  const size_t rows = std::min<size_t>(kProxyRows, ranking_.score.examples.size());
+  AddProxies(student, train::MakeBatches(ranking_.score.Slice(0, rows), kProxyRows).front(), &json);
   return json;
 }
 

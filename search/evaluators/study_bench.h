@@ -76,11 +76,13 @@ class StudyBench {
 
   // What the teacher says of the held-out rows (logits), where candidates are compared by it; nullptr: they are not. Before
   // scores are made side by side.
-  const std::vector<std::vector<double>>* AskTeacher();
+  const std::vector<std::vector<double>>* AskTeacher(proto::Fitness fitness);
 
   // `candidate`: the view of a supernet; nullptr: all of it.
   train::Evaluation EvaluateOnHoldout(const models::Model& model, const models::Shape* candidate);
-  // Scores candidates side by side.
+  // Scores candidates side by side; says how long each took.
+  std::vector<Score> ScoreEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
+                               const std::function<Score(const proto::Architecture&)>& score);
   std::vector<Score> EvaluateEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
                                   proto::Fitness fitness,
                                   const std::function<train::Evaluation(const proto::Architecture&)>& evaluate);

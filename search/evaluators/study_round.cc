@@ -28,7 +28,7 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Roun
   if (leavers) {
     job.sources[0].validate = &data.holdout;
     job.sources[0].validate_cache = TeacherOnHoldout();
-    job.sources[0].validate_logits = AskTeacher();
+    job.sources[0].validate_logits = AskTeacher(study().fitness());
     job.prune = [&](const std::vector<train::MemberResult>& members, const std::vector<size_t>& going_on) {
       Standing standing;
       for (const size_t i : going_on) {
@@ -50,7 +50,7 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Roun
   const double seconds = SecondsSince(begin);
   const double steps = std::accumulate(results.begin(), results.end(), 0.0,
                                        [](double sum, const auto& result) { return sum + static_cast<double>(result.steps); });
-  AskTeacher();
+  AskTeacher(study().fitness());
   std::vector<Score> scores;
   for (size_t i = 0; i < students.size(); ++i) {
     const train::MemberResult& result = results[i];

@@ -34,9 +34,9 @@ double SecondsSince(std::chrono::steady_clock::time_point begin) {
 
 Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason = reason}; }
 
-const std::vector<std::vector<double>>* StudyBench::AskTeacher() {
+const std::vector<std::vector<double>>* StudyBench::AskTeacher(proto::Fitness fitness) {
   TeacherOnHoldout();
-  if (study().fitness() != proto::DIVERGENCE) return nullptr;
+  if (fitness != proto::DIVERGENCE) return nullptr;
   if (!answers_.empty()) return &answers_;
   train::EvaluateOptions options;
   options.batch_size = kEvaluationBatch;
@@ -76,15 +76,14 @@ train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models
   options.bfloat16 = choices.bfloat16;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
-  if (study().fitness() == proto::DIVERGENCE) options.teacher_logits = &answers_;
+  if (!answers_.empty()) options.teacher_logits = &answers_;
   // Not Evaluate: one candidate without a score does not end the others.
   return train::EvaluateTogether({{&model, candidate, &objective}}, data.holdout, &data.task, options)[0];
 }
 
-std::vector<Score> StudyBench::EvaluateEach(
-    const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
-    const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
-  AskTeacher();
+std::vector<Score> StudyBench::ScoreEach(const std::string& what,
+                                         const std::vector<proto::Architecture>& candidates,
+                                         const std::function<Score(const proto::Architecture&)>& score) {
   std::vector<Score> scores(candidates.size());
   Progress progress(what, static_cast<int64_t>(candidates.size()));
   std::mutex mutex;
@@ -93,12 +92,21 @@ std::vector<Score> StudyBench::EvaluateEach(
     if (InterruptRequested()) throw Interrupted();
     const train::TorchThreads threads(ThreadsOfOne());
     const auto begin = std::chrono::steady_clock::now();
-    scores[i] = ToScore(evaluate(candidates[i]), fitness);
+    scores[i] = score(candidates[i]);
     scores[i].seconds = SecondsSince(begin);
     const std::lock_guard lock(mutex);
     progress.Update(++done);
   });
   return scores;
+}
+
+std::vector<Score> StudyBench::EvaluateEach(
+    const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
+    const std::function<train::Evaluation(const proto::Architecture&)>& evaluate) {
+  AskTeacher(fitness);
+  return ScoreEach(what, candidates, [&](const proto::Architecture& architecture) {
+    return ToScore(evaluate(architecture), fitness);
+  });
 }
 
 std::vector<Score> StudyBench::Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,

@@ -9,6 +9,7 @@
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "search/allocation.h"
+#include "search/cut_damages.h"
 #include "search/space_plan.h"
 #include "search/strategy.h"
 
@@ -28,13 +29,10 @@ class Layout {
     const PartCosts& parts = section.costs[index];
     const auto teacher_layers = static_cast<int>(damages.heads.size());
     costs_.fixed = parts.fixed;
-    std::vector<bool> kept(teacher_layers, false);
-    for (int i = 0; i < static_cast<int>(section.layers.size()); ++i) {
+    const auto depth = static_cast<int>(section.layers.size());
+    for (int i = 0; i < depth; ++i) {
       const LayerPlan& layer = section.layers[i];
-      // The teacher's layer at the same height, as the start takes it (distill's NearestLayers).
-      const int depth = static_cast<int>(section.layers.size());
-      const int from = std::max(1, static_cast<int>(std::lround(static_cast<double>((i + 1) * teacher_layers) / depth))) - 1;
-      kept[from] = true;
+      const int from = TeacherLayerOf(i, depth, teacher_layers);
       std::vector<std::pair<int, int>> heads, neurons;  // size, place in the plan
       // Of several kinds with heads the first; a kind without is no size of anything.
       const auto scores = [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).scores; };
@@ -49,9 +47,8 @@ class Layout {
       costs_.neurons.push_back(Sizes(neurons, parts.blocks[i], damages.neurons[from], damages.neuron_step));
       places_.push_back({heads, neurons});
     }
-    for (int i = 0; i < teacher_layers; ++i)
-      if (!kept[i]) left_out_ += damages.heads[i].front() + damages.neurons[i].front();
-    whole_depth_ = static_cast<int>(section.layers.size()) == teacher_layers;
+    left_out_ = DamageOfDepth(damages, depth);
+    whole_depth_ = depth == teacher_layers;
   }
 
   const AllocationCosts& costs() const { return costs_; }
@@ -108,7 +105,7 @@ class Layout {
     for (const auto& [size, place] : places) {
       sizes.sizes.push_back(size);
       sizes.costs.push_back(costs[place]);
-      sizes.damages.push_back(damages[std::min<size_t>(size / step, damages.size() - 1)]);
+      sizes.damages.push_back(DamageOfSize(damages, size, step));
     }
     return sizes;
   }

@@ -1,4 +1,4 @@
-// A kind of mixer, feed-forward block, embedding, operator, loss, optimizer, strategy, evaluator or filter is named in its own
+// A kind of mixer, feed-forward block, embedding, operator, loss, optimizer, strategy, evaluator, filter or proxy is named in its own
 // file, its list and its message, and nowhere else in the code: whoever adds one edits nothing. The exceptions are listed, each
 // with its reason.
 #include <gmock/gmock.h>
@@ -28,6 +28,7 @@ const std::vector<Catalogue> kCatalogues = {
     {"search/strategies/", "search/strategies.inc", "proto/study.proto"},
     {"search/evaluators/", "search/evaluators.inc", "proto/study.proto"},
     {"search/evaluators/", "search/filters.inc", "proto/study.proto"},
+    {"search/evaluators/proxies/", "search/proxies.inc", "proto/study.proto"},
 };
 
 // Files and folders of kinds, both by how they begin.
@@ -48,6 +49,7 @@ const std::vector<Exception> kExceptions = {
     {"search/", "models/", "proposes expressions: their text is what varies"},
     {"search/brackets.", "search/evaluators/", "the brackets of one, pure"},
     {"search/goals.", "search/strategies/", "goals are named as in the strategy that weighs them"},
+    {"search/proxy.", "search/evaluators/", "what a stage's proxy needs, be it an evaluator or a filter"},
     {"search/evaluators/members.cc", "distill/", "times updates by the labels alone"},
     {"search/evaluators/allocated.", "search/strategies/", "judges what the strategy of allocation proposes, for `slice`"},
     {"search/strategies/boshnas.cc", "search/strategies/", "its field `random` is a share of its proposals"},
@@ -60,7 +62,18 @@ const std::vector<Exception> kExceptions = {
     {"tools/student.cc", "models/", "makes a student from flags"},
 };
 // Names that are words for other things as well; they count where they are fields or messages.
-const std::vector<std::string> kCommonWords = {"none", "plain", "max", "add", "tanh", "random", "supernet", "untrained"};
+const std::vector<std::string> kCommonWords = {
+    "none",      "plain", "max",        "add",           "tanh",   "random",     "supernet",
+    "untrained", "proxy", "parameters", "multiply_adds", "metric", "divergence", "damages"};
+// Names that are fields of other messages as well; they count where their message is named.
+const std::vector<std::string> kSharedFields = {"parameters", "multiply_adds", "metric", "divergence",
+                                                "damages"};
+// Messages that are kinds and catalogues themselves: whoever implements an entry of theirs names them.
+const std::vector<std::string> kNested = {"Proxy"};
+
+bool Has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 std::string Text(const std::string& path) { return ReadFile(std::string(THIMBLE_SOURCE_DIR) + "/" + path); }
 
@@ -85,15 +98,17 @@ std::vector<Kind> Kinds() {
     const auto pattern = [&](const std::string& word, const std::string& regex) {
       kind.patterns.push_back({word, std::regex(regex)});
     };
-    const bool common = std::find(kCommonWords.begin(), kCommonWords.end(), kind.name) != kCommonWords.end();
-    if (!common) pattern(kind.name, '"' + kind.name + '"');
+    if (!Has(kCommonWords, kind.name)) pattern(kind.name, '"' + kind.name + '"');
     if (!enumerator.empty()) {
       pattern(enumerator, "Operator::" + enumerator + "\\b");
     } else {
-      pattern(kind.name, "\\b(has|mutable|set)_" + kind.name + "\\(");
-      pattern(kind.name, "(\\.|->)" + kind.name + "\\(\\)");
+      if (!Has(kSharedFields, kind.name)) {
+        pattern(kind.name, "\\b(has|mutable|set)_" + kind.name + "\\(");
+        pattern(kind.name, "(\\.|->)" + kind.name + "\\(\\)");
+      }
       std::smatch message;
-      if (std::regex_search(schema, message, std::regex("\n    (\\w+) " + kind.name + " = \\d+;")) && message[1] != "string")
+      if (std::regex_search(schema, message, std::regex("\n    (\\w+) " + kind.name + " = \\d+;")) &&
+          message[1] != "string" && !Has(kNested, message[1]))
         pattern(message[1], "proto::" + message[1].str() + "\\b");
     }
     kinds.push_back(std::move(kind));
@@ -165,7 +180,8 @@ TEST(Kinds, AreNamedInTheirOwnFiles) {
 TEST(Kinds, AreFoundWhereverTheyAreNamed) {
   for (const Kind& kind : Kinds()) {
     EXPECT_EQ(NamedIn(" the " + kind.name + " of another", kind), "") << kind.name;
-    if (kind.folder == "models/operators/") continue;  // named by their enumerators
+    if (kind.folder == "models/operators/" || Has(kSharedFields, kind.name))
+      continue;  // named by enumerators, by messages
     EXPECT_NE(NamedIn("if (spec.has_" + kind.name + "()) return;", kind), "") << kind.name;
     EXPECT_NE(NamedIn("spec->" + kind.name + "().weight()", kind), "") << kind.name;
   }

@@ -7,13 +7,16 @@
 
 #include "search/evaluator.h"
 #include "tests/search/bench_study.h"
+#include "tests/search/kind_text.h"
 
 namespace thimble::search {
 namespace {
 
 class EveryEvaluator : public WorkbenchTest, public testing::WithParamInterface<EvaluatorEntry> {
  protected:
-  std::string Text() const { return "evaluator { " + GetParam().name + " {} }"; }
+  std::string Text() const {
+    return "evaluator { " + KindText(proto::Evaluator::descriptor(), GetParam().name) + " }";
+  }
   proto::Study OfIt() const { return Study("loss { hidden_states {} } loss { soft_labels {} }", Text()); }
 
   // As the controller does before a stage's first round.
@@ -41,7 +44,8 @@ TEST_P(EveryEvaluator, AScoreFollowsFromTheCandidateAlone) {
   int stayed = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {
     EXPECT_TRUE(std::isfinite(together[i].value)) << together[i].reason;
-    EXPECT_THAT(together[i].metrics, testing::HasSubstr("\"accuracy\""));
+    EXPECT_THAT(together[i].metrics,
+                testing::AnyOf(testing::HasSubstr("\"accuracy\""), testing::HasSubstr("\"w_pca\"")));
     EXPECT_EQ(resumed[i].value, together[i].value) << i;
     EXPECT_EQ(resumed[i].metrics, together[i].metrics) << i;
     EXPECT_EQ(resumed[i].left_after, together[i].left_after) << i;

@@ -43,7 +43,8 @@ class Rank(Case):
             parts = sum(line["untrained"]["loss/" + name] for name in ("attention_scores", "hidden_states", "soft_labels"))
             self.assertAlmostEqual(line["untrained"]["loss"], parts, places=6)
             self.assertLessEqual(line["r2_last"], 1)
-            self.assertGreater(line["w_pca"], 0)
+            self.assertGreater(line["proxies"]["w_pca"], line["parameters"])
+            self.assertNotEqual(line["proxies"]["jacobian"], line["proxies"]["jacobian_sliced"])
         for line in lines[1:]:
             if line["kind"] == "trained":
                 self.assertEqual(len(line["epochs"]), 2)
@@ -89,7 +90,8 @@ class Report(unittest.TestCase):
             untrained = {"accuracy": noise(), "accuracy_se": 0.1, "loss": i, "loss/attention_scores": -i,
                          "loss/hidden_states": noise(), "loss/soft_labels": noise()}
             lines.append({"kind": "cheap", "hash": str(i), "layers": 3, "parameters": 100 - i, "multiply_adds": 7,
-                          "untrained": untrained, "r2_last": noise(), "r2_mean": noise(), "w_pca": 5, "w_pca_sliced": noise()})
+                          "untrained": untrained, "r2_last": noise(), "r2_mean": noise(),
+                          "proxies": {"w_pca": 5 * (100 - i), "w_pca_sliced": noise(), "jacobian": -i, "jacobian_sliced": None}})
             for seed in (1, 2):
                 dev = {"accuracy": 1 - i / 20, "accuracy_se": 0.01, "loss": 2 + i, "loss_se": 0.1, "loss/soft_labels": noise(),
                        "loss/soft_labels_se": 0.1}
@@ -104,6 +106,10 @@ class Report(unittest.TestCase):
         self.assertEqual(rows["untrained loss"][2], "1.00")
         self.assertEqual(rows["untrained attention scores"][0], "-1.00")
         self.assertEqual(rows["parameters"][2], "1.00")
+        self.assertEqual(rows["W-PCA x parameters"][2], "1.00")
+        self.assertEqual(rows["W-PCA"][0], "nan", "without the parameters it is the same for all")
+        self.assertEqual(rows["jacobian"][0], "1.00")
+        self.assertNotIn("jacobian of the sliced student", rows)
         self.assertEqual(rows["multiply-adds"][0], "nan", "a constant score ranks nothing")
         self.assertEqual(rows["one epoch: loss"][0], "1.00")
         self.assertEqual(rows["*seed against seed*"][0], "1.00")

@@ -48,6 +48,7 @@ const std::map<std::string, const google::protobuf::Descriptor*>& Topics() {
       {"schedule", proto::Schedule::descriptor()},   {"loss", proto::Loss::descriptor()},
       {"task", proto::Task::descriptor()},           {"strategy", proto::Strategy::descriptor()},
       {"evaluator", proto::Evaluator::descriptor()}, {"filter", proto::Filter::descriptor()},
+      {"proxy", proto::Proxy::descriptor()},
       {"embedding", proto::Embedding::descriptor()}, {"constraint", proto::Constraint::descriptor()},
       {"warmup", proto::Warmup::descriptor()},       {"data", proto::Data::descriptor()}};
   return topics;

@@ -1,0 +1,58 @@
+#include "search/evaluators/network_parts.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <string>
+
+#include "base/error.h"
+#include "models/encoder/encoder.h"
+#include "models/torch/listener.h"
+
+namespace thimble::search {
+namespace {
+
+class Inner final : public models::Listener {
+ public:
+  void OnLinear(const std::string& name, const at::Tensor&, const at::Tensor& output) override {
+    if (name.ends_with(".up")) states.push_back(output);
+  }
+  std::vector<at::Tensor> states;
+};
+
+}  // namespace
+
+std::vector<at::Tensor> InnerStates(const models::Model& network, const models::Batch& rows) {
+  Inner inner;
+  models::Forward(network, rows, {.listener = &inner});
+  return inner.states;
+}
+
+at::Tensor SummedAnswers(const models::Model& network, const models::Outputs& outputs,
+                         const models::Batch& rows) {
+  THIMBLE_CHECK(outputs.logits.defined() && network.head != models::Head::kWords,
+                "a network without answers");
+  return network.head == models::Head::kTokens ? (outputs.logits * rows.mask.unsqueeze(2)).sum()
+                                               : outputs.logits.sum();
+}
+
+std::vector<WeightGradient> Gradients(const models::Model& network, const models::Batch& rows, Part part) {
+  std::vector<std::string> scopes;
+  for (size_t i = 0; i < network.shape.layers.size(); ++i)
+    scopes.push_back(part == Part::kMixers
+                         ? models::MixerScope(static_cast<int>(i), network.shape.layers[i].mixer) + "."
+                         : "layer." + std::to_string(i) + ".ffn.");
+  std::vector<at::Tensor> weights;
+  for (const auto& [name, tensor] : network.weights)
+    for (const std::string& scope : scopes)
+      if (name.starts_with(scope) && tensor.dim() == 2) weights.push_back(tensor);
+  if (weights.empty()) return {};
+  const at::Tensor sum =
+      SummedAnswers(network, models::Forward(network, rows, models::ForLogits(network)), rows);
+  const auto gradients = torch::autograd::grad({sum}, weights);
+  std::vector<WeightGradient> result;
+  for (size_t i = 0; i < weights.size(); ++i) result.push_back({weights[i].detach(), gradients[i].detach()});
+  return result;
+}
+
+}  // namespace thimble::search
