@@ -31,14 +31,18 @@ constexpr char kFinishedFact[] = "finished", kExplanationFact[] = "explanation",
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
-int Best(const std::vector<StoredTrial>& trials) {
-  int best = -1;
-  for (size_t i = 0; i < trials.size(); ++i) {
-    const auto& trial = trials[i].trial;
-    if (trial.state == TrialState::kComplete && trial.origin != kReady && (best < 0 || trial.value > trials[best].trial.value))
-      best = static_cast<int>(i);
-  }
+const StoredTrial* BestOf(const std::vector<StoredTrial>& trials, const std::function<bool(const StoredTrial&)>& is) {
+  const StoredTrial* best = nullptr;
+  for (const auto& trial : trials)
+    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
+      best = &trial;
   return best;
+}
+
+// Index of the best one that the search has found.
+int Best(const std::vector<StoredTrial>& trials) {
+  const StoredTrial* best = BestOf(trials, [](const StoredTrial& trial) { return trial.trial.origin != kReady; });
+  return best == nullptr ? -1 : static_cast<int>(best - trials.data());
 }
 
 int Evaluated(const std::vector<StoredTrial>& trials) {
@@ -440,11 +444,7 @@ std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
 }
 
 const StoredTrial* BestTrial(const StageResult& stage, const std::function<bool(const StoredTrial&)>& is) {
-  const StoredTrial* best = nullptr;
-  for (const auto& trial : stage.trials)
-    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
-      best = &trial;
-  return best;
+  return BestOf(stage.trials, is);
 }
 
 std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& results) {

@@ -4,8 +4,6 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "models/encoder/cost.h"
-#include "models/encoder/resolve.h"
 
 namespace thimble::search {
 namespace {
@@ -23,42 +21,39 @@ Error NoLatency(const std::string& where) {
 std::function<double(const proto::Architecture&)> CostOf(Goal goal, const proto::Study& study,
                                                          const SpaceContext& context,
                                                          const std::string& where) {
-  const auto shape = [](const proto::Architecture& architecture) { return models::Resolve(architecture); };
-  const auto limit = [&](auto has) {
+  const auto limited = [&](auto has) {
     return std::find_if(study.constraint().begin(), study.constraint().end(), has);
   };
+  // A limit of any height: what it counts is what the goal weighs.
+  proto::Study one;
+  proto::Constraint& limit = *one.add_constraint();
   switch (goal) {
     case kParameters:
-      return [=, classes = context.classes, head = context.head](const proto::Architecture& architecture) {
-        return static_cast<double>(models::DeployedParameters(shape(architecture), classes, head));
-      };
+      limit.mutable_parameters()->set_max(1);
+      break;
     case kMultiplyAdds:
-      return [=, head = context.head](const proto::Architecture& architecture) {
-        return static_cast<double>(models::MultiplyAdds(shape(architecture), kLength, head));
-      };
+      limit.mutable_multiply_adds()->set_max(1);
+      limit.mutable_multiply_adds()->set_length(kLength);
+      break;
     case kLatency: {
-      const auto found = limit([](const proto::Constraint& each) { return each.has_latency(); });
+      const auto found = limited([](const proto::Constraint& each) { return each.has_latency(); });
       if (found == study.constraint().end()) throw NoLatency(where);
-      return [spec = found->latency(), latency = context.latency](const proto::Architecture& architecture) {
-        return latency ? latency(architecture, spec) : 0;
-      };
+      limit = *found;
+      limit.mutable_latency()->set_max_ms(1);  // over the teacher's or not
+      break;
     }
     case kBytes: {
-      const auto found = limit([](const proto::Constraint& each) { return each.has_bytes(); });
-      const auto file =
-          found == study.constraint().end() ? proto::BytesConstraint::SAFETENSORS : found->bytes().file();
-      return [=, classes = context.classes, head = context.head](const proto::Architecture& architecture) {
-        const auto bytes = models::WrittenBytes(shape(architecture), classes, head);
-        return static_cast<double>(file == proto::BytesConstraint::SAFETENSORS ? bytes.safetensors
-                                   : file == proto::BytesConstraint::ONNX      ? bytes.onnx
-                                                                               : bytes.onnx_int8);
-      };
+      const auto found = limited([](const proto::Constraint& each) { return each.has_bytes(); });
+      if (found != study.constraint().end()) limit = *found;
+      limit.mutable_bytes()->set_max(1);
+      break;
     }
     case kScore:
-      break;
+      THIMBLE_CHECK(false, "a score is no cost by formula");
   }
-  THIMBLE_CHECK(false, "a score is no cost by formula");
-  return {};
+  const auto limits = LimitsOf(one, context);
+  if (limits.empty()) return [](const proto::Architecture&) { return 0.0; };  // of latency, where it is not looked at
+  return limits[0].cost;
 }
 
 void CheckGoal(Goal goal, const proto::Study& study, const std::string& where) {

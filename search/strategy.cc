@@ -53,6 +53,18 @@ std::optional<proto::Architecture> Novelty::Sample() {
   return std::nullopt;
 }
 
+std::vector<proto::Architecture> Novelty::Propose(int count, const std::function<std::optional<proto::Architecture>()>& own) {
+  std::vector<proto::Architecture> proposals;
+  while (static_cast<int>(proposals.size()) < count) {
+    std::optional<proto::Architecture> candidate;
+    if (own) candidate = own();
+    if (!candidate) candidate = Sample();
+    if (!candidate) break;
+    proposals.push_back(std::move(*candidate));
+  }
+  return proposals;
+}
+
 const std::vector<StrategyEntry>& Strategies() {
   static const std::vector<StrategyEntry> entries = [] {
     std::vector<StrategyEntry> list;

@@ -76,6 +76,9 @@ class Novelty {
   // A new point at random, claimed. nullopt when the space has run out: every point of a stage of up to
   // 100,000 points is found; beyond that, and where expressions vary, 2,000 draws in a row that are not new.
   std::optional<proto::Architecture> Sample();
+  // Up to `count` candidates, fewer when the space has run out: each what `own` proposes, which has claimed it, or, where that is nothing, a
+  // Sample.
+  std::vector<proto::Architecture> Propose(int count, const std::function<std::optional<proto::Architecture>()>& own = {});
   Random* stream() { return &random_; }
   const StageSpace& space() const { return space_; }
 

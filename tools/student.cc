@@ -1,7 +1,5 @@
 #include "tools/student.h"
 
-#include <filesystem>
-
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -21,7 +19,6 @@ namespace {
 search::SpaceContext Context(const models::Pretrained& teacher) {
   return {.classes = teacher.model.classes, .teacher_hidden = teacher.model.shape.hidden, .head = teacher.model.head};
 }
-
 
 // The rows that `thimble slice` would take; of several tasks as many of each.
 data::Dataset Sample(const std::vector<const data::Dataset*>& all, int rows) {

@@ -38,16 +38,18 @@ void WriteTrainingWeights(const models::Model& model, const std::string& directo
   if (kept.size() > 0) models::WriteSafetensors(directory + "/" + kTrainingWeights, kept, {});
 }
 
-bool ProjectThrough(const models::Pretrained& start, models::Model* student) {
-  models::Model taught = start.model;
-  ReadTrainingWeights(start.directory, &taught);
-  if (!taught.weights.Has("fit_dense.weight")) return false;
+std::optional<models::Model> Taught(const models::Pretrained& pretrained) {
+  models::Model taught = pretrained.model;
+  ReadTrainingWeights(pretrained.directory, &taught);
+  return taught.weights.Has("fit_dense.weight") ? std::optional(std::move(taught)) : std::nullopt;
+}
+
+void ProjectThrough(const models::Model& taught, models::Model* student) {
   const auto& onward = taught.weights.at("fit_dense.weight");
   auto &weight = student->weights.at("fit_dense.weight"), &bias = student->weights.at("fit_dense.bias");
   bias = at::addmv(taught.weights.at("fit_dense.bias"), onward, bias);
   weight = at::matmul(onward, weight);
   student->teacher_hidden = taught.teacher_hidden;
-  return true;
 }
 
 void NewProjection(int teacher_hidden, const Random& random, models::Model* model) {

@@ -1,6 +1,7 @@
 // What a further phase of distillation goes on with: the projections to the teacher's width, and a head for hidden words. They lie beside
 // the model, in training.safetensors, and are no part of it.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "base/random.h"
@@ -13,9 +14,10 @@ namespace thimble::train {
 models::Weights ReadTrainingWeights(const std::string& directory, models::Model* model);
 void WriteTrainingWeights(const models::Model& model, const std::string& directory);
 
-// Of a student that was cut out of `start`, a taught student itself: its projection leads on through that of `start`, to the width of the
-// teacher of both. False: there is none beside `start`, and nothing is done.
-bool ProjectThrough(const models::Pretrained& start, models::Model* student);
+// The model with the projection that lies beside it; nothing where there is none.
+std::optional<models::Model> Taught(const models::Pretrained& pretrained);
+// Of a student that was cut out of a taught one: its projection leads on through that one's, to the width of the teacher of both.
+void ProjectThrough(const models::Model& taught, models::Model* student);
 
 // A projection to another width, drawn at random, in place of those that are there.
 void NewProjection(int teacher_hidden, const Random& random, models::Model* model);

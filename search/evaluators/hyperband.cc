@@ -19,11 +19,10 @@ class Hyperband final : public Evaluator {
     const auto& rule = stage.evaluator().hyperband();
     // What no strategy proposed is there to be compared with.
     const auto rungs = round.number < 0 ? std::vector<int>() : BracketOf(rule, round.number).rungs;
-    const auto stay = [&](double count) { return std::max(1.0, std::floor(count / rule.reduction())); };
     return bench_.DistilRound(stage, round, rule.epochs(), [&](const Standing& standing) {
-      if (std::find(rungs.begin(), rungs.end(), standing.epoch) != rungs.end())
-        return Leaving(standing.scores, standing.controls, stay);
-      return Leaving(standing.scores, standing.controls, [](double count) { return count; });  // whoever failed
+      const bool rung = std::find(rungs.begin(), rungs.end(), standing.epoch) != rungs.end();
+      return Leaving(standing.scores, standing.controls,
+                     [&](double count) { return rung ? std::max(1.0, std::floor(count / rule.reduction())) : count; });
     });
   }
 

@@ -54,6 +54,7 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
       teacher(train::LoadTaskModel(study.teacher().model(), task, study.teacher().assume_label_order())),
       start(study.warmup().sliced().has_model() ? std::optional(LoadStart()) : std::nullopt),
       ready(study.has_ready() ? std::optional(LoadReady()) : std::nullopt),
+      taught_(start ? train::Taught(*start) : std::nullopt),
       latency_(MeasuredLatency(models::LastStates(teacher.model.head), study.space(), work)) {
   CheckTeacher();
   if (start)
@@ -105,7 +106,8 @@ models::Pretrained StudyData::LoadReady() const {
     Say(study.ready() + " has no head: it gets a new one");
     models::AddHead(&loaded, classes, task.labels, random.Fork("head"), head);
   } else {
-    loaded = train::LoadTaskModel(study.ready(), task, study.teacher().assume_label_order());
+    models::RequireHead(loaded, classes, task.name, head);
+    train::TakeLabelOrder(task, study.teacher().assume_label_order(), &loaded);
   }
   train::ReadTrainingWeights(study.ready(), &loaded.model);
   const int width = teacher.model.shape.hidden;
@@ -116,7 +118,7 @@ models::Pretrained StudyData::LoadReady() const {
 
 void StudyData::ProjectToTeacher(models::Model* student) const {
   if (!start) return;
-  train::ProjectThrough(*start, student);
+  if (taught_) train::ProjectThrough(*taught_, student);
   const int width = teacher.model.shape.hidden;
   if (student->teacher_hidden != width) train::NewProjection(width, Random(study.seed()).Fork("projection"), student);
 }

@@ -36,6 +36,7 @@ class StudyData {
   std::vector<std::string> corpus_files;
 
  private:
+  const std::optional<models::Model> taught_;  // start, with what leads its states to the teacher's
   std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)> latency_;  // one for all contexts
 
   models::Pretrained LoadStart() const;

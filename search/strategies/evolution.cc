@@ -21,15 +21,7 @@ class Evolution final : public Strategy {
       : population_size_(spec.population()), tournament_(spec.tournament()), novelty_(space, random) {}
 
   std::vector<proto::Architecture> Suggest(int count) override {
-    std::vector<proto::Architecture> suggestions;
-    while (static_cast<int>(suggestions.size()) < count) {
-      std::optional<proto::Architecture> candidate;
-      if (population_.size() == population_size_) candidate = Child();
-      if (!candidate) candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
-    return suggestions;
+    return novelty_.Propose(count, [this] { return population_.size() == population_size_ ? Child() : std::nullopt; });
   }
 
   void Observe(const std::vector<Trial>& trials) override {

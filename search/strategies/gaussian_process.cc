@@ -25,11 +25,7 @@ class GaussianProcessSearch final : public Strategy {
   std::vector<proto::Architecture> Suggest(int count) override {
     std::vector<proto::Architecture> suggestions;
     if (window_.added() >= spec_.initial() && encoding_.width() > 0) suggestions = Promising(count);
-    while (static_cast<int>(suggestions.size()) < count) {
-      auto candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
+    for (auto& drawn : novelty_.Propose(count - static_cast<int>(suggestions.size()))) suggestions.push_back(std::move(drawn));
     return suggestions;
   }
 

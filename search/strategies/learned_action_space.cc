@@ -62,16 +62,12 @@ class LearnedActionSpace final : public Strategy {
 
   std::vector<proto::Architecture> Suggest(int count) override {
     if (features_.columns > 0 && static_cast<int>(scores_.size()) >= spec_.initial()) Build();
-    std::vector<proto::Architecture> suggestions;
-    while (static_cast<int>(suggestions.size()) < count) {
-      std::optional<proto::Architecture> candidate;
-      if (root_) candidate = Learned();
+    return novelty_.Propose(count, [this]() -> std::optional<proto::Architecture> {
+      if (!root_) return std::nullopt;
+      auto candidate = Learned();
       if (candidate) learned_.insert(models::CanonicalArchitecture(*candidate));
-      if (!candidate) candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
-    return suggestions;
+      return candidate;
+    });
   }
 
   std::string Origin(const proto::Architecture& suggestion) const override {

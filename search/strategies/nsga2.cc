@@ -35,15 +35,7 @@ class Nsga2 final : public Strategy {
   }
 
   std::vector<proto::Architecture> Suggest(int count) override {
-    std::vector<proto::Architecture> suggestions;
-    while (static_cast<int>(suggestions.size()) < count) {
-      std::optional<proto::Architecture> candidate;
-      if (!parents_.empty()) candidate = Child();
-      if (!candidate) candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
-    return suggestions;
+    return novelty_.Propose(count, [this] { return !parents_.empty() ? Child() : std::nullopt; });
   }
 
   void Observe(const std::vector<Trial>& trials) override {

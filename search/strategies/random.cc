@@ -9,13 +9,7 @@ class RandomSearch final : public Strategy {
   RandomSearch(const StageSpace& space, Random random) : novelty_(space, random) {}
 
   std::vector<proto::Architecture> Suggest(int count) override {
-    std::vector<proto::Architecture> suggestions;
-    while (static_cast<int>(suggestions.size()) < count) {
-      auto candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
-    return suggestions;
+    return novelty_.Propose(count);
   }
 
   void Observe(const std::vector<Trial>& trials) override { novelty_.Observe(trials); }

@@ -75,15 +75,7 @@ class Tpe final : public Strategy {
   std::vector<proto::Architecture> Suggest(int count) override {
     const bool enough = seen_.size() >= static_cast<size_t>(spec_.initial());
     if (enough && estimates_.empty()) Estimate();
-    std::vector<proto::Architecture> suggestions;
-    while (static_cast<int>(suggestions.size()) < count) {
-      std::optional<proto::Architecture> candidate;
-      if (enough) candidate = Promising();
-      if (!candidate) candidate = novelty_.Sample();
-      if (!candidate) break;
-      suggestions.push_back(std::move(*candidate));
-    }
-    return suggestions;
+    return novelty_.Propose(count, [&] { return enough ? Promising() : std::nullopt; });
   }
 
   void Observe(const std::vector<Trial>& trials) override {

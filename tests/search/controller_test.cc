@@ -160,13 +160,7 @@ TEST_F(ControllerTest, WhoLeavesItsRoundIsEvaluatedAndNeverTheBest) {
   }
   EXPECT_GT(left, 3);
   // Replayed from every round on, it is the same; read back, nothing is scored.
-  for (int kill_at = 0; kill_at < scorer.calls; ++kill_at) {
-    HalvingScorer first, second;
-    first.kill_at = kill_at;
-    const std::string name = std::to_string(kill_at) + ".db";
-    EXPECT_THROW(Run(MakeStudy(), &first, name), Killed);
-    ASSERT_EQ(Table(Run(MakeStudy(), &second, name)), Table(results)) << kill_at;
-  }
+  IsTheSameKilledAnywhere<HalvingScorer>(MakeStudy(), scorer.calls, Table(results));
   HalvingScorer unused;
   EXPECT_EQ(Table(Run(MakeStudy(), &unused)), Table(results));
   EXPECT_EQ(unused.calls, 0);
@@ -239,13 +233,7 @@ TEST_F(ControllerTest, WhatCannotBeToldFromTheBestIsScoredOnceMore) {
     return best;
   }());
   // Killed anywhere, it is the same; read back, nothing is scored.
-  for (int kill_at = 0; kill_at < twice.calls; ++kill_at) {
-    ToyScorer first, second;
-    first.kill_at = kill_at;
-    const std::string name = std::to_string(kill_at) + ".db";
-    EXPECT_THROW(Run(study, &first, name), Killed);
-    ASSERT_EQ(Table(Run(study, &second, name)), Table(results)) << kill_at;
-  }
+  IsTheSameKilledAnywhere<ToyScorer>(study, twice.calls, Table(results));
   ToyScorer unused;
   EXPECT_EQ(Table(Run(study, &unused)), Table(results));
   EXPECT_EQ(unused.calls, 0);
@@ -277,13 +265,7 @@ TEST_F(ControllerTest, AReadyCheckpointIsTrainedBesideAndNeverTheBest) {
   EXPECT_EQ(ready.trial.value, 7);  // it can be told from the others
   EXPECT_NE(results[0].best, ready.number);
   for (const auto& trial : results[0].trials) EXPECT_EQ(trial.trial.origin == kReady, trial.number == ready.number);
-  for (int kill_at = 0; kill_at < scorer.calls; ++kill_at) {
-    ReadyScorer first, second;
-    first.kill_at = kill_at;
-    const std::string name = std::to_string(kill_at) + ".db";
-    EXPECT_THROW(Run(study, &first, name), Killed);
-    ASSERT_EQ(Table(Run(study, &second, name)), Table(results)) << kill_at;
-  }
+  IsTheSameKilledAnywhere<ReadyScorer>(study, scorer.calls, Table(results));
   // A study that was begun without is another one.
   ToyScorer plain;
   auto without = study;

@@ -128,10 +128,8 @@ INSTANTIATE_TEST_SUITE_P(Catalogue, EveryStrategy, ::testing::ValuesIn([] {
                          }()),
                          [](const auto& info) { return info.param; });
 
-TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
-  const auto study = StudyFor(GetParam(), "[EXPRESSION, STACKS, RATIO]");
-  const StageSpace space = MakeSpace(study);
-  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(1), InputFor(space));
+template <typename Objective>
+void SuggestsSixtyDifferentOnes(const StageSpace& space, Strategy* strategy, const Objective& objective) {
   std::set<std::string> seen;
   for (int round = 0; round < 12; ++round) {
     const auto suggestions = strategy->Suggest(5);
@@ -140,8 +138,15 @@ TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
       EXPECT_TRUE(space.Feasible(architecture));
       EXPECT_TRUE(seen.insert(models::CanonicalArchitecture(architecture)).second);
     }
-    strategy->Observe(Evaluate(suggestions, ShapeObjective));
+    strategy->Observe(Evaluate(suggestions, objective));
   }
+}
+
+TEST_P(EveryStrategy, SuggestsFeasibleAndDifferentOnes) {
+  const auto study = StudyFor(GetParam(), "[EXPRESSION, STACKS, RATIO]");
+  const StageSpace space = MakeSpace(study);
+  const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(1), InputFor(space));
+  SuggestsSixtyDifferentOnes(space, strategy.get(), ShapeObjective);
 }
 
 TEST_P(EveryStrategy, AskingAgainGivesOthers) {
@@ -223,16 +228,7 @@ TEST_P(EverySampler, FindsEveryPointOfASmallSpaceThenStops) {
 TEST_P(EverySampler, GoesThroughATable) {
   const StageSpace space = StageSpace::OfList(Listed(60), kContext, "table");
   const auto strategy = MakeStrategy(Spec(GetParam()), space, Random(4));
-  std::set<std::string> seen;
-  for (int round = 0; round < 12; ++round) {
-    const auto suggestions = strategy->Suggest(5);
-    ASSERT_EQ(suggestions.size(), 5u);
-    for (const auto& architecture : suggestions) {
-      EXPECT_TRUE(space.Feasible(architecture));
-      EXPECT_TRUE(seen.insert(models::CanonicalArchitecture(architecture)).second);
-    }
-    strategy->Observe(Evaluate(suggestions, ExpressionObjective));
-  }
+  SuggestsSixtyDifferentOnes(space, strategy.get(), ExpressionObjective);
   EXPECT_TRUE(strategy->Suggest(5).empty());
 }
 

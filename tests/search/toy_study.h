@@ -103,27 +103,6 @@ class ToyScorer : public Scorer {
   }
 };
 
-class ControllerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    directory_ = std::filesystem::temp_directory_path() /
-                 ("thimble_controller_" + std::to_string(getpid()) + "_" +
-                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-  std::string Path(const std::string& name = "trials.db") const { return (directory_ / name).string(); }
-
-  std::vector<StageResult> Run(const proto::Study& study, Scorer* scorer,
-                               const std::string& name = "trials.db") const {
-    Store store(Path(name));
-    return RunStudy(study, kContext, &store, scorer);
-  }
-
-  std::filesystem::path directory_;
-};
-
 // Everything but times.
 inline std::string Table(const std::vector<StageResult>& results) {
   std::string table;
@@ -143,6 +122,39 @@ inline std::string Table(const std::vector<StageResult>& results) {
   }
   return table;
 }
+
+class ControllerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = std::filesystem::temp_directory_path() /
+                 ("thimble_controller_" + std::to_string(getpid()) + "_" +
+                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string Path(const std::string& name = "trials.db") const { return (directory_ / name).string(); }
+
+  std::vector<StageResult> Run(const proto::Study& study, Scorer* scorer,
+                               const std::string& name = "trials.db") const {
+    Store store(Path(name));
+    return RunStudy(study, kContext, &store, scorer);
+  }
+
+  // Killed at each of its scorer's calls in turn, and run again, it ends as without.
+  template <typename ScorerToKill>
+  void IsTheSameKilledAnywhere(const proto::Study& study, int calls, const std::string& table) const {
+    for (int kill_at = 0; kill_at < calls; ++kill_at) {
+      ScorerToKill first, second;
+      first.kill_at = kill_at;
+      const std::string name = std::to_string(kill_at) + ".db";
+      EXPECT_THROW(Run(study, &first, name), Killed);
+      ASSERT_EQ(Table(Run(study, &second, name)), table) << kill_at;
+    }
+  }
+
+  std::filesystem::path directory_;
+};
 
 inline std::pair<int, std::string> Thrown(const std::function<void()>& work) {
   try {

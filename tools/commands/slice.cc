@@ -124,12 +124,10 @@ void Run(Request request) {
   auto loaded = models::LoadPretrained(request.teacher);
   models::RequireOneLabel(loaded);
   const auto& teacher = loaded.model;
-  if (models::Model taught = teacher; request.onward) {
-    train::ReadTrainingWeights(request.teacher, &taught);
-    if (!taught.weights.Has("fit_dense.weight"))
-      throw BadRequest("--onward", "the model has no projection to a teacher of its own", request.teacher,
-                       "a student that `thimble distill` has taught");
-  }
+  const auto taught = request.onward ? train::Taught(loaded) : std::nullopt;
+  if (request.onward && !taught)
+    throw BadRequest("--onward", "the model has no projection to a teacher of its own", request.teacher,
+                     "a student that `thimble distill` has taught");
   if (task != nullptr && teacher.classes > 0) {
     models::RequireHead(loaded, static_cast<int>(task->labels.size()), task->name, train::HeadOf(task->kind));
     train::TakeLabelOrder(*task, request.assume_label_order, &loaded);
@@ -174,7 +172,7 @@ void Run(Request request) {
                           .seed = request.seed},
                          teacher, start, all.Slice(sample.examples.size(), all.examples.size()), &record)
           : start.MakeCandidate(start.MakeSupernet(architecture, request.seed), architecture, &record.report);
-  if (request.onward) train::ProjectThrough(loaded, &student);
+  if (taught) train::ProjectThrough(*taught, &student);
   const int64_t own = models::DeployedParameters(student.shape, teacher.classes, teacher.head);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   record.options = sliced;
