@@ -9,6 +9,7 @@
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
+#include "models/torch/mixing.h"
 
 namespace thimble::models {
 namespace {
@@ -39,6 +40,7 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
 
 // Of a larger weight the first entries; of columns in several parts the first of each.
 at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
+  if (weight.form.groups > 1) return FirstOfGroups(larger, weight.sizes[0], weight.sizes[1], weight.form.groups);
   const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
   if (parts == 1) return First(larger, weight.sizes);
   const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
+#include "models/torch/mixing.h"
 
 namespace thimble::models {
 namespace {
@@ -103,6 +104,8 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
     THIMBLE_CHECK(supernet.weights.Has(weight.name), weight.name + " of the candidate is not the supernet's");
     at::Tensor part = supernet.weights.at(weight.name).detach();
+    if (weight.form.groups > 1)
+      part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       THIMBLE_CHECK(weight.sizes[d] <= part.size(d), weight.name + " of the candidate is larger than the supernet's");
       if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);

@@ -96,7 +96,55 @@ proto::Mixer Label(const std::string& path, const std::string& operation, int he
   return mixer;
 }
 
+// The mixer itself.
+proto::Mixer Model(const std::string& path, const std::string& operation, int heads, int hidden) {
+  proto::Mixer mixer;
+  const auto sized = [&](auto* spec) {
+    spec->set_heads(heads);
+    spec->set_head_width(hidden / heads);
+    return spec;
+  };
+  if (operation == "SA SDP") {
+    sized(mixer.mutable_self_attention());
+  } else if (operation == "SA WMA") {
+    sized(mixer.mutable_self_attention())->set_similarity(proto::SelfAttention::BILINEAR);
+  } else if (operation == "LT DFT") {
+    sized(mixer.mutable_fourier());
+  } else if (operation == "LT DCT") {
+    sized(mixer.mutable_fourier())->set_transform(proto::Fourier::DCT);
+  } else if (operation == "DSC 5" || operation == "DSC 9") {
+    sized(mixer.mutable_span_convolution())->set_kernel(operation == "DSC 5" ? 5 : 9);
+  } else {
+    throw BadRequest(path, "an operation that NAS-Bench-BERT does not have", operation);
+  }
+  return mixer;
+}
+
 }  // namespace
+
+std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool released) {
+  std::vector<BenchModel> models;
+  Reading(path, [&] {
+    for (const Json& line : Lines(path)) {
+      BenchModel& model = models.emplace_back();
+      model.id = line.at("id");
+      model.score = line.at("scores").at("glue");
+      const int hidden = released ? 256 : line.at("hidden").get<int>();
+      model.architecture.set_hidden(hidden);
+      model.architecture.set_heads(4);
+      model.architecture.mutable_embedding()->mutable_plain();
+      for (const Json& each : line.at("layers")) {
+        auto* layer = model.architecture.add_layer();
+        *layer->mutable_mixer() =
+            Model(path, each.at("operation").get<std::string>() + " " + each.at("parameter").get<std::string>(), each.at("heads"), hidden);
+        layer->mutable_ffn()->mutable_mlp()->set_activation(proto::Mlp::gelu_erf);
+        layer->mutable_ffn()->mutable_mlp()->set_hidden_layers(each.at("ffn_hidden_layers"));
+        layer->mutable_ffn()->set_width(released ? 1024 : each.at("ffn").get<int>());
+      }
+    }
+  });
+  return models;
+}
 
 Yardstick NasBenchBert(const std::string& path) {
   std::vector<std::pair<proto::Architecture, double>> rows;

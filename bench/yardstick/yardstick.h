@@ -25,6 +25,15 @@ struct Yardstick {
 // of rows that are alike, the mean. Operations are written down as settings of our mixers, each as another
 // one: labels to look rows up by, not those models.
 Yardstick NasBenchBert(const std::string& path);
+// The same rows as the models that they are.
+struct BenchModel {
+  int id = 0;
+  proto::Architecture architecture;
+  double score = 0;  // GLUE, the mean of eight tasks
+};
+// `released`: as the notebook that the published figures of proxies come from builds them: its configuration takes neither the hidden
+// nor the inner width over, so that all are 256 and 1024 wide.
+std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool released);
 // The students of `thimble rank` by the mean of their seeds' first metric on dev rows, in points: PATH of a
 // ranks.jsonl.
 Yardstick Ranks(const std::string& path);

@@ -134,6 +134,12 @@ void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) 
     at::Tensor chosen = order.slice(0, begin, end);
     SetFirstRows(s + "up.weight", up.index_select(0, chosen));
     SetFirstRows(s + "up.bias", up_bias.index_select(0, chosen));
+    // Further hidden linears hand on what they read, until they are trained.
+    for (int i = 0; student_.weights.Has(s + "hidden." + std::to_string(i) + ".weight"); ++i) {
+      const std::string hidden = s + "hidden." + std::to_string(i);
+      Set(hidden + ".weight", at::eye(shape.width));
+      Set(hidden + ".bias", at::zeros({shape.width}));
+    }
     // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at
     // the wrong place there. With zero columns the block is the identity until it is fitted.
     if (stack > 0 || repeats) continue;

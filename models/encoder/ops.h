@@ -48,6 +48,12 @@ enum class Function {
 };
 enum class Combination { kAdd, kMul, kMax };
 
+// Of a matrix of tokens by channels, both sides; orthonormal.
+enum class Transform {
+  kDft,  // the real part of the discrete Fourier transform
+  kDct,  // the cosine transform, type II
+};
+
 enum class Ids { kTokens, kSegments };
 // What losses look at inside of a mixer, beside the attention scores: [B, T, w] each.
 enum class Tapped { kQuery, kKey, kValue };
@@ -55,6 +61,10 @@ enum class Tapped { kQuery, kKey, kValue };
 struct LinearForm {
   int in_parts = 1;  // its columns are as many parts side by side, of each of which a crop keeps the first
   bool starts_as_one = false;  // a new one returns 1 whatever it reads: weight 0, bias 1
+  // Its channels, in and out, are as many groups side by side, each with a linear of its own: the weight is [out, in / groups]. A crop
+  // has the first channels of each group, or the first groups. Without a bias.
+  int groups = 1;
+  bool bias = true;
 };
 
 class Ops {
@@ -112,7 +122,10 @@ class Ops {
   virtual Value MergeHeads(std::string_view name, const Value& x) = 0;  // back to [B, T, c]
   // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H], as many tokens as the queries. One word,
   // so that it may be one kernel.
-  virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) = 0;
+  // Losses may look at its scores, unless the mixer's other half is no attention: heads could not be told from heads then.
+  enum class Scores { kShown, kHidden };
+  virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                          Scores scores = Scores::kShown) = 0;
 
   // --- Products of split heads beyond attention ---
   // Of a [B, H, a, T], channels first, and b [B, H, T, b]: sums over tokens of their products, [B, H, a, b].
@@ -121,6 +134,15 @@ class Ops {
   // x [B, H, T, a] times what the two above return, [B, H, a, b]: [B, H, T, b].
   virtual Value MatMul(std::string_view name, const Value& x, const Value& matrix) = 0;
   virtual Value Divide(std::string_view name, const Value& x, const Value& by) = 0;  // by [B, H, T, 1]
+
+  // --- Other mixing ---
+  virtual Value Softmax(std::string_view name, const Value& x) = 0;  // over the last axis of split heads
+  // Of split heads: the row's real tokens transformed, zero where a token is padding. The length is the row's own.
+  virtual Value Spectrum(std::string_view name, const Value& x, Transform how) = 0;
+  // Weighted sums over neighbours, zeros beyond the ends: of token t the sum over j of weights[.., t, j] x[.., t + j - k / 2, :].
+  // weights [B, H, T, k], x [B, H, T, a]. And with weights of each channel's own, of a state: the weight is [c, kernel], no bias.
+  virtual Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) = 0;
+  virtual Value Depthwise(std::string_view name, const Value& x, int kernel) = 0;
 
   virtual void Tap(Tapped what, const Value& x) {}
 

@@ -65,16 +65,20 @@ Value Trace::Positions(std::string_view name, int rows, int width) {
 Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const int64_t in = Width(x);
   const int input = x.as<Traced>().memory->id;
-  Weight(name, ".weight", {out, in}, form);
-  Weight(name, ".bias", {out}, form);
+  THIMBLE_CHECK(form.groups == 1 || (!form.bias && in % form.groups == 0 && out % form.groups == 0), Full(name));
+  const int64_t of_group = in / form.groups;
+  Weight(name, ".weight", {out, of_group}, form);
+  if (form.bias) Weight(name, ".bias", {out}, form);
+  Products(TokensOf(x)) += of_group * out;
+  Keep(x);
+  // What is counted below is a matrix that a file may hold in eight bits; groups stay in float32.
+  if (form.groups > 1) return New(out, 5, TokensOf(x));
   ++cost_->linears;
   cost_->matrices += in * out;
-  Products(TokensOf(x)) += in * out;
   cost_->outputs += out;
   if (read_by_linears_.insert(input).second) cost_->inputs += in;
   if (named_) linears_.push_back({Full(name), input});
-  Keep(x);
-  return New(out, 2, TokensOf(x));
+  return New(out, form.bias ? 2 : 1, TokensOf(x));
 }
 
 Value Trace::Norm(std::string_view name, const Value& x) {
@@ -154,10 +158,10 @@ Value Trace::MergeHeads(std::string_view, const Value& x) {
   return Part(x, Width(x));
 }
 
-Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&) {
+Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&, Scores shown) {
   constexpr int kNodes = 5;
   for (const Value& each : {query, key, value}) Keep(each);
-  taps_.scores += query.as<Traced>().heads;
+  if (shown == Scores::kShown) taps_.scores += query.as<Traced>().heads;
   const int64_t products = Width(query) + Width(value);
   if (TokensOf(query) == Tokens::kAll) {
     cost_->pair_products += products;
@@ -198,6 +202,39 @@ Value Trace::Divide(std::string_view, const Value& x, const Value& by) {
   Keep(x);
   Keep(by);
   return Part(New(Width(x), 1, TokensOf(x)), Width(x), x.as<Traced>().heads);
+}
+
+Value Trace::Softmax(std::string_view, const Value& x) {
+  const Value shares = New(Width(x), 1, TokensOf(x));
+  Keep(shares);
+  return Part(shares, Width(x), x.as<Traced>().heads);
+}
+
+// Over channels, two products with a matrix of a head's channels by as many; over tokens, of each with one of all pairs. What the latter
+// matrices hold is next to nothing beside a head's states.
+Value Trace::Spectrum(std::string_view, const Value& x, Transform how) {
+  WantAll(x);
+  const int heads = x.as<Traced>().heads, products = how == Transform::kDft ? 2 : 1;
+  cost_->token_products += products * Width(x) * Width(x) / heads;
+  cost_->pair_products += products * Width(x);
+  constexpr int kNodes = 24;
+  return Part(New(Width(x), kNodes), Width(x), heads);
+}
+
+Value Trace::LocalSum(std::string_view, const Value& weights, const Value& x, int kernel) {
+  WantAll(x);
+  Keep(weights);
+  Keep(x);
+  cost_->token_products += kernel * Width(x);
+  return Part(New(Width(x), 4 * kernel), Width(x), x.as<Traced>().heads);
+}
+
+Value Trace::Depthwise(std::string_view name, const Value& x, int kernel) {
+  WantAll(x);
+  Weight(name, ".weight", {Width(x), kernel}, {.groups = static_cast<int>(Width(x)), .bias = false});
+  Keep(x);
+  cost_->token_products += kernel * Width(x);
+  return New(Width(x), 3);
 }
 
 }  // namespace thimble::models

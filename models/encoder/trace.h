@@ -83,11 +83,15 @@ class Trace final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
   Value Divide(std::string_view name, const Value& x, const Value& by) override;
+  Value Softmax(std::string_view name, const Value& x) override;
+  Value Spectrum(std::string_view name, const Value& x, Transform how) override;
+  Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
+  Value Depthwise(std::string_view name, const Value& x, int kernel) override;
   void Tap(Tapped, const Value&) override { taps_.projections = true; }
 
  private:

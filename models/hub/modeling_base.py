@@ -64,6 +64,19 @@ class NormedLinear(nn.Linear):
         return self.norm(super().forward(x) + added)
 
 
+class Grouped(nn.Module):
+    """A linear of each group of channels; weight [out, in / groups]."""
+
+    def __init__(self, inner, out, groups, bias=True):
+        super().__init__()
+        self.groups, self.weight = groups, nn.Parameter(torch.zeros(out, inner // groups))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+
+    def forward(self, x):
+        y = torch.einsum("...gi,goi->...go", x.unflatten(-1, (self.groups, -1)), self.weight.unflatten(0, (self.groups, -1)))
+        return y.flatten(-2) if self.bias is None else y.flatten(-2) + self.bias
+
+
 class Block(nn.Module):
     """norm(x + value(x))."""
 

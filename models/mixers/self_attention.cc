@@ -14,7 +14,11 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
     ops.Tap(tapped, linear);
     return ops.SplitHeads(name, linear, heads, order);
   };
-  const Value query = part("query", Tapped::kQuery, in.query, Ops::Order::kTokensFirst);
+  Value query = part("query", Tapped::kQuery, in.query, Ops::Order::kTokensFirst);
+  if (spec.similarity() == proto::SelfAttention::BILINEAR) {
+    const Value weighed = ops.Linear("similarity", ops.MergeHeads("query", query), width, {.groups = heads, .bias = false});
+    query = ops.SplitHeads("similarity", weighed, heads, Ops::Order::kTokensFirst);
+  }
   const Value key = part("key", Tapped::kKey, in.key, Ops::Order::kChannelsFirst);
   const Value value = part("value", Tapped::kValue, in.value, Ops::Order::kTokensFirst);
   in.query = in.key = in.value = {};
@@ -29,10 +33,13 @@ constexpr char kPython[] = R"py(class SelfAttention(Mixer):
         super().__init__(config, context)
         self.query, self.key = nn.Linear(width, context), nn.Linear(width, context)
         self.value = nn.Linear(value_width(config), context)
+        self.similarity = Grouped(context, context, self.heads, bias=False) if spec.get("similarity") == "BILINEAR" else None
 
     def mix(self, query_key, value, mask):
         query, key, value = (part(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
                              for part, x in ((self.query, query_key), (self.key, query_key), (self.value, value)))
+        if self.similarity:
+            query = self.similarity(query.transpose(1, 2).flatten(2)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         bias = ((1 - mask.to(query.dtype)) * MASKED)[:, None, None, :]
         return functional.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(2)
 )py";

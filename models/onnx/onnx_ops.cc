@@ -9,6 +9,7 @@
 #include "models/encoder/encoder.h"
 #include "models/encoder/trace.h"
 #include "models/onnx/onnx_int8.h"
+#include "models/torch/mixing.h"
 
 namespace thimble::models {
 namespace {
@@ -82,12 +83,14 @@ Value OnnxOps::Positions(std::string_view name, int, int width) {
 }
 
 // The weight is stored as [in, out], transposed from the model's: MatMul has no transposition.
-Value OnnxOps::Linear(std::string_view name, const Value& x, int out, LinearForm) {
+Value OnnxOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const std::string full = Full(name), weight_name = full + ".weight";
   const at::Tensor& weight = model_.weights.at(weight_name);
-  const std::string product = InEightBits(weights_, weight_name, weight)
+  const std::string product = form.groups > 1 ? GroupedProduct(full, Name(x), out, form.groups)
+                              : InEightBits(weights_, weight_name, weight)
                                   ? Int8Product(full, Name(x), weight)
                                   : Node("MatMul", full, {Name(x), graph_.Weight(weight_name, weight.t())});
+  if (!form.bias) return Of(product, out);
   return Of(Node("Add", full, {product, Weight(full + ".bias")}), out);
 }
 
@@ -119,6 +122,16 @@ std::string OnnxOps::Int8Product(const std::string& linear, const std::string& x
   product = Node("Cast", linear, {product}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
   const std::string scales = graph_.Weight(linear + ".weight.scale", matrix.scales);
   return Node("Mul", linear, {product, Node("Mul", linear + ".scale", {input.names[1], scales})});
+}
+
+// In float32 whatever the file holds: runtimes have no batched product in eight bits.
+std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups) {
+  const at::Tensor parts = model_.weights.at(linear + ".weight").unflatten(0, {groups, -1}).transpose(1, 2);  // [g, i, o]
+  std::string y = Node("Reshape", linear, {x, graph_.Integers({0, 0, groups, parts.size(1)})});
+  y = Node("Transpose", linear, {y}, {IntsAttribute("perm", {0, 2, 1, 3})});
+  y = Node("MatMul", linear, {y, graph_.Weight(linear + ".weight", parts)});
+  y = Node("Transpose", linear, {y}, {IntsAttribute("perm", {0, 2, 1, 3})});
+  return Node("Reshape", linear, {y, graph_.Integers({0, 0, out})});
 }
 
 Value OnnxOps::Norm(std::string_view name, const Value& x) {
@@ -265,7 +278,7 @@ Value OnnxOps::MergeHeads(std::string_view name, const Value& x) {
   return Of(Node("Reshape", scope, {rows, graph_.Integers({0, 0, width})}), width);
 }
 
-Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias) {
+Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores) {
   const std::string scope = Full("scores");
   const auto scale = static_cast<float>(std::sqrt(Width(query)));
   std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
@@ -291,6 +304,75 @@ Value OnnxOps::MatMul(std::string_view name, const Value& x, const Value& matrix
 
 Value OnnxOps::Divide(std::string_view name, const Value& x, const Value& by) {
   return Value::Of(Named{Node("Div", Full(name), {Name(x), Name(by)}), Width(x), x.as<Named>().heads});
+}
+
+// --- Other mixing ---
+
+Value OnnxOps::Softmax(std::string_view name, const Value& x) {
+  return Value::Of(Named{Node("Softmax", Full(name), {Name(x)}, {IntAttribute("axis", -1)}), Width(x), x.as<Named>().heads});
+}
+
+// Matrices [batch, 1, length, length] of a row's own length, as models/torch/mixing.cc: cosines, and of Fourier's transform sines.
+std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Transform how) {
+  const auto binary = [&](const char* type, const std::string& a, const std::string& b) { return Node(type, scope, {a, b}); };
+  const auto axes = [&](const std::string& x, const std::vector<int64_t>& at) { return Node("Unsqueeze", scope, {x, graph_.Integers(at)}); };
+  const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  const std::string pairs = binary("Mul", axes(real, {1, 2}), axes(real, {1, 3}));
+  const std::string length = Node("ReduceSum", scope, {axes(real, {1, 2}), graph_.Integers({3})}, {IntAttribute("keepdims", 1)});  // [batch, 1, 1, 1]
+  const std::string size = Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
+  const std::string place = Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
+                                 {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  std::string from = axes(place, {0});
+  const std::string to = axes(place, {1});
+  std::string period = length;
+  if (how == Transform::kDct) {
+    from = binary("Add", binary("Mul", from, graph_.Float(2)), graph_.Float(1));
+    period = binary("Mul", length, graph_.Float(4));
+  }
+  std::string angle = Node("Mod", scope, {binary("Mul", from, to), period}, {IntAttribute("fmod", 1)});
+  angle = binary("Div", binary("Mul", angle, graph_.Float(static_cast<float>(2 * M_PI))), period);
+  if (how == Transform::kDft) {
+    const std::string scale = binary("Div", pairs, Node("Sqrt", scope, {length}));
+    return {binary("Mul", Node("Cos", scope, {angle}), scale), binary("Mul", Node("Sin", scope, {angle}), scale)};
+  }
+  const std::string first = binary("Add", Node("Min", scope, {to, graph_.Float(1)}), graph_.Float(1));  // 1, then 2
+  const std::string scale = binary("Mul", pairs, Node("Sqrt", scope, {binary("Div", first, length)}));
+  return {binary("Mul", Node("Cos", scope, {angle}), scale)};
+}
+
+Value OnnxOps::Spectrum(std::string_view name, const Value& x, Transform how) {
+  const std::string scope = Full(name);
+  std::vector<std::string>& tokens = transforms_[how];
+  if (tokens.empty()) tokens = TokenTransform(scope, how);
+  const std::vector<at::Tensor> channels = ChannelTransform(Width(x), how);
+  std::string sum;
+  for (size_t i = 0; i < channels.size(); ++i) {
+    const std::string part = Node("MatMul", scope, {Name(x), graph_.Weight(scope + (i == 0 ? ".cosines" : ".sines"), channels[i].t())});
+    const std::string mixed = Node("MatMul", scope, {tokens[i], part});
+    sum = i == 0 ? mixed : Node("Sub", scope, {sum, mixed});
+  }
+  return Value::Of(Named{sum, Width(x), x.as<Named>().heads});
+}
+
+Value OnnxOps::LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) {
+  const std::string scope = Full(name);
+  const int64_t far = kernel / 2;
+  const std::string padded = Node("Pad", scope, {Name(x), graph_.Integers({0, 0, far, 0, 0, 0, far, 0})});
+  std::string sum;
+  for (int64_t j = 0; j < kernel; ++j) {
+    const std::string moved = Slice(scope, padded, j, j + 1 < kernel ? j + 1 - kernel : kEnd, 2);
+    const std::string part = Node("Mul", scope, {moved, Slice(scope, Name(weights), j, j + 1, 3)});
+    sum = j == 0 ? part : Node("Add", scope, {sum, part});
+  }
+  return Value::Of(Named{sum, Width(x), x.as<Named>().heads});
+}
+
+Value OnnxOps::Depthwise(std::string_view name, const Value& x, int kernel) {
+  const std::string full = Full(name), weight = full + ".weight";
+  const std::string channels = Node("Transpose", full, {Name(x)}, {IntsAttribute("perm", {0, 2, 1})});
+  const std::string sums = Node("Conv", full, {channels, graph_.Weight(weight, model_.weights.at(weight).unsqueeze(1))},
+                                {IntAttribute("group", Width(x)), IntsAttribute("pads", {kernel / 2, kernel / 2})});
+  return Of(Node("Transpose", full, {sums}, {IntsAttribute("perm", {0, 2, 1})}), Width(x));
 }
 
 }  // namespace thimble::models

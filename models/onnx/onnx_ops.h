@@ -43,11 +43,15 @@ class OnnxOps final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
   Value Divide(std::string_view name, const Value& x, const Value& by) override;
+  Value Softmax(std::string_view name, const Value& x) override;
+  Value Spectrum(std::string_view name, const Value& x, Transform how) override;
+  Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
+  Value Depthwise(std::string_view name, const Value& x, int kernel) override;
 
  private:
   // Of a graph's value its name, and its width where that is fixed.
@@ -67,6 +71,8 @@ class OnnxOps final : public Ops {
   std::string Weight(const std::string& name) { return graph_.Weight(name, model_.weights.at(name)); }
   std::string Slice(const std::string& scope, const std::string& x, int64_t begin, int64_t end, int64_t axis);
   std::string GeluTanh(const std::string& scope, const std::string& x);
+  std::string GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups);
+  std::vector<std::string> TokenTransform(const std::string& scope, Transform how);
   std::string GeluErf(const std::string& scope, const std::string& x);
 
   // Inputs in eight bits: numbers, scale, zero point; and what they were divided by, if anything.
@@ -86,6 +92,7 @@ class OnnxOps final : public Ops {
       same_input_;                                // of each linear those that read what it reads, in order
   std::map<std::string, Int8Input> int8_inputs_;  // by value: several linears read one
   std::map<std::string, std::string> padded_;     // by value: one token more at either end
+  std::map<Transform, std::vector<std::string>> transforms_;  // of tokens: all layers' are the same
   std::string ids_, segments_, mask_;
   std::string zero_;  // of weights in eight bits
 };

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "models/torch/kernels/dropout.h"
 #include "models/torch/listener.h"
+#include "models/torch/mixing.h"
 #include "models/torch/products.h"
 
 namespace thimble::models {
@@ -87,9 +88,13 @@ Value TorchOps::Positions(std::string_view name, int rows, int) {
   return Of(First(Weight(Full(name)), 0, length));
 }
 
-Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearForm) {
+Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const std::string full = Full(name);
   const at::Tensor& input = In(x);
+  if (form.groups > 1) {
+    const at::Tensor weight = FirstOfGroups(Weight(full + ".weight"), out, input.size(-1) / form.groups, form.groups);
+    return Of(GroupedProduct(input, weight, form.groups));
+  }
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
                                      First(Weight(full + ".bias"), 0, out));
   if (options_.listener) options_.listener->OnLinear(full, input, output);
@@ -162,12 +167,12 @@ Value TorchOps::MergeHeads(std::string_view, const Value& x) {
   return Of(heads.transpose(1, 2).reshape({heads.size(0), heads.size(2), heads.size(1) * heads.size(3)}));
 }
 
-Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias) {
+Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) {
   const at::Tensor &q = In(query), &k = In(key), &v = In(value);
-  if (!options_.scores && options_.dropout.probability == 0) return Of(FusedAttention(q, k, v, In(bias)));
+  if (!(options_.scores && shown == Scores::kShown) && options_.dropout.probability == 0) return Of(FusedAttention(q, k, v, In(bias)));
   const at::Tensor logits =
       Product(q * (1 / std::sqrt(static_cast<double>(q.size(-1)))), k.transpose(-2, -1));
-  if (options_.scores) scores = logits;
+  if (options_.scores && shown == Scores::kShown) scores = logits;
   return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
 }
 
@@ -182,6 +187,23 @@ Value TorchOps::MatMul(std::string_view, const Value& x, const Value& matrix) {
 }
 
 Value TorchOps::Divide(std::string_view, const Value& x, const Value& by) { return Of(In(x) / In(by)); }
+
+Value TorchOps::Softmax(std::string_view, const Value& x) { return Of(at::softmax(In(x), -1)); }
+
+Value TorchOps::Spectrum(std::string_view, const Value& x, models::Transform how) {
+  const at::Tensor& heads = In(x);
+  return Of(models::Spectrum(heads, batch_.mask, how));
+}
+
+Value TorchOps::LocalSum(std::string_view, const Value& weights, const Value& x, int kernel) {
+  const at::Tensor& factors = In(weights);
+  return Of(SumOfNeighbours(In(x), 2, kernel, [&](int j) { return factors.narrow(3, j, 1); }));
+}
+
+Value TorchOps::Depthwise(std::string_view name, const Value& x, int kernel) {
+  const at::Tensor factors = First(Weight(Full(name) + ".weight"), 0, In(x).size(2));
+  return Of(SumOfNeighbours(In(x), 1, kernel, [&](int j) { return factors.select(1, j); }));
+}
 
 void TorchOps::Tap(Tapped what, const Value& x) {
   if (!options_.projections) return;

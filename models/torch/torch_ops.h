@@ -51,11 +51,15 @@ class TorchOps : public Ops {
   // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
   Value Divide(std::string_view name, const Value& x, const Value& by) override;
+  Value Softmax(std::string_view name, const Value& x) override;
+  Value Spectrum(std::string_view name, const Value& x, Transform how) override;
+  Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
+  Value Depthwise(std::string_view name, const Value& x, int kernel) override;
   void Tap(Tapped what, const Value& x) override;
 
  private:

@@ -1,8 +1,10 @@
 #include "search/evaluators/network_parts.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/error.h"
@@ -26,6 +28,27 @@ std::vector<at::Tensor> InnerStates(const models::Model& network, const models::
   Inner inner;
   models::Forward(network, rows, {.listener = &inner});
   return inner.states;
+}
+
+std::vector<at::Tensor> InnerTokens(const models::Model& network, const models::Batch& rows) {
+  constexpr int64_t kGroup = 16;  // rows
+  const at::NoGradGuard no_grad;
+  const auto [lengths, order] = rows.mask.sum(1).to(at::kLong).sort();
+  std::vector<std::vector<at::Tensor>> found;  // by block
+  for (int64_t first = 0; first < rows.rows(); first += kGroup) {
+    const int64_t count = std::min(kGroup, rows.rows() - first);
+    const at::Tensor own = order.narrow(0, first, count);
+    const auto length = lengths[first + count - 1].item<int64_t>();
+    const auto part = [&](const at::Tensor& all) { return all.index_select(0, own).narrow(1, 0, length).contiguous(); };
+    const models::Batch group{.ids = part(rows.ids), .segments = part(rows.segments), .mask = part(rows.mask)};
+    const auto states = InnerStates(network, group);
+    found.resize(states.size());
+    const at::Tensor real = group.mask.flatten().nonzero().squeeze(1);
+    for (size_t i = 0; i < states.size(); ++i) found[i].push_back(states[i].flatten(0, 1).index_select(0, real));
+  }
+  std::vector<at::Tensor> all;
+  for (const auto& parts : found) all.push_back(at::cat(parts));
+  return all;
 }
 
 at::Tensor SummedAnswers(const models::Model& network, const models::Outputs& outputs,

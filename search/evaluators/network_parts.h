@@ -10,6 +10,10 @@ namespace thimble::search {
 // nothing has none.
 std::vector<at::Tensor> InnerStates(const models::Model& network, const models::Batch& rows);
 
+// The same of real tokens alone, [n, inner width], in any order, the same for all blocks. Rows are computed in groups of like length, so
+// that padding costs next to nothing. Without gradients.
+std::vector<at::Tensor> InnerTokens(const models::Model& network, const models::Batch& rows);
+
 // Proxy's X, []. With a task head, not of hidden words.
 at::Tensor SummedAnswers(const models::Model& network, const models::Outputs& outputs,
                          const models::Batch& rows);

@@ -90,12 +90,12 @@ class CountingOps final : public TorchOps {
   int64_t products = 0;
 
   Value Linear(std::string_view name, const Value& x, int out, LinearForm form) override {
-    products += In(x).numel() * out;
+    products += In(x).numel() / form.groups * out;
     return TorchOps::Linear(name, x, out, form);
   }
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias) override {
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override {
     products += In(query).numel() * In(key).size(2) + In(query).size(2) * In(value).numel();
-    return TorchOps::Attention(query, key, value, bias);
+    return TorchOps::Attention(query, key, value, bias, shown);
   }
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override {
     products += In(a).numel() * In(b).size(3);
@@ -104,6 +104,18 @@ class CountingOps final : public TorchOps {
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override {
     products += In(x).numel() * In(matrix).size(3);
     return TorchOps::MatMul(name, x, matrix);
+  }
+  Value Spectrum(std::string_view name, const Value& x, Transform how) override {
+    products += (how == Transform::kDft ? 2 : 1) * In(x).numel() * (In(x).size(2) + In(x).size(3));
+    return TorchOps::Spectrum(name, x, how);
+  }
+  Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override {
+    products += In(x).numel() * kernel;
+    return TorchOps::LocalSum(name, weights, x, kernel);
+  }
+  Value Depthwise(std::string_view name, const Value& x, int kernel) override {
+    products += In(x).numel() * kernel;
+    return TorchOps::Depthwise(name, x, kernel);
   }
 };
 

@@ -1,3 +1,5 @@
+#include <ATen/ATen.h>
+
 #include "distill/start/mixer_cut.h"
 
 namespace thimble::distill {
@@ -12,7 +14,15 @@ proto::Mixer AttentionOf(const Heads& heads) {
 namespace cuts {
 
 MixerCut self_attention() {
-  return {.cut = [](const MixerCutInput& in) { CutHeads(in, HeadsOf(in.student.shape, in.mixer)); },
+  return {.cut =
+              [](const MixerCutInput& in) {
+                const Heads heads = HeadsOf(in.student.shape, in.mixer);
+                CutHeads(in, heads);
+                // A similarity of its own begins as the dot product.
+                const std::string own = in.scope + "similarity.weight";
+                if (in.student.weights.Has(own))
+                  in.student.weights.at(own).copy_(at::eye(heads.width).repeat({heads.count, 1}));
+              },
           .heads = HeadsOf};
 }
 

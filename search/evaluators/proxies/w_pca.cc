@@ -19,10 +19,9 @@ int64_t Components(const at::Tensor& values, double share) {
 }
 
 double Value(const proto::Proxy& proxy, const models::Model& network, const models::Batch& rows) {
-  const at::Tensor real = rows.mask.flatten() > 0;
   int64_t components = 0;
-  for (const at::Tensor& state : InnerStates(network, rows))
-    components += Components(state.flatten(0, 1).index({real}).to(at::kDouble), proxy.w_pca().share());
+  for (const at::Tensor& state : InnerTokens(network, rows))
+    components += Components(state.to(at::kDouble), proxy.w_pca().share());
   const auto value = static_cast<double>(components);
   if (!proxy.w_pca().weighted()) return value;
   return value *

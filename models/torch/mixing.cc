@@ -1,0 +1,81 @@
+#include "models/torch/mixing.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "models/torch/autocast.h"
+#include "models/torch/products.h"
+
+namespace thimble::models {
+namespace {
+
+// Matrices [.., n, n] that transform the first `length` of n numbers, zero elsewhere: of the cosine transform one, of Fourier's the cosines
+// and the sines. `length` [.., 1, 1]. Products of places are made whole before they become angles: exact up to lengths of 4096.
+std::vector<at::Tensor> TransformMatrices(const at::Tensor& length, int64_t n, Transform how) {
+  const at::Tensor place = at::arange(n, length.options());
+  const at::Tensor from = place.view({1, n}), to = place.view({n, 1});
+  const at::Tensor real = at::logical_and(from < length, to < length).to(length.scalar_type());
+  if (how == Transform::kDft) {
+    const at::Tensor angle = at::fmod(from * to, length) * (2 * M_PI) / length;
+    const at::Tensor scale = real / length.sqrt();
+    return {angle.cos() * scale, angle.sin() * scale};
+  }
+  const at::Tensor angle = at::fmod((2 * from + 1) * to, 4 * length) * (2 * M_PI) / (4 * length);
+  const at::Tensor scale = at::where(to == 0, at::ones_like(to), 2 * at::ones_like(to));
+  return {angle.cos() * (scale / length).sqrt() * real};
+}
+
+}  // namespace
+
+at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups) {
+  const int64_t rows = out / groups;  // of a group
+  const int64_t wide = larger.size(1), high = rows * wide / inner;
+  THIMBLE_CHECK(high > 0 && larger.size(0) % high == 0 && larger.size(0) / high >= groups && wide >= inner, "groups of a larger weight");
+  if (larger.size(0) == out && wide == inner) return larger;
+  return larger.unflatten(0, {larger.size(0) / high, high}).narrow(0, 0, groups).narrow(1, 0, rows).narrow(2, 0, inner).flatten(0, 1);
+}
+
+at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t groups) {
+  const at::Tensor parts = x.flatten(0, -2).unflatten(1, {groups, -1}).transpose(0, 1);               // [g, N, i]
+  const at::Tensor products = Product(parts, weight.unflatten(0, {groups, -1}).transpose(1, 2));      // [g, N, o]
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  return products.transpose(0, 1).reshape(sizes);
+}
+
+at::Tensor Spectrum(const at::Tensor& x, const at::Tensor& mask, Transform how) {
+  // Angles want float32, whatever products are rounded to.
+  const Autocast none(false);
+  const at::ScalarType type = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+  const at::Tensor in = x.to(type);
+  const at::Tensor lengths = mask.to(type).sum(1).view({-1, 1, 1, 1});
+  const auto tokens = TransformMatrices(lengths, x.size(2), how);
+  const auto channels = TransformMatrices(at::full({1, 1}, static_cast<double>(x.size(3)), in.options()), x.size(3), how);
+  at::Tensor sum = at::matmul(tokens[0], at::matmul(in, channels[0].t()));
+  if (how == Transform::kDft) sum = sum - at::matmul(tokens[1], at::matmul(in, channels[1]));
+  return sum.to(x.scalar_type());
+}
+
+std::vector<at::Tensor> ChannelTransform(int64_t channels, Transform how) {
+  return TransformMatrices(at::full({1, 1}, static_cast<double>(channels), at::kFloat), channels, how);
+}
+
+at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel, const std::function<at::Tensor(int)>& factor) {
+  const int64_t length = x.size(tokens);
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[tokens] = kernel / 2;
+  const at::Tensor none = at::zeros(sizes, x.options());
+  const at::Tensor padded = at::cat({none, x, none}, tokens);
+  at::Tensor sum;
+  for (int j = 0; j < kernel; ++j) {
+    const at::Tensor moved = padded.narrow(tokens, j, length);
+    sum = sum.defined() ? at::addcmul(sum, moved, factor(j)) : moved * factor(j);
+  }
+  return sum;
+}
+
+}  // namespace thimble::models

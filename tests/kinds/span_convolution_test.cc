@@ -1,0 +1,68 @@
+// Span-based dynamic convolution against its definition, a token and a head at a time. Jiang et al., NeurIPS 2020, equation 4.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "models/encoder/resolve.h"
+#include "tests/models/fixtures.h"
+
+namespace thimble::models {
+namespace {
+
+constexpr int kHeadWidth = 3, kKernel = 3;
+
+std::string Text(const std::string& fields) {
+  return "vocabulary: 50 positions: 20 hidden: 12 heads: 4 embedding { plain {} } layer { mixer { span_convolution { " + fields +
+         " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }";
+}
+
+TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
+  for (const bool attention : {true, false}) {
+    const Model model = ShakenModel(Text("kernel: 3 attention: " + std::string(attention ? "true" : "false")));
+    const at::NoGradGuard no_grad;
+    const Batch batch = MakeBatch({7, 4});
+    Random random(4);
+    at::Tensor x = at::empty({2, 7, 12});
+    for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+    const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
+    const int heads = attention ? 2 : 4, width = heads * kHeadWidth;
+    ASSERT_EQ(got.size(2), 12);
+    const std::string scope = "layer.0.span_convolution.";
+    const at::Tensor query = Linear(model, scope + "query", x), value = Linear(model, scope + "span.value", x);
+    const at::Tensor depthwise = model.weights.at(scope + "span.neighbours.weight");  // [12, 3]
+    for (int b = 0; b < 2; ++b) {
+      const int real = b == 0 ? 7 : 4;
+      for (int t = 0; t < real; ++t) {
+        at::Tensor around = at::zeros({12});
+        for (int j = 0; j < kKernel; ++j)
+          if (t + j >= 1 && t + j - 1 < real) around += depthwise.select(1, j) * x[b][t + j - 1];
+        const at::Tensor key = Linear(model, scope + "span.key", around.unsqueeze(0))[0];
+        const at::Tensor logits = Linear(model, scope + "span.kernel", (key * query[b][t]).unsqueeze(0))[0];
+        for (int head = 0; head < heads; ++head) {
+          const at::Tensor weights = at::softmax(logits.narrow(0, head * kKernel, kKernel), 0);
+          at::Tensor sum = at::zeros({kHeadWidth});
+          for (int j = 0; j < kKernel; ++j)
+            if (t + j >= 1 && t + j - 1 < real) sum += weights[j] * value[b][t + j - 1].narrow(0, head * kHeadWidth, kHeadWidth);
+          const int64_t first = (attention ? width : 0) + head * kHeadWidth;
+          EXPECT_LT(Difference(got[b][t].narrow(0, first, kHeadWidth), sum), 1e-5) << attention << b << t << head;
+        }
+      }
+    }
+  }
+}
+
+// Heads that attend cannot be told from a teacher's: losses are not shown their scores.
+TEST(SpanConvolutionTest, ShowsLossesNothing) {
+  const Shape shape = Resolve(Architecture(Text("")));
+  EXPECT_EQ(SizeOf(shape, shape.layers[0].mixer).scores, 0);
+  EXPECT_FALSE(SizeOf(shape, shape.layers[0].mixer).projections);
+}
+
+TEST(SpanConvolutionTest, RefusesKernelsWithoutAMiddleAndOddHeads) {
+  EXPECT_THROW(Resolve(Architecture(Text("kernel: 4"))), Error);
+  EXPECT_THROW(Resolve(Architecture(Text("heads: 3"))), Error);
+  EXPECT_NO_THROW(Resolve(Architecture(Text("heads: 3 attention: false"))));
+}
+
+}  // namespace
+}  // namespace thimble::models
