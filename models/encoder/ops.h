@@ -106,7 +106,7 @@ class Ops {
   virtual Value Crop(std::string_view name, const Value& x, int width) = 0;  // the first channels
   virtual Value Shift(std::string_view name, const Value& x,
                       int by) = 0;  // token t gets token t + by's; zero beyond
-  virtual Value Concat(std::string_view name, const std::vector<Value>& parts) = 0;  // of channels
+  virtual Value Concat(std::string_view name, const std::vector<Value>& parts) = 0;  // of channels, or of heads' channels
   virtual Value FirstToken(std::string_view name, const Value& x) = 0;               // [B, c]
   // [B, 1, c]: words that look at one token at a time, and queries, go on with it as with a state. Shift,
   // MaskPadding and sums over tokens want all of them (Trace checks).

@@ -140,7 +140,7 @@ Value Trace::Concat(std::string_view, const std::vector<Value>& parts) {
     THIMBLE_CHECK(TokensOf(part) == TokensOf(parts[0]), "one token's channels beside all tokens'");
     width += Width(part);
   }
-  return New(width, 1, TokensOf(parts[0]));
+  return Part(New(width, 1, TokensOf(parts[0])), width, parts[0].as<Traced>().heads);
 }
 
 Value Trace::FirstToken(std::string_view, const Value& x) { return New(Width(x), 1, Tokens::kFirst); }

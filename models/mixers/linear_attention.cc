@@ -1,5 +1,6 @@
-// Linear attention: phi(q) (sum of phi(k) v^T) / phi(q) (sum of phi(k)), phi = elu + 1. Its time is in proportion to
-// the length. Katharopoulos et al., ICML 2020, equations 5 and 7.
+// Linear attention: phi(q) (sum of phi(k) v^T) / phi(q) (sum of phi(k)). Its time is in proportion to the length. Katharopoulos et al., ICML
+// 2020, equations 5 and 7, with phi = elu + 1; Zhang et al., ICLR 2024 (Hedgehog), section 4, with learnt features that come near to a
+// softmax: both signs, each a softmax over features.
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
@@ -16,8 +17,15 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
     ops.Tap(tapped, value);
     return value;
   };
+  const bool learnt = mixer.linear_attention().features() == proto::LinearAttention::SOFTMAX;
+  const int size = mixer.linear_attention().size() > 0 ? mixer.linear_attention().size() : width / heads;
   const auto phi = [&](std::string_view name, const Value& x) {
-    return ops.Affine(name, ops.Apply(name, Function::kElu, x), 1, 1);
+    if (!learnt) return ops.Affine(name, ops.Apply(name, Function::kElu, x), 1, 1);
+    const Ops::Scope scope(ops, "features");
+    const Value features = ops.Linear(name, x, heads * size, {.groups = heads, .bias = false});
+    const Value against = ops.Affine(name, features, -1, 0);
+    return ops.MergeHeads(name, ops.Concat(name, {ops.Softmax(name, ops.SplitHeads(name, features, heads)),
+                                                  ops.Softmax(name, ops.SplitHeads(name, against, heads))}));
   };
   const Value query = ops.SplitHeads("query", phi("query", linear("query", Tapped::kQuery, in.query)), heads);
   const Value real = ops.MaskPadding("key", phi("key", linear("key", Tapped::kKey, in.key)));
@@ -37,9 +45,19 @@ constexpr char kPython[] = R"py(class LinearAttention(Mixer):
         super().__init__(config, context)
         self.query, self.key = nn.Linear(width, context), nn.Linear(width, context)
         self.value = nn.Linear(value_width(config), context)
+        self.features = None
+        if spec.get("features") == "SOFTMAX":
+            size = self.heads * (spec.get("size") or context // self.heads)
+            self.features = nn.ModuleDict({part: Grouped(context, size, self.heads, bias=False) for part in ("query", "key")})
+
+    def phi(self, part, x):
+        if self.features is None:
+            return functional.elu(x) + 1
+        x = self.features[part](x).unflatten(-1, (self.heads, -1))
+        return torch.cat([x.softmax(-1), (-x).softmax(-1)], -1).flatten(-2)
 
     def mix(self, query_key, value, mask):
-        query, key, value = functional.elu(self.query(query_key)) + 1, functional.elu(self.key(query_key)) + 1, self.value(value)
+        query, key, value = self.phi("query", self.query(query_key)), self.phi("key", self.key(query_key)), self.value(value)
         key = key * mask.unsqueeze(-1).to(key.dtype)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
         moved = query @ (key.transpose(-2, -1) @ value)

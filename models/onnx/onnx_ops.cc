@@ -237,7 +237,7 @@ Value OnnxOps::Concat(std::string_view name, const std::vector<Value>& parts) {
     names.push_back(Name(part));
     width += Width(part);
   }
-  return Of(Node("Concat", Full(name), names, {IntAttribute("axis", 2)}), width);
+  return Value::Of(Named{Node("Concat", Full(name), names, {IntAttribute("axis", -1)}), width, parts[0].as<Named>().heads});
 }
 
 Value OnnxOps::FirstToken(std::string_view name, const Value& x) {

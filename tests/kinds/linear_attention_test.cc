@@ -45,6 +45,31 @@ TEST(LinearAttentionTest, IsTheMeanOfValuesBySimilarity) {
   }
 }
 
+// Zhang et al., ICLR 2024: shares by phi(q) phi(k), phi(x) = [softmax(W x), softmax(-W x)].
+TEST(LinearAttentionTest, LearnsFeatures) {
+  constexpr int kHeads = 3, kHeadWidth = 4, kSize = 5;
+  const Model model = ShakenModel(
+      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { linear_attention { "
+      "features: SOFTMAX size: 5 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
+  const at::NoGradGuard no_grad;
+  const Batch batch = MakeBatch({6});
+  Random random(4);
+  at::Tensor x = at::empty({1, 6, 12});
+  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
+  const std::string scope = "layer.0.linear_attention.";
+  const auto phi = [&](const std::string& part, int head) {
+    const at::Tensor own = Linear(model, scope + part, x)[0].narrow(1, head * kHeadWidth, kHeadWidth);
+    const at::Tensor features = own.matmul(model.weights.at(scope + "features." + part + ".weight").narrow(0, head * kSize, kSize).t());
+    return at::cat({at::softmax(features, -1), at::softmax(-features, -1)}, 1);
+  };
+  for (int head = 0; head < kHeads; ++head) {
+    const at::Tensor shares = phi("query", head).matmul(phi("key", head).t());
+    const at::Tensor value = Linear(model, scope + "value", x)[0].narrow(1, head * kHeadWidth, kHeadWidth);
+    EXPECT_LT(Difference(got[0].narrow(1, head * kHeadWidth, kHeadWidth), (shares / shares.sum(1, true)).matmul(value)), 1e-5) << head;
+  }
+}
+
 TEST(LinearAttentionTest, CostsInProportionToTheLength) {
   const auto shape = [](const std::string& mixer) {
     return Resolve(Architecture("hidden: 12 heads: 3 embedding { plain {} } layer { mixer { " + mixer +
