@@ -23,6 +23,7 @@
 #include "search/space.h"
 #include "tools/common.h"
 #include "tools/loss_table.h"
+#include "tools/reference.h"
 #include "tools/report.h"
 #include "tools/sliced_report.h"
 
@@ -36,7 +37,7 @@ std::string MixerText(const proto::Mixer& mixer) { return models::IsBerts(mixer)
 struct Request : Options {
   std::vector<std::string> what;
   int batch = 32, length = 128;
-  bool latency = false;
+  bool latency = false, reference = false;
 };
 
 // Messages that can be described by name, and the oneof that lists a catalogue's entries.
@@ -254,6 +255,11 @@ void DescribeModel(const std::string& directory, const Request& request) {
 }
 
 void Run(const Request& request) {
+  if (request.reference) {
+    std::fputs(ReferenceText().c_str(), stdout);
+    return;
+  }
+  if (request.what.empty()) throw BadRequest("describe", "nothing was named", "", "a study, a model, an architecture, a topic, or --reference");
   if (Topics().count(request.what[0]) > 0 && !std::filesystem::exists(request.what[0])) {
     DescribeTopic(request.what);
     return;
@@ -278,7 +284,8 @@ void Run(const Request& request) {
 
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
-  app.add_option("what", request->what, "study directory or file, a model's directory or an architecture's file; or a topic, e.g. `optimizer came`")->required()->expected(1, 2);
+  app.add_option("what", request->what, "study directory or file, a model's directory or an architecture's file; or a topic, e.g. `optimizer came`")->expected(1, 2);
+  app.add_flag("--reference", request->reference, "everything that a text file may hold, as Markdown");
   app.add_option("--batch", request->batch, "of a model or architecture: rows of a training step")->check(CLI::PositiveNumber);
   app.add_option("--length", request->length, "and tokens of a row")->check(CLI::PositiveNumber);
   app.add_flag("--latency", request->latency, "measure its parts, each once, and the whole of it");
