@@ -123,6 +123,7 @@ proto::Mixer Model(const std::string& path, const std::string& operation, int he
 }  // namespace
 
 std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool released) {
+  constexpr int kTables = 128;
   std::vector<BenchModel> models;
   Reading(path, [&] {
     for (const Json& line : Lines(path)) {
@@ -132,7 +133,12 @@ std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool release
       const int hidden = released ? 256 : line.at("hidden").get<int>();
       model.architecture.set_hidden(hidden);
       model.architecture.set_heads(4);
-      model.architecture.mutable_embedding()->mutable_plain();
+      // ELECTRA-small's tables are 128 wide whatever the layers are.
+      if (hidden == kTables) {
+        model.architecture.mutable_embedding()->mutable_plain();
+      } else {
+        model.architecture.mutable_embedding()->mutable_factorised()->set_width(kTables);
+      }
       for (const Json& each : line.at("layers")) {
         auto* layer = model.architecture.add_layer();
         *layer->mutable_mixer() =
