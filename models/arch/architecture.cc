@@ -2,6 +2,8 @@
 
 #include <charconv>
 #include <cstdio>
+#include <unordered_map>
+#include <utility>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -12,6 +14,17 @@ namespace thimble::models {
 namespace {
 
 std::string RatioText(int divisor) { return divisor == 1 ? "1" : "1/" + std::to_string(divisor); }
+
+// A search asks for the same few expressions again and again, in architectures that differ elsewhere.
+const std::string& CanonicalExpression(const std::string& text) {
+  constexpr size_t kMost = 1 << 14;
+  thread_local std::unordered_map<std::string, std::string> known;
+  const auto found = known.find(text);
+  if (found != known.end()) return found->second;
+  std::string canonical = Expression::Parse(text).Canonical();
+  if (known.size() >= kMost) known.clear();
+  return known[text] = std::move(canonical);
+}
 
 }  // namespace
 
@@ -64,7 +77,7 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   const int ffn_hidden = copy.ffn_hidden() > 0 ? copy.ffn_hidden() : hidden;
   for (auto& layer : *copy.mutable_layer()) {
     auto* ffn = layer.mutable_ffn();
-    if (ffn->has_expression()) ffn->set_expression(Expression::Parse(ffn->expression()).Canonical());
+    if (ffn->has_expression()) ffn->set_expression(CanonicalExpression(ffn->expression()));
     // A width that is a ratio's is that ratio; ratios that round down to one width are one: the largest of them.
     const int width = InnerWidth(*ffn, ffn_hidden), divisor = ffn_hidden / (width + 1) + 1;
     ffn->clear_width();
