@@ -47,7 +47,7 @@ namespace rounded {
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const Autocast none(false);
-  return at::linear(Rounded(x), Rounded(weight), Rounded(bias)).to(at::kBFloat16);
+  return at::linear(Rounded(x), Rounded(weight), bias.defined() ? Rounded(bias) : bias).to(at::kBFloat16);
 }
 
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {

@@ -96,7 +96,7 @@ Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearFor
     return Of(GroupedProduct(input, weight, form.groups));
   }
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
-                                     First(Weight(full + ".bias"), 0, out));
+                                     form.bias ? First(Weight(full + ".bias"), 0, out) : at::Tensor());
   if (options_.listener) options_.listener->OnLinear(full, input, output);
   return Of(std::move(output));
 }
