@@ -1,10 +1,10 @@
-# packages: numpy==2.4.6 torch==2.11.0 transformers==5.23.0
+# packages: numpy==2.4.6 torch==2.11.0 deap==1.4.4 scikit-learn==1.9.1 scipy==1.17.1 pandas sentencepiece regex tqdm
 """W-PCA's own program (github.com/ra225/W-PCA, read at 571d469) on candidates of the same sizes, beside `thimble bench w_pca`.
 
     script/compare-peers w_pca --checkout W-PCA/ --data glue/ --vocab vocab.txt [--rows 200] [--threads 1]
 
 The checkout is run as it is: its supernet of 12 layers, its rows of MNLI padded to 128 tokens, its own forward pass with the PCA of
-each block. Replaced from outside: packages that nothing here uses (apex, thop), blocks that its search space does not have, and a
+each block. Replaced from outside: packages that nothing here uses (apex, thop, lightgbm, hyperopt), blocks that its search space does not have, and a
 call of weight_norm without arguments, which keeps the release from being imported. Blocks are BERT's six (the space's six MobileBERT
 blocks are cheaper); `--heads-apart` leaves out what the program computes and drops (similarities between heads). Ours sees the same number
 of rows, pads them to the longest of sixteen alike, and counts real tokens alone.
@@ -43,6 +43,8 @@ def program(options):
     sys.modules["apex"].parallel = sys.modules["apex.parallel"]
     stand_in("thop", profile=None)
     stand_in("flops", get_cand_flops=None)
+    stand_in("lightgbm")
+    stand_in("hyperopt", STATUS_OK=None, Trials=None, hp=None, space_eval=None, tpe=None, fmin=None)
     stand_in("models.ls_model", TransformerLSLayer=None)
     stand_in("models.modeling_convbert", ConvBertLayer=None)
     stand_in("models.transformer_multibranch_v2", TransformerEncoderLayer=None)
