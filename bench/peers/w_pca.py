@@ -1,4 +1,4 @@
-# packages: numpy==2.4.6 torch==2.11.0 deap==1.4.4 scikit-learn==1.9.1 scipy==1.17.1 pandas sentencepiece regex tqdm
+# packages: numpy==2.4.6 torch==2.11.0 deap==1.4.4 scikit-learn==1.9.1 scipy==1.17.1 pandas==3.1.1 sentencepiece==0.2.3 regex==2026.11.19 tqdm==4.70.1
 """W-PCA's own program (github.com/ra225/W-PCA, read at 571d469) on candidates of the same sizes, beside `thimble bench w_pca`.
 
     script/compare-peers w_pca --checkout W-PCA/ --data glue/ --vocab vocab.txt [--rows 200] [--threads 1]
