@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "models/encoder/resolve.h"
+#include "models/hub/safetensors.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -49,6 +50,22 @@ TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
       }
     }
   }
+}
+
+// tests/golden/convbert.py: ConvBertModel of transformers, two layers, rows without padding.
+TEST(SpanConvolutionTest, IsThatOfConvBert) {
+  const auto tensors = ReadSafetensors(THIMBLE_SOURCE_DIR "/tests/golden/convbert.safetensors").tensors;
+  const std::string layer = "layer { mixer { span_convolution { kernel: 3 } } ffn { expression: 'linear(gelu_erf(linear(x,wb1)),wb2)' } } ";
+  Model model = MakeModel(Architecture("vocabulary: 30 positions: 16 hidden: 8 heads: 4 ffn_hidden: 12 embedding { plain {} } " + layer + layer), 0, 0,
+                          Random(1));
+  for (const auto& [name, tensor] : Weights(model.weights)) {
+    ASSERT_EQ(tensor.sizes(), tensors.at(name).sizes()) << name;
+    model.weights.at(name) = tensors.at(name);
+  }
+  const at::NoGradGuard no_grad;
+  const at::Tensor ids = tensors.at("ids");
+  const Batch rows{.ids = ids, .segments = tensors.at("segments"), .mask = at::ones_like(MakeBatch({9, 9}).mask)};
+  EXPECT_LT(Difference(Forward(model, rows).last, tensors.at("last")), 1e-5);
 }
 
 // Heads that attend cannot be told from a teacher's: losses are not shown their scores.
