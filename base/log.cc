@@ -6,6 +6,8 @@
 #include <mutex>
 #include <set>
 
+#include "base/status.h"
+
 namespace thimble {
 namespace {
 LogFormat current = LogFormat::kText;
@@ -30,9 +32,11 @@ spdlog::logger& Logger() {
 }
 
 void Write(spdlog::level::level_enum level, const std::string& message) {
-  if (current == LogFormat::kJson) Logger().log(level, Escaped(message));
-  else if (level == spdlog::level::warn) Logger().log(level, "warning: " + message);
-  else Logger().log(level, message);
+  AboveStatus([&] {
+    if (current == LogFormat::kJson) Logger().log(level, Escaped(message));
+    else if (level == spdlog::level::warn) Logger().log(level, "warning: " + message);
+    else Logger().log(level, message);
+  });
 }
 }  // namespace
 

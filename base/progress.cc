@@ -1,12 +1,10 @@
 #include "base/progress.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/status.h"
 
 namespace thimble {
 
@@ -14,11 +12,13 @@ using Clock = std::chrono::steady_clock;
 
 Progress::Progress(std::string what, int64_t total)
     : what_(std::move(what)), total_(std::max<int64_t>(total, 1)),
-      terminal_(::isatty(STDERR_FILENO) && CurrentLogFormat() == LogFormat::kText), start_(Clock::now()),
+      terminal_(HasStatus()), start_(Clock::now()),
       last_(start_) {}
 
 Progress::~Progress() {
-  if (drawn_) std::fputc('\n', stderr);
+  if (line_.empty()) return;
+  ClearStatus(StatusLine::kProgress);
+  Say(line_);
 }
 
 void Progress::Update(int64_t done, const std::string& note) {
@@ -39,12 +39,9 @@ void Progress::Update(int64_t done, const std::string& note) {
     Say(line);
     return;
   }
-  winsize size{};
-  const int columns = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
   const int width = 20, filled = static_cast<int>(width * done / total_);
-  line = "[" + std::string(filled, '#') + std::string(width - filled, '.') + "] " + line;
-  std::fprintf(stderr, "\r%s\x1b[K", line.substr(0, columns - 1).c_str());
-  drawn_ = true;
+  line_ = line;
+  SetStatus(StatusLine::kProgress, "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]", line);
 }
 
 std::string Duration(double seconds) {

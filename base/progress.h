@@ -1,4 +1,4 @@
-// A progress bar on a terminal, a line now and then when piped.
+// A progress bar on a terminal (base/status.h), a line now and then when piped.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -11,13 +11,14 @@ namespace thimble {
 class Progress {
  public:
   Progress(std::string what, int64_t total);
-  ~Progress();  // ends the line
+  ~Progress();  // on a terminal the last state stays as a message
   void Update(int64_t done, const std::string& note = "");  // note: e.g. "loss 3.41"
 
  private:
   std::string what_;
   int64_t total_, first_ = -1;
-  bool terminal_, drawn_ = false;
+  bool terminal_;
+  std::string line_;  // as drawn last
   std::chrono::steady_clock::time_point start_, last_;
 };
 

@@ -21,6 +21,7 @@
 #include "search/closing.h"
 #include "search/controls.h"
 #include "search/evaluator.h"
+#include "search/search_view.h"
 #include "search/strategy.h"
 
 namespace thimble::search {
@@ -82,8 +83,9 @@ class StageRun {
  public:
   // `before`: the result of the stage that this one comes `from`; nullptr without.
   StageRun(const proto::Study& study, int index, const StageResult* before, const SpaceContext& context,
-           Store* store, Scorer* scorer)
-      : study_(study),
+           Store* store, Scorer* scorer, SearchView* view)
+      : view_(view),
+        study_(study),
         index_(index),
         stage_(study.stage(index)),
         before_(before),
@@ -130,6 +132,7 @@ class StageRun {
                                                      : "no candidate could be scored: " + reasons);
     }
     if (!finished_) store_->SetFact(id_, kFinishedFact, end_);
+    result.end = store_->Fact(id_, kFinishedFact).value_or("");
     Say("stage " + Quoted(name_) + (finished_ ? " was finished before: " : " is finished: ") +
         std::to_string(Evaluated(result.trials)) + " candidates evaluated, " + BestText(result.trials));
     return result;
@@ -192,6 +195,7 @@ class StageRun {
             std::to_string(stage_.trials()) + " trials: there is no further candidate");
         break;
       }
+      if (!replay) view_->Update(evaluated, std::min(wanted, static_cast<int>(proposals.size())), stored_);
       const bool known = opening && before_ != nullptr && !controls_ && ScoredAlike();
       auto trials = replay  ? Replay(round, wanted, proposals, replayed)
                     : known ? CarryOver()
@@ -206,6 +210,7 @@ class StageRun {
       if (replay) continue;
       store_->AppendRound(id_, trials, stage_, study_.space());
       stored_.insert(stored_.end(), trials.begin(), trials.end());
+      view_->Update(evaluated, 0, stored_);
       Say("stage " + Quoted(name_) + ": " + std::to_string(evaluated) + " of " +
           std::to_string(stage_.trials()) + " candidates evaluated, " + BestText(stored_));
     }
@@ -304,6 +309,7 @@ class StageRun {
       stored.trial.standard_error = failed ? 0 : scores[k].standard_error;
       stored.rows = scores[k].rows;
       stored.metrics = scores[k].metrics;
+      stored.epochs = scores[k].epochs;
       stored.reason = scores[k].reason;
       stored.seconds = scores[k].seconds;
       if (stored.trial.state == TrialState::kLeft) stored.left_after = scores[k].left_after;
@@ -381,6 +387,7 @@ class StageRun {
                       "", "a new directory");
   }
 
+  SearchView* view_;
   const proto::Study& study_;
   int index_;
   const proto::Stage& stage_;
@@ -409,17 +416,20 @@ const StageResult* Before(const proto::Stage& stage, const std::vector<StageResu
 }  // namespace
 
 std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
-                                  Scorer* scorer) {
+                                  Scorer* scorer, const std::string& teacher) {
   ValidateStudy(study, context, "");
   std::vector<StageResult> all;
   const auto studies = TargetStudies(study);
+  SearchView view(static_cast<int>(studies.size()) * study.stage_size(), teacher);
   for (size_t target = 0; target < studies.size(); ++target) {
     const auto& one = studies[target];
     std::vector<StageResult> results;
     for (int i = 0; i < one.stage_size(); ++i) {
       const auto* before = Before(one.stage(i), results);
-      results.push_back(StageRun(one, i, before, context, store, scorer).Run());
-      if (!study.target().empty()) results.back().target = TargetName(study.target(static_cast<int>(target)));
+      const std::string name = study.target().empty() ? "" : TargetName(study.target(static_cast<int>(target)));
+      view.Begin(one.stage(i).name(), name, one.stage(i).trials());
+      results.push_back(StageRun(one, i, before, context, store, scorer, &view).Run());
+      results.back().target = name;
     }
     all.insert(all.end(), results.begin(), results.end());
   }
@@ -435,6 +445,7 @@ std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store) {
       if (const auto id = store->FindStage(stage.name())) {
         result.trials = Folded(store->Trials(*id));
         result.explanation = store->Fact(*id, kExplanationFact).value_or("");
+        result.end = store->Fact(*id, kFinishedFact).value_or("");
       }
       result.best = Best(result.trials);
       if (!study.target().empty()) result.target = TargetName(study.target(static_cast<int>(target)));

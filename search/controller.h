@@ -17,6 +17,7 @@ struct Score {
   double standard_error = 0;
   std::vector<float> rows{};  // of each held-out row, whose mean is the value; empty: it has none
   std::string metrics;  // JSON object
+  std::vector<EpochScore> epochs{};  // of a candidate that was trained for its score, also of one that failed
   std::string reason;
   double seconds = 0;
   // Epochs after which it left its round, unlike others that went on: its score is comparable with none of theirs. 0: it
@@ -69,6 +70,7 @@ struct StageResult {
   int best = -1;       // index into trials; -1: none complete
   std::string target;  // TargetName; empty: the study has none
   std::string explanation;  // Strategy::Explain of the end of the stage
+  std::string end;          // why it is finished, "all trials evaluated"; empty: it is not
 };
 
 // The best complete trial of those that `is`, the first of equals; nullptr: none.
@@ -90,8 +92,9 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in
 // more than its paths and later stages, or with other inputs (same_study.h); Error (exit 1) if no candidate
 // of a stage could be scored.
+// `teacher`: what is shown of it beside the best candidate while the search runs, "accuracy 0.872".
 std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext& context, Store* store,
-                                  Scorer* scorer);
+                                  Scorer* scorer, const std::string& teacher = "");
 
 // The stages' results as stored, without running or creating anything; a stage not begun has no trials.
 std::vector<StageResult> ReadStudy(const proto::Study& study, Store* store);

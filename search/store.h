@@ -20,6 +20,7 @@ struct StoredTrial {
   int64_t deployed_parameters = 0;
   double filter_score = 0;  // NaN: the stage has no filter
   std::vector<float> rows{};  // Score.rows
+  std::vector<EpochScore> epochs{};  // Score.epochs; of a trial with its repeats those of the first run
   std::string metrics;      // JSON object: metric and loss names to values
   std::string reason;       // of a failure
   double seconds = 0;  // what evaluating it took (latency and times are left out of comparisons of two runs)

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -48,10 +49,18 @@ std::string LocalTime(std::chrono::system_clock::time_point time) {
   return text;
 }
 
-// JSON has no infinity: written as text.
+// JSON has no infinity: written as text. A NaN is written as null.
 Json Number(double value) {
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   return value;
+}
+
+// Nothing: neither a number nor what Number writes in place of one.
+std::optional<double> ReadNumber(const Json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (value == "inf") return std::numeric_limits<double>::infinity();
+  if (value == "-inf") return -std::numeric_limits<double>::infinity();
+  return std::nullopt;
 }
 
 bool Varies(const proto::Stage& stage, proto::Stage::Vary what) {
@@ -134,6 +143,15 @@ std::vector<std::pair<std::string, std::string>> Attributes(const StoredTrial& s
   if (stored.trial.state == TrialState::kLeft) add("left_after", stored.left_after);
   if (stored.trial.scored()) add("standard_error", Number(stored.trial.standard_error));
   if (stored.again_of >= 0) add("again_of", stored.again_of);
+  if (!stored.epochs.empty()) {
+    Json epochs = Json::array();
+    for (const auto& [loss, score] : stored.epochs) {
+      Json epoch = {{"loss", Number(loss)}};
+      if (!std::isnan(score)) epoch["score"] = Number(score);
+      epochs.push_back(epoch);
+    }
+    add("epochs", epochs);
+  }
   if (!stored.reason.empty()) add("reason", stored.reason);
   if (!stored.trial.origin.empty()) add("origin", stored.trial.origin);
   if (!stored.metrics.empty()) {
@@ -151,11 +169,20 @@ class TrialReader {
 
   double Real(const std::string& key, double missing) const {
     if (attributes_.count(key) == 0) return missing;
-    const Json value = Parsed(key);
-    if (value.is_number()) return value.get<double>();
-    if (value == "inf") return std::numeric_limits<double>::infinity();
-    if (value == "-inf") return -std::numeric_limits<double>::infinity();
+    if (const auto number = ReadNumber(Parsed(key))) return *number;
     throw Bad(key, "not a number");
+  }
+  std::vector<EpochScore> Epochs() const {
+    if (!Has("epochs")) return {};
+    const Json list = Parsed("epochs");
+    if (!list.is_array()) throw Bad("epochs", "no list");
+    std::vector<EpochScore> epochs;
+    for (const Json& each : list) {
+      if (!each.is_object() || !each.contains("loss")) throw Bad("epochs", "no list of objects with a loss");
+      const auto number = [&](const char* name) { return each.contains(name) ? ReadNumber(each[name]).value_or(kNaN) : kNaN; };
+      epochs.push_back({.loss = number("loss"), .score = number("score")});
+    }
+    return epochs;
   }
   bool Has(const std::string& key) const { return attributes_.count(key) > 0; }
   int64_t Integer(const std::string& key) const {
@@ -235,20 +262,23 @@ void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto
         .Bind(trial, kRowsKey, Dump(numbers))
         .Run();
   }
-  if (!stored.trial.scored()) return;
-  const double value = stored.trial.value;
-  THIMBLE_CHECK(!std::isnan(value), "a trial that was scored has a value");
-  const auto insert = [&](const std::string& columns, int number) {
+  const auto insert = [&](const std::string& columns, int number, double value) {
     Statement statement(db, ("INSERT INTO " + columns + " VALUES (?1, ?2, ?3, ?4)").c_str());
     if (std::isinf(value))
       statement.Bind(trial, number, nullptr, value > 0 ? "INF_POS" : "INF_NEG").Run();
     else
       statement.Bind(trial, number, value, "FINITE").Run();
   };
-  insert("trial_values (trial_id, objective, value, value_type)", 0);
-  // Optuna's pruned trials have their last intermediate value as their value.
-  if (stored.trial.state == TrialState::kLeft)
-    insert("trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)", stored.left_after);
+  // What Optuna's tools draw as a learning curve. Its pruned trials have their last intermediate value as their value.
+  const std::string intermediate = "trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)";
+  const int last = stored.trial.state == TrialState::kLeft ? stored.left_after : 0;
+  for (size_t i = 0; i < stored.epochs.size(); ++i)
+    if (const int step = static_cast<int>(i) + 1; step != last && !std::isnan(stored.epochs[i].score))
+      insert(intermediate, step, stored.epochs[i].score);
+  if (!stored.trial.scored()) return;
+  THIMBLE_CHECK(!std::isnan(stored.trial.value), "a trial that was scored has a value");
+  insert("trial_values (trial_id, objective, value, value_type)", 0, stored.trial.value);
+  if (last > 0) insert(intermediate, last, stored.trial.value);
 }
 
 std::vector<StoredTrial> ReadTrials(Database& db, int stage) {
@@ -299,6 +329,7 @@ std::vector<StoredTrial> ReadTrials(Database& db, int stage) {
     stored.deployed_parameters = reader.Integer("deployed_parameters");
     stored.filter_score = reader.Real("filter_score", kNaN);
     stored.metrics = reader.Object("metrics");
+    stored.epochs = reader.Epochs();
     stored.reason = reader.TextOrEmpty("reason");
     stored.trial.origin = reader.TextOrEmpty("origin");
     if (const auto kept = row_scores.find(rows.Integer(0)); kept != row_scores.end()) {

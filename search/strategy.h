@@ -30,6 +30,12 @@ struct Trial {
 
   bool scored() const { return state == TrialState::kComplete || state == TrialState::kLeft; }
 };
+// What a training run says after an epoch.
+struct EpochScore {
+  double loss = 0;   // mean of the objective over the epoch's batches
+  double score = 0;  // as Score.value, on the held-out rows; NaN: it was not scored then
+};
+
 // What controls are called, whoever proposes them: a student whose layers are all alike, one by chance, the study's ready checkpoint.
 inline constexpr char kUniform[] = "uniform", kRandom[] = "random", kReady[] = "ready checkpoint";
 inline bool IsControl(const std::string& origin) { return origin == kUniform || origin == kRandom || origin == kReady; }

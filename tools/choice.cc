@@ -11,7 +11,7 @@
 #include "models/latency.h"
 #include "search/closing.h"
 #include "tools/common.h"
-#include "tools/report.h"
+#include "tools/study_context.h"
 
 namespace thimble::tools {
 namespace {

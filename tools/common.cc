@@ -47,8 +47,12 @@ void AddLabelOrder(CLI::App& app, Options* options) {
                "a model's outputs are the task's labels by position, whatever its config.json calls them");
 }
 
-void AddRecipeOptions(CLI::App& app, Options* options) {
+void AddSet(CLI::App& app, Options* options) {
   app.add_option("--set", options->set, "override a field: path=value, e.g. optimizer.adamw.learning_rate=1e-4");
+}
+
+void AddRecipeOptions(CLI::App& app, Options* options) {
+  AddSet(app, options);
   app.add_flag("--dry-run", options->dry_run, "check everything, then stop");
 }
 

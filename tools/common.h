@@ -38,6 +38,7 @@ struct Options {
 void AddDeployment(CLI::App& app, Options* options);  // --threads, --checkpoint-seconds, --cache, --recompute
 void AddForce(CLI::App& app, Options* options);
 void AddLabelOrder(CLI::App& app, Options* options);     // --assume-label-order
+void AddSet(CLI::App& app, Options* options);            // --set
 void AddRecipeOptions(CLI::App& app, Options* options);  // --set and --dry-run
 proto::Deployment MakeDeployment(const Options& options);  // and sets torch's threads
 

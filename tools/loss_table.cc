@@ -22,11 +22,11 @@ std::string Layer(int layer) { return "layer " + std::to_string(layer); }
 
 }  // namespace
 
-std::string LossTable(const proto::Objective& objective, int layers, int teacher_layers) {
+std::vector<LossRow> LossRows(const proto::Objective& objective, int layers, int teacher_layers) {
   std::vector<int> layer_map;
   if (std::any_of(objective.loss().begin(), objective.loss().end(), ComparesLayers))
     layer_map = distill::LayerMapOf(objective, layers, teacher_layers);
-  std::vector<std::vector<std::string>> table = {{"student", "teacher", "losses"}};
+  std::vector<LossRow> table;
   const auto add = [&](const std::string& student, const std::string& teacher, const auto& takes_part) {
     std::string losses;
     for (const auto& loss : objective.loss()) {
@@ -53,6 +53,12 @@ std::string LossTable(const proto::Objective& objective, int layers, int teacher
   }
   add("head", "head", [](const LossEntry& entry, const proto::Loss&) { return entry.logits && entry.teacher; });
   add("head", "labels", [](const LossEntry& entry, const proto::Loss&) { return entry.labels; });
+  return table;
+}
+
+std::string LossTable(const proto::Objective& objective, int layers, int teacher_layers) {
+  std::vector<std::vector<std::string>> table = {{"student", "teacher", "losses"}};
+  for (const auto& row : LossRows(objective, layers, teacher_layers)) table.push_back({row.student, row.teacher, row.losses});
   return Table(table);
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,8 @@ class StudyBench {
   // scores are made side by side.
   const std::vector<std::vector<double>>* AskTeacher(proto::Fitness fitness);
 
+  // The teacher's scores on the held-out rows, without the objective's losses; made once. `answers`: with its logits.
+  const train::Evaluation& TeacherEvaluation(bool answers = false);
   // `candidate`: the view of a supernet; nullptr: all of it.
   train::Evaluation EvaluateOnHoldout(const models::Model& model, const models::Shape* candidate);
   // Scores candidates side by side; says how long each took.
@@ -104,7 +107,7 @@ class StudyBench {
   std::unique_ptr<distill::SlicedStart> start_;
   std::map<std::string, models::Model> supernets_;  // by section
   Cached train_cache_, holdout_cache_;
-  std::vector<std::vector<double>> answers_;  // the teacher's on the held-out rows, for DIVERGENCE
+  std::optional<train::Evaluation> teacher_;  // on the held-out rows; with its logits where scores are divergences from them
   std::map<std::string, models::Model> untrained_;  // by canonical text
 };
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 #include <numeric>
 
@@ -58,6 +59,9 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Roun
     scores.push_back(!result.failure.empty() ? Failed(result.failure)
                      : leavers               ? after_last_epoch(result)
                                              : ToScore(EvaluateOnHoldout(students[i], nullptr), study().fitness()));
+    for (const auto& epoch : result.epochs)
+      scores.back().epochs.push_back({.loss = epoch.train_loss,
+                                      .score = leavers ? ToScore(epoch.validations[0], study().fitness()).value : std::nan("")});
     if (result.pruned) scores.back().left_after = static_cast<int>(result.epochs.size());
     // An epoch keeps no rows: those that stayed are compared in pairs.
     else if (leavers && result.failure.empty())

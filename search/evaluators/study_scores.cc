@@ -36,14 +36,17 @@ Score Failed(const std::string& reason) { return {.value = std::nan(""), .reason
 
 const std::vector<std::vector<double>>* StudyBench::AskTeacher(proto::Fitness fitness) {
   TeacherOnHoldout();
-  if (fitness != proto::DIVERGENCE) return nullptr;
-  if (!answers_.empty()) return &answers_;
+  return fitness == proto::DIVERGENCE ? &TeacherEvaluation(true).logits : nullptr;
+}
+
+const train::Evaluation& StudyBench::TeacherEvaluation(bool answers) {
+  if (teacher_ && (!answers || !teacher_->logits.empty())) return *teacher_;
   train::EvaluateOptions options;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
-  options.keep_logits = true;
-  answers_ = train::Evaluate(data.teacher.model, data.holdout, &data.task, options).logits;
-  return &answers_;
+  options.keep_logits = answers;
+  teacher_ = train::Evaluate(data.teacher.model, data.holdout, &data.task, options);
+  return *teacher_;
 }
 
 Score StudyBench::ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const {
@@ -76,7 +79,7 @@ train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models
   options.bfloat16 = choices.bfloat16;
   options.batch_size = kEvaluationBatch;
   options.padded_length = train::PaddedLength(study().recipe());
-  if (!answers_.empty()) options.teacher_logits = &answers_;
+  if (teacher_ && !teacher_->logits.empty()) options.teacher_logits = &teacher_->logits;
   // Not Evaluate: one candidate without a score does not end the others.
   return train::EvaluateTogether({{&model, candidate, &objective}}, data.holdout, &data.task, options)[0];
 }

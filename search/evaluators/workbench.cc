@@ -1,6 +1,7 @@
 #include "search/evaluators/workbench.h"
 
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "search/evaluators/evaluator.h"
 #include "search/evaluators/members.h"
 #include "search/evaluators/study_bench.h"
+#include "search/evaluators/study_summary.h"
 
 namespace thimble::search {
 
@@ -37,6 +39,22 @@ const data::TaskEntry& Workbench::task() const { return impl_->bench.data.task; 
 const data::Dataset& Workbench::train() const { return impl_->bench.data.train; }
 const data::Dataset& Workbench::holdout() const { return impl_->bench.data.holdout; }
 int Workbench::max_length() const { return impl_->bench.data.MaxLength(); }
+
+std::string Workbench::TeacherSummary() {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  const bool answers = impl_->bench.study().fitness() == proto::DIVERGENCE;  // which are asked for next
+  for (const auto& metric : impl_->bench.TeacherEvaluation(answers).metrics)
+    json[metric.name] = {{"value", metric.value}, {"standard_error", metric.standard_error}};
+  return json.dump();
+}
+
+std::string Workbench::DataSummary() const {
+  const StudyData& data = impl_->bench.data;
+  const nlohmann::ordered_json json = {{"max_length", data.MaxLength()},
+                                       {"train", SummaryOf(data.train, data.task, data.MaxLength())},
+                                       {"holdout", SummaryOf(data.holdout, data.task, data.MaxLength())}};
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 Choices Workbench::Measure() const {
   const bool bfloat16 = train::ResolvePrecision(impl_->bench.study().recipe().precision()) == proto::BFLOAT16;

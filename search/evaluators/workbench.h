@@ -40,6 +40,11 @@ class Workbench final : public Scorer {
   const data::Dataset& holdout() const;  // what candidates are ranked on
   int max_length() const;  // tokens of a row: the recipe's; where it does not say, the teacher's
 
+  // What reports say of the study, JSON objects: {"accuracy": {"value": 0.86, "standard_error": 0.02}} of the teacher on the held-out
+  // rows, and what study_summary.h says of both sets of rows.
+  std::string TeacherSummary();
+  std::string DataSummary() const;
+
   // This machine's choices. Where the study trains cohorts and there are several cores, a small one is timed.
   Choices Measure() const;
   void Use(const Choices& choices);

@@ -60,7 +60,8 @@ const std::vector<Exception> kExceptions = {
     {"tools/commands/rank.cc", "models/", "prints expressions"},
     {"tools/commands/slice.cc", "models/", "makes a uniform student"},
     {"tools/new_study.cc", "models/", "the templates of studies"},
-    {"tools/report.cc", "models/", "prints expressions"},
+    {"tools/layer_text.cc", "models/", "prints layers"},
+    {"tools/report/text.cc", "models/", "prints expressions"},
     {"tools/student.cc", "models/", "makes a student from flags"},
 };
 // Names that are words for other things as well; they count where they are fields or messages.

@@ -52,7 +52,7 @@ def check_halved(study):
     states = optuna.trial.TrialState
     assert [t.state for t in trials] == [states.COMPLETE, states.PRUNED, states.PRUNED]
     assert [t.value for t in trials] == [0, -0.5, -math.inf]
-    assert [t.intermediate_values for t in trials] == [{}, {2: -0.5}, {1: -math.inf}]
+    assert [t.intermediate_values for t in trials] == [{1: -0.75, 2: 0}, {1: -0.75, 2: -0.5}, {1: -math.inf}]
     assert study.best_trial.number == 0
 
 

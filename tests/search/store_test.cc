@@ -103,7 +103,12 @@ std::vector<StoredTrial> MakeHalvedRound() {
     trials[i].trial.value = i == 2 ? -kInfinity : -0.5 * i;
     trials[i].trial.standard_error = 0.25;
     trials[i].filter_score = kNaN;
-    if (i == 0) continue;
+    // Of the last one its epochs are not known, as of what earlier versions stored.
+    if (i < 2) trials[i].epochs = {{.loss = 1.5, .score = -0.75}, {.loss = 0.1 + 0.2, .score = trials[i].trial.value}};
+    if (i == 0) {
+      trials[i].epochs.push_back({.loss = kInfinity, .score = kNaN});
+      continue;
+    }
     trials[i].trial.state = TrialState::kLeft;
     trials[i].left_after = 3 - i;
   }
@@ -127,6 +132,11 @@ void ExpectSame(const std::vector<StoredTrial>& got, const std::vector<StoredTri
     EXPECT_EQ(got[i].reason, want[i].reason);
     EXPECT_EQ(got[i].seconds, want[i].seconds);
     EXPECT_EQ(got[i].left_after, want[i].left_after);
+    ASSERT_EQ(got[i].epochs.size(), want[i].epochs.size());
+    for (size_t k = 0; k < got[i].epochs.size(); ++k) {
+      EXPECT_EQ(got[i].epochs[k].loss, want[i].epochs[k].loss);
+      EXPECT_TRUE(same(got[i].epochs[k].score, want[i].epochs[k].score)) << got[i].epochs[k].score;
+    }
   }
 }
 
@@ -226,8 +236,8 @@ TEST_F(StoreTest, WhoLeftItsRoundIsPrunedWithItsLastValue) {
             "1FINITE0.0\n2FINITE-0.5\n3INF_NEG");
   EXPECT_EQ(Query(path_,
                   "SELECT trial_id || ':' || step || intermediate_value_type || ifnull(intermediate_value, '') "
-                  "FROM trial_intermediate_values ORDER BY trial_id"),
-            "2:2FINITE-0.5\n3:1INF_NEG");
+                  "FROM trial_intermediate_values ORDER BY trial_id, step"),
+            "1:1FINITE-0.75\n1:2FINITE0.0\n2:1FINITE-0.75\n2:2FINITE-0.5\n3:1INF_NEG");
   ExpectSame(Store(path_).Trials(1), MakeHalvedRound());
   Query(path_, "DELETE FROM trial_values WHERE trial_id = 2");
   EXPECT_THAT(Thrown([&] { Store(path_).Trials(1); }).second, HasSubstr("trial 1: a scored trial without"));

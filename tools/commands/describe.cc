@@ -22,10 +22,11 @@
 #include "search/evaluator.h"
 #include "search/space.h"
 #include "tools/common.h"
+#include "tools/layer_text.h"
 #include "tools/loss_table.h"
 #include "tools/reference.h"
-#include "tools/report.h"
 #include "tools/sliced_report.h"
+#include "tools/study_context.h"
 
 namespace thimble::tools {
 namespace of_describe {

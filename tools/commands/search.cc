@@ -8,7 +8,8 @@
 #include "base/output_directory.h"
 #include "search/evaluators/workbench.h"
 #include "tools/common.h"
-#include "tools/report.h"
+#include "tools/report/text.h"
+#include "tools/study_context.h"
 
 namespace thimble::tools {
 namespace of_search {
@@ -34,7 +35,8 @@ void Run(const Request& request) {
   const DirectoryLock lock(file.directory, "thimble search");
   search::Store store(file.directory + "/study.db");
   UseStoredChoices(file, &store, &bench);
-  const auto results = search::RunStudy(file.study, bench.context(), &store, &bench);
+  KeepSummaries(file, &store, &bench);
+  const auto results = search::RunStudy(file.study, bench.context(), &store, &bench, TeacherText(file, store));
   std::fputs(ResultText(results).c_str(), stdout);
   std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
 }

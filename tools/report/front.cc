@@ -1,11 +1,12 @@
-#include "tools/front.h"
+#include "tools/report/front.h"
 
 #include <algorithm>
 #include <cmath>
 #include <sstream>
 
 #include "base/error.h"
-#include "tools/report.h"
+#include "tools/report/digits.h"
+#include "tools/study_context.h"
 
 namespace thimble::tools {
 namespace {
@@ -45,10 +46,11 @@ std::pair<Goal, double> ParseLimit(const std::string& text) {
                                          : static_cast<double>(ParseCount("--at-most", value))};
 }
 
-std::string ValueText(Goal goal, double cost) {
+// `digits`: of a score.
+std::string ValueText(Goal goal, double cost, int digits) {
   switch (goal) {
     case search::kScore:
-      return Decimal(-cost, 4);
+      return Decimal(-cost, digits);
     case search::kLatency:
       return Decimal(cost, 2) + "ms";
     case search::kBytes:
@@ -117,12 +119,13 @@ Measured Measure(const search::StageResult& stage, const Front& front, size_t ta
 std::string FrontText(const search::StageResult& stage, const Front& front, size_t target) {
   const Measured measured = Measure(stage, front, target);
   if (measured.points.empty()) return "";
+  const int digits = DigitsOf(stage);
   std::string names, text;
   for (const Goal goal : front.goals) names += (names.empty() ? "" : ", ") + search::NameOf(goal);
   for (const int i : search::ParetoFront(measured.points)) {
     text += "  " + std::to_string(stage.trials[measured.index[i]].number) + ":";
     for (size_t k = 0; k < front.goals.size(); ++k)
-      text += " " + ValueText(front.goals[k], measured.points[i][k]);
+      text += " " + ValueText(front.goals[k], measured.points[i][k], digits);
   }
   text = "Pareto front of stage " + stage.name + " (" + names + "; " +
          Decimal(100 * DominatedShare(measured.points), 1) +
@@ -135,17 +138,17 @@ std::string FrontText(const search::StageResult& stage, const Front& front, size
   for (const auto& [goal, most] : front.limits) {
     limited.goals.push_back(goal);
     limits.push_back(most);
-    within += (within.empty() ? "" : ", ") + search::NameOf(goal) + " up to " + ValueText(goal, most);
+    within += (within.empty() ? "" : ", ") + search::NameOf(goal) + " up to " + ValueText(goal, most, digits);
   }
   const Measured all = Measure(stage, limited, target);
   const int best = search::BestWithin(all.points, limits);
   text += "best of stage " + stage.name + " with " + within + ": ";
   if (best < 0) return text + "none\n";
   text += "trial " + std::to_string(stage.trials[all.index[best]].number) + ", score " +
-          ValueText(search::kScore, all.points[best][0]);
+          ValueText(search::kScore, all.points[best][0], digits);
   for (size_t k = 0; k < front.limits.size(); ++k)
     text += ", " + search::NameOf(front.limits[k].first) + " " +
-            ValueText(front.limits[k].first, all.points[best][k + 1]);
+            ValueText(front.limits[k].first, all.points[best][k + 1], digits);
   return text + "\n";
 }
 
