@@ -19,6 +19,7 @@
 #include "base/files.h"
 #include "base/output_directory.h"
 #include "base/parallel.h"
+#include "base/quantile.h"
 #include "bench/bench.h"
 #include "tools/common.h"
 #include "tools/standard_output.h"
@@ -36,15 +37,6 @@ struct Request {
 std::string FolderOf(const std::string& file) {
   const auto folder = std::filesystem::path(file).parent_path();
   return folder.empty() ? "." : folder.string();
-}
-
-// Linear interpolation between the two nearest, as numpy.quantile.
-double Quantile(std::vector<double> values, double share) {
-  std::sort(values.begin(), values.end());
-  const double at = share * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<size_t>(at);
-  const size_t above = std::min(below + 1, values.size() - 1);
-  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
 // One round for each line of standard input: a peer in another process runs in between, while both stay warm.

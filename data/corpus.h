@@ -35,7 +35,7 @@ class Corpus {
 
   const std::string& hash() const { return hash_; }
   size_t rows() const { return rows_; }  // examples of an epoch
-  // Pairs are drawn for five epochs, then they come again: SYSTEMS.md's published systems, as BERT's own
+  // Pairs are drawn for five epochs, then they come again: published systems do so, as BERT's own
   // script (its dupe_factor).
   int drawn() const { return static_cast<int>(epochs_.size()); }
   size_t blocks() const { return (rows_ + block_rows_ - 1) / block_rows_; }

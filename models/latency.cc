@@ -12,6 +12,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/quantile.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
@@ -31,14 +32,6 @@ class ThreadCount {
  private:
   int before_;
 };
-
-// The q-quantile of sorted values, between neighbours by linear interpolation.
-double Quantile(const std::vector<double>& sorted, double q) {
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const size_t below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
 
 Batch RandomBatch(int batch, int length, int vocabulary) {
   Random random(0);

@@ -1,5 +1,5 @@
 // The expression a feed-forward block computes: a tree over x, two linears, activations and element-wise
-// operators. Grammar, validity rules and width rules: SYSTEMS A1 (EfficientBERT, EMNLP Findings 2021),
+// operators. Grammar, validity rules and width rules: EfficientBERT (EMNLP Findings 2021),
 // docs/expressions.md.
 #pragma once
 #include <string>

@@ -12,7 +12,7 @@ constexpr double kCountCap = 1e12;
 constexpr int kTries = 200;
 constexpr uint64_t kMostProposedChanges = 3;
 constexpr int kLowSubtree =
-    3;  // SYSTEMS A3: a replacement is 0 to 3 edges high where the linears inside allow it
+    3;  // EfficientBERT's code: a replacement is 0 to 3 edges high where the linears inside allow it
 
 int Arity(Operator op) { return op == Operator::kInput ? 0 : IsBinary(op) ? 2 : 1; }
 

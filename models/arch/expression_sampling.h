@@ -1,6 +1,6 @@
 // Random valid expressions and small changes of them, for searches. Trees are built by production rules that
 // keep to the validity and width rules from the start, where the published search draws typed trees and
-// throws away nearly all of them (SYSTEMS A1, A3). Not stateful: results depend on the arguments and the
+// throws away nearly all of them (EfficientBERT's code). Not stateful: results depend on the arguments and the
 // random stream alone.
 #pragma once
 #include <array>
@@ -23,7 +23,7 @@ struct ExpressionRules {
   std::vector<BlockWidths> widths;      // an expression fits all of them, or is not proposed
 };
 
-// EfficientBERT's operators and heights (SYSTEMS A1).
+// EfficientBERT's operators and heights (section 3.1 and its code).
 ExpressionRules PublishedRules(std::vector<BlockWidths> widths);
 
 class ExpressionSampler {
@@ -38,7 +38,7 @@ class ExpressionSampler {
   Expression Draw(Random* random) const;
 
   // One change: a subtree replaced by a low random one, an operator by another, or an operator inserted
-  // (SYSTEMS A3). The result keeps to the rules and differs from `from` in canonical form; nullopt if 200
+  // (EfficientBERT's mutations). The result keeps to the rules and differs from `from` in canonical form; nullopt if 200
   // tries gave none.
   std::optional<Expression> Mutate(const Expression& from, Random* random) const;
   // What a search proposes that knows `base` only: a fresh tree or one to three mutations of `base`, half and

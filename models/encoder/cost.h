@@ -11,7 +11,7 @@ namespace thimble::models {
 // What is exported: embedding, encoder, pooler and a head of `classes` outputs (0: neither pooler nor head).
 // A head on tokens has no pooler.
 int64_t DeployedParameters(const Shape& shape, int classes, Head head = Head::kPooled);
-// SYSTEMS A6: embedding, encoder and the training-only projection hidden -> teacher_hidden; no pooler, no
+// EfficientBERT's tables: embedding, encoder and the training-only projection hidden -> teacher_hidden; no pooler, no
 // head.
 int64_t PaperParameters(const Shape& shape, int teacher_hidden);
 

@@ -1,4 +1,4 @@
-// Published totals and the pieces they are made of: SYSTEMS A5, A6.
+// Published totals and the pieces they are made of: EfficientBERT's tables.
 #include "models/encoder/cost.h"
 
 #include <gtest/gtest.h>

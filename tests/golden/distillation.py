@@ -5,7 +5,7 @@
 Needs torch, safetensors, xxhash. A random BERT teaches a random student of another width and depth, with searched feed-forward
 blocks and a trigram embedding, on rows of different lengths: raw attention scores, hidden states through fit_dense, soft and hard
 labels; torch's AdamW, linear schedule with warm-up, gradients clipped together. Models are written from the names in models/model.h,
-losses from SYSTEMS A4 (over real tokens only), the order of the rows from base/random.h and data/dataset.h.
+losses from EfficientBERT's code (over real tokens only), the order of the rows from base/random.h and data/dataset.h.
 """
 import json
 import pathlib
