@@ -38,7 +38,6 @@ struct Exception {
 const std::vector<Exception> kExceptions = {
     {"bench/", "models/", "what is timed: BERT-base, a trigram student"},
     {"bench/optimizer.cc", "optim/", "the two rules that are timed where none is named"},
-    {"bench/proxies.cc", "search/evaluators/proxies/", "the variant without weights is judged as well"},
     {"bench/w_pca.cc", "search/evaluators/proxies/", "what is timed"},
     {"models/arch/", "models/", "expressions are read, drawn and compared there; the algebra knows the gates of activations"},
     {"models/encoder/bert.cc", "models/", "names of BERT's activations"},
