@@ -208,11 +208,14 @@ class Maker {
     json["headline"] = Headline(group);
     json["finished"] = !group.back().end.empty();
     if (!input_.costs.latency[target].empty()) json["latency_of"] = input_.costs.latency[target];
-    const Found found = FoundIn(group);
+    Found found = FoundIn(group);
     if (found.trial == nullptr) return json;
+    const auto verdict = VerdictOf(group);
+    // The best may be a control: what the search has found is then another.
+    if (verdict && verdict->stage == found.stage) found.trial = verdict->found;
     json["stage"] = found.stage->name;
     json["found"] = found.trial->number;
-    if (const auto verdict = VerdictOf(group)) {
+    if (verdict) {
       json["compared"] = {{"stage", verdict->stage->name}, {"found", verdict->found->number}};
       for (const auto& each : verdict->against)
         json["compared"]["with"].push_back({{"origin", each.control->trial.origin},

@@ -56,7 +56,9 @@ function frontSection(parent) {
       .attr("y2", ({trial}) => y(valueOf(trial) + errorOf(trial)) - y(valueOf(trial))).style("stroke", ({role}) => colour(role)).attr("stroke-opacity", 0.55);
     marks.append("path").attr("d", ({role}) => symbol(role)).style("fill", ({role}) => colour(role)).style("stroke", "var(--paper)");
     marks.append("circle").attr("r", 11).attr("fill", "transparent").call(withTip, ({stage, trial, digits}) => trialText(stage, trial, digits));
-    const named = shown.filter(({role}) => !["other", "front"].includes(role)).reverse().map(({trial, role, result}) => ({x: x(trial[key]), y: y(valueOf(trial)), role,
+    // Of several of a kind, as a stage may propose them, the best is named.
+    const leads = (point) => !shown.some((other) => other.role === point.role && other.result === point.result && other.trial.score > point.trial.score);
+    const named = shown.filter((point) => !["other", "front"].includes(point.role) && leads(point)).reverse().map(({trial, role, result}) => ({x: x(trial[key]), y: y(valueOf(trial)), role,
       text: (role === "found" ? "found" : role) + (decided.length > 1 ? " " + result.target : "")}));
     if (withTeacher) {
       root.append("path").attr("transform", `translate(${x(teacher[key])},${y(teacherY())})`).attr("d", symbol("teacher")).style("fill", colour("teacher"))
