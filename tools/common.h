@@ -93,30 +93,6 @@ class DirectoryLock {
 // Rows of text in aligned columns, numbers to the right; the first row is the heading.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
 
-// A model that is to be scored on a task, its outputs in the task's order.
-struct ScoredModel {
-  models::Pretrained model;
-  data::TaskEntry task;  // with what came with the model
-  int max_length = 0;    // tokens of a row
-};
-// `max_length` 0: ScoringLength's. Errors (exit 2): train::LoadTaskModel's.
-ScoredModel LoadScored(const std::string& directory, const data::TaskEntry& task, int max_length,
-                       bool assume_label_order);
-
-struct ModelRow {
-  std::string name, directory;
-  std::shared_ptr<const ScoredModel> loaded = nullptr;  // nullptr: loaded when its turn comes, and let go
-};
-struct CompareOptions {
-  bool latency = false, assume_label_order = false;
-  int max_length = 0;  // as LoadScored's
-  int threads = 0;
-  std::string cache;
-};
-// One line a model: deployed parameters, official metrics with standard error, size on disk, latency. What evaluate prints.
-std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task, const std::string& data_directory,
-                          const std::string& file, const CompareOptions& options);
-
 // Median on this machine: batch 1, 128 tokens (fewer where the model's position table is shorter), 1 thread, float32.
 double LatencyMs(const models::Model& model);
 

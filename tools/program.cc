@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "tools/command_line.h"
+#include "tools/command_tree.h"
 #include "tools/common.h"
 #include "train/memory.h"
 
@@ -21,6 +22,7 @@ void Run(int argc, char** argv) {
   }
 #include "tools/commands.inc"
 #undef COMMAND
+  AddExamples(&line.app());
   if (!line.Parse(argc, argv)) return;
   SetLog(line.json_log() ? LogFormat::kJson : LogFormat::kText);
   InstallInterruptHandler();

@@ -2,14 +2,13 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/hub_config.h"
 #include "models/hub/model_tensors.h"
+#include "models/hub/read_length.h"
 
 namespace thimble::models {
 namespace {
@@ -156,10 +155,7 @@ Pretrained LoadPretrained(const std::string& directory) {
 }
 
 int ReadLength(const Pretrained& model) {
-  const int standard = model.model.head == Head::kTokens ? 384 : 512;
-  const auto& [max_length, null_threshold, reading, model_max_length] = model.settings;
-  return std::min(model.model.shape.positions,
-                  max_length.value_or(std::min(standard, model_max_length.value_or(standard))));
+  return ReadLength(model.settings, model.model.head, model.model.shape.positions);
 }
 
 bool HasHead(const Model& model, int classes, Head head) {

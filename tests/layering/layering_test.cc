@@ -1,5 +1,5 @@
 // The include rules of the folders, low to high:
-//   proto < base < models, data, optim < distill, runtime < train < search < tools < bench < tests
+//   proto < base < models, data, optim < distill, runtime < train < search < tools < bench, toolkit < tests
 // Nobody includes upwards. It reads the includes of every source; the last tests show that it sees what it
 // must refuse.
 #include <gmock/gmock.h>
@@ -25,7 +25,7 @@ using testing::IsEmpty;
 
 const std::map<std::string, int> kLevels = {{"proto", 0}, {"base", 1},    {"models", 2}, {"data", 2},
                                             {"optim", 2}, {"distill", 3}, {"runtime", 3}, {"train", 4},
-                                            {"search", 5}, {"tools", 6}, {"bench", 7}, {"fuzz", 7}, {"tests", 8}};
+                                            {"search", 5}, {"tools", 6}, {"bench", 7}, {"fuzz", 7}, {"toolkit", 7}, {"tests", 8}};
 const char* const kPluginFolders[] = {"data/tasks/",           "distill/losses/",   "models/embeddings/",
                                       "models/feed_forwards/", "models/mixers/",    "models/operators/",
                                       "optim/optimizers/",     "search/strategies/"};

@@ -10,6 +10,7 @@
 #include "data/cache.h"
 #include "data/metrics/submission.h"
 #include "tools/common.h"
+#include "tools/compare.h"
 
 namespace thimble::tools {
 namespace of_evaluate {
@@ -19,7 +20,7 @@ struct Request : Options {
   std::vector<std::string> models, names;
   std::string task, data, predictions, submission;
   int max_length = 0;
-  bool latency = false;
+  bool latency = false, json = false;
 };
 
 // Predictions for the test file, as the leaderboard takes them; answers to the dev file's questions where
@@ -112,6 +113,7 @@ void Run(const Request& request) {
   if (!task.dev.empty())
     std::fputs(CompareModels(rows, task, request.data, task.dev,
                              {.latency = request.latency,
+                              .json = request.json,
                               .assume_label_order = request.assume_label_order,
                               .max_length = request.max_length,
                               .threads = deployment.threads(),
@@ -139,6 +141,9 @@ std::function<void()> Add(CLI::App& app) {
                  "tokens of a row; default: those it was trained with, else up to 512, of a window with a "
                  "passage 384")
       ->check(CLI::Range(8, 512));
+  app.add_flag("--json", request->json, "print the scores of the models as one JSON object; metrics of 1")
+      ->excludes("--predictions")
+      ->excludes("--submission");
   app.add_flag("--latency", request->latency, "measure latency too: batch 1, 128 tokens, 1 thread");
   AddLabelOrder(app, request.get());
   AddForce(app, request.get());

@@ -1,26 +1,17 @@
 // thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
 // thimble export MODEL [--quantize int8 [--task mrpc --data glue/]]
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "base/output_directory.h"
-#include "models/encoder/cost.h"
-#include "models/encoder/resolve.h"
 #include "models/onnx/onnx.h"
-#include "search/evaluators/workbench.h"
-#include "tools/choice.h"
 #include "tools/common.h"
 #include "tools/row_length.h"
-#include "tools/sliced_report.h"
-#include "tools/study_context.h"
+#include "tools/study_run.h"
 #include "tools/training.h"
-#include "train/batch.h"
-#include "train/task_model.h"
 
 namespace thimble::tools {
 namespace of_export {
@@ -36,18 +27,6 @@ bool Int8(const Request& request) { return request.quantize == "int8"; }
 
 std::string Megabytes(const std::string& path) {
   return Decimal(static_cast<double>(std::filesystem::file_size(path)) / 1e6, 1) + " MB";
-}
-
-// The first training rows, one a batch: what eight bits are fitted to.
-std::vector<models::Batch> TypicalRows(const data::TaskEntry& task, const std::string& data,
-                                       const std::string& model, int length, const std::string& cache) {
-  constexpr int kRows = 64;
-  return train::MakeBatches(LoadSplit(task, data, task.train, model, kRows, length, 1, cache), 1);
-}
-
-void WriteInt8(const models::Model& model, std::vector<models::Batch> typical, const std::string& directory) {
-  models::WriteOnnx(model, directory + "/model.int8.onnx",
-                    {.weights = models::OnnxWeights::kInt8, .typical = std::move(typical)});
 }
 
 // The ONNX files of a model that is there already, beside its weights.
@@ -90,68 +69,20 @@ void ExportStudy(const Request& request) {
   if (!request.task.empty() || !request.data.empty())
     throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
   if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
-  const OutputDirectory output(request.out, request.force);
-  const int64_t max_params = request.max_params.empty() ? INT64_MAX : ParseCount("--max-params", request.max_params);
-  const double max_ms = request.max_latency.empty() ? INFINITY : ParseMilliseconds("--max-latency", request.max_latency);
+  StudentRequest student{.study = request.where,
+                         .out = request.out,
+                         .target = request.target,
+                         .trial = request.trial,
+                         .epochs = static_cast<int>(request.epochs),
+                         .uniform = request.uniform,
+                         .int8 = Int8(request),
+                         .force = request.force,
+                         .dry_run = request.dry_run};
+  if (!request.max_params.empty()) student.max_params = ParseCount("--max-params", request.max_params);
+  if (!request.max_latency.empty()) student.max_ms = ParseMilliseconds("--max-latency", request.max_latency);
   const auto file = LoadStudy(request.where, request);
-  const std::string path = file.directory + "/study.db";
-  if (!std::filesystem::exists(path))
-    throw BadRequest(request.where, "nothing has run yet; start with `thimble search " + request.where + "`");
-  const auto deployment = MakeDeployment(request);
-  search::Store store(path);
-  const auto results = ResultsOf(search::ReadStudy(file.study, &store), request.target);
-  const auto of_target = StudyOf(file.study, results);
-  const auto context = ContextOf(file.study, file.directory);
-  const Choice chosen = Choose(results, of_target, context,
-                               {.study = request.where, .trial = request.trial, .max_params = max_params, .max_ms = max_ms});
-  auto architecture = chosen.trial->trial.architecture;
-  std::string which = "trial " + chosen.stage->name + "/" + std::to_string(chosen.trial->number);
-  if (request.uniform) {
-    const auto* control = UniformControl(results);
-    architecture = control ? control->trial.architecture : UniformLike(of_target, context, *chosen.trial);
-    which = control ? "the best uniform student beside " + which : "a uniform student of the size of " + which;
-  }
-  if (request.dry_run) {
-    Say("would export " + which);
-    return;
-  }
-  search::Workbench bench(file.study, file.directory, deployment);
-  search::CheckStoredInputs(chosen.stage->name, bench.Inputs(), store);
-  UseStoredChoices(file, &store, &bench);
-  const int epochs = request.epochs >= 0 ? static_cast<int>(request.epochs) : file.study.recipe().epochs();
-  Say("exporting " + which + ", " + Millions(models::DeployedParameters(models::Resolve(architecture), context.classes, context.head)) +
-      " parameters");
-  SlicedRecord record;
-  auto student = bench.Student(architecture, &record.report);
-  const std::string checkpoint = CheckpointPath(request.out);
-  if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
-  const auto& study = file.study;
-  const auto dev =
-      LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
-                bench.max_length(), deployment.threads(), deployment.cache());
-  const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
-  auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
-  settings.null_threshold = null_threshold;
-  PendingOutput out(request.out);
-  WriteExport(student, bench.task().labels, study.teacher().model(),
-              {.teacher = study.teacher().model(),
-               .task = bench.task().name,
-               .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " +
-                      std::to_string(epochs) + " epochs with the study's recipe.",
-               .metrics = evaluation.metrics,
-               .settings = settings},
-              out.working());
-  if (Int8(request))
-    WriteInt8(student,
-              TypicalRows(bench.task(), study.data().directory(), study.teacher().model(),
-                          *settings.max_length, deployment.cache()),
-              out.working());
-  WriteFileAtomically(out.working() + "/study.textproto", ReadFile(file.path));
-  record.options = study.warmup().sliced();
-  WriteSlicedRecord(record, out.working());
-  out.Commit();
-  std::filesystem::remove(checkpoint);
-  PrintWritten(evaluation.metrics, request.out);
+  const auto metrics = ExportStudent(file, MakeDeployment(request), student);
+  if (!request.dry_run) PrintWritten(metrics, request.out);
 }
 
 void Run(const Request& request) {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "runtime/prediction_json.h"
 #include "runtime/runtime.h"
 #include "tools/common.h"
 
@@ -57,40 +58,6 @@ std::vector<runtime::Input> Inputs(const Request& request) {
   runtime::Input input{.first = request.sentences[0]};
   if (request.sentences.size() == 2) input.second = request.sentences[1];
   return {input};
-}
-
-json ToJson(const runtime::Predictor& predictor, const runtime::Prediction& prediction) {
-  const auto& window = prediction.windows[0];
-  switch (predictor.kind()) {
-    case Kind::kRegression:
-      return {{"score", prediction.score}, {"input_ids", window.ids}, {"token_type_ids", window.segments}};
-    case Kind::kClassification:
-      return {{"label", prediction.label_name},
-              {"logits", window.logits},
-              {"probabilities", prediction.probabilities},
-              {"input_ids", window.ids},
-              {"token_type_ids", window.segments}};
-    case Kind::kMultiLabel: {
-      json labels = json::array();
-      for (size_t i = 0; i < prediction.probabilities.size(); ++i)
-        labels.push_back({{"label", predictor.labels()[i]}, {"probability", prediction.probabilities[i]}});
-      return {{"labels", labels},
-              {"logits", window.logits},
-              {"input_ids", window.ids},
-              {"token_type_ids", window.segments}};
-    }
-    case Kind::kSpan:
-      break;
-  }
-  json out = {{"answer", prediction.answer}, {"n_best", json::array()}, {"windows", json::array()}};
-  if (predictor.unanswerable()) out["null_odds"] = prediction.null_odds;
-  for (const auto& choice : prediction.choices)
-    out["n_best"].push_back(
-        {{"text", choice.text}, {"score", choice.score}, {"probability", choice.probability}});
-  for (const auto& each : prediction.windows)
-    out["windows"].push_back(
-        {{"input_ids", each.ids}, {"token_type_ids", each.segments}, {"logits", each.logits}});
-  return out;
 }
 
 // Whether the model says that a label is the input's: the likeliest, or of labels that do not exclude one
@@ -146,12 +113,13 @@ void Run(const Request& request) {
   MakeDeployment(request);
   const runtime::Predictor predictor(
       request.model, {.batch = request.batch, .assume_label_order = request.assume_label_order});
+  const runtime::PredictionOf of{predictor.kind(), predictor.labels(), predictor.unanswerable()};
   runtime::Report report;
   const auto predictions = predictor.Predict(inputs, &report);
   for (const auto& prediction : predictions) {
     if (request.json) {
       std::printf("%s\n",
-                  ToJson(predictor, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+                  PredictionJson(of, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
     } else {
       request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor, prediction);
     }

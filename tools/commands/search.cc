@@ -1,15 +1,12 @@
 // thimble search DIR: runs a study, or goes on with it.
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
-#include "base/error.h"
 #include "base/log.h"
-#include "base/output_directory.h"
-#include "search/evaluators/workbench.h"
 #include "tools/common.h"
 #include "tools/report/text.h"
-#include "tools/study_context.h"
+#include "tools/results_json.h"
+#include "tools/study_run.h"
 
 namespace thimble::tools {
 namespace of_search {
@@ -17,26 +14,20 @@ namespace {
 
 struct Request : Options {
   std::string where;
+  bool json = false;
 };
 
 void Run(const Request& request) {
   const auto file = LoadStudy(request.where, request);
-  const WritableDirectory writable(file.directory);
-  const auto deployment = MakeDeployment(request);
-  search::Workbench bench(file.study, file.directory, deployment);
-  // Without latencies, which are measured and kept once it is sure that the study runs.
-  auto context = bench.context();
-  context.latency = nullptr;
-  search::ValidateStudy(file.study, context, file.path);
+  const auto results = SearchStudy(file, MakeDeployment(request), request.dry_run);
   if (request.dry_run) {
     Say("all is well; `thimble describe " + request.where + "` shows what would run");
     return;
   }
-  const DirectoryLock lock(file.directory, "thimble search");
-  search::Store store(file.directory + "/study.db");
-  UseStoredChoices(file, &store, &bench);
-  KeepSummaries(file, &store, &bench);
-  const auto results = search::RunStudy(file.study, bench.context(), &store, &bench, TeacherText(file, store));
+  if (request.json) {
+    std::fputs(ResultsJson(file, results).c_str(), stdout);
+    return;
+  }
   std::fputs(ResultText(results).c_str(), stdout);
   std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
 }
@@ -44,6 +35,7 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("study", request->where, "study directory")->required();
+  app.add_flag("--json", request->json, "print every trial in the end, as one JSON object");
   AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddRecipeOptions(app, request.get());

@@ -1,0 +1,52 @@
+# cpack -G DEB in a build folder, with patchelf on PATH (script/package deb): two packages.
+#   thimble              the program, the libraries, their headers
+#   thimble-libtorchX.Y  LibTorch for the CPU, which changes seldom and is ten times as large
+set(THIMBLE_TORCH_SITE ${THIMBLE_TORCH_LIB}/../..)
+set(torch_version unknown)
+if(EXISTS ${THIMBLE_TORCH_LIB}/../version.py)
+  file(STRINGS ${THIMBLE_TORCH_LIB}/../version.py line REGEX "^__version__ = ")
+  string(REGEX MATCH "[0-9]+\\.[0-9]+" torch_version "${line}")
+endif()
+set(torch_package thimble-libtorch${torch_version})
+
+# Whose they are, where Debian looks for it.
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION share/doc/thimble RENAME copyright COMPONENT toolkit)
+file(GLOB licences ${THIMBLE_TORCH_SITE}/torch-*.dist-info/licenses/*)
+install(FILES ${licences} DESTINATION share/doc/${torch_package} COMPONENT libtorch EXCLUDE_FROM_ALL)
+file(GLOB licences ${THIMBLE_TORCH_SITE}/nvidia_*.dist-info/licenses/*)
+foreach(licence ${licences})
+  get_filename_component(name ${licence} DIRECTORY)
+  get_filename_component(name ${name}/.. ABSOLUTE)
+  get_filename_component(name ${name} NAME_WE)
+  install(FILES ${licence} DESTINATION share/doc/${torch_package} RENAME ${name}.txt COMPONENT libtorch EXCLUDE_FROM_ALL)
+endforeach()
+
+set(CPACK_PACKAGE_NAME thimble)
+set(CPACK_PACKAGE_VENDOR thimble)
+set(CPACK_PACKAGE_CONTACT "thimble developers <thimble@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_THREADS 0)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/cmake/package_rpath.cmake)
+set(CPACK_COMPONENTS_ALL runtime toolkit libtorch)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${THIMBLE_TORCH_LIB})
+set(CPACK_DEBIAN_THIMBLE_PACKAGE_NAME thimble)
+set(CPACK_DEBIAN_THIMBLE_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_THIMBLE_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_THIMBLE_PACKAGE_DEPENDS ${torch_package})
+set(CPACK_DEBIAN_LIBTORCH_PACKAGE_NAME ${torch_package})
+set(CPACK_DEBIAN_LIBTORCH_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBTORCH_PACKAGE_DEPENDS "libc6, libgcc-s1, libstdc++6")
+include(CPack)
+cpack_add_component_group(thimble DESCRIPTION "Finds, distils and ships a small BERT for one task
+ One program that slices a BERT, searches architectures, distils the best and
+ exports it; C++ libraries that run studies and exported models.")
+cpack_add_component_group(libtorch DESCRIPTION "LibTorch for the CPU, for thimble
+ PyTorch's C++ library and what it links, where thimble looks for it.")
+cpack_add_component(runtime GROUP thimble)
+cpack_add_component(toolkit GROUP thimble)
+cpack_add_component(libtorch GROUP libtorch)
