@@ -9,7 +9,7 @@
 #include "search/controller.h"
 #include "tools/choice.h"
 #include "tools/common.h"
-#include "tools/report.h"
+#include "tools/study_context.h"
 #include "tools/study_run.h"
 
 namespace thimble::toolkit {
