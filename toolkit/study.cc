@@ -120,7 +120,7 @@ Trial Study::Best(const StudentOptions& options) const {
 std::vector<Metric> Study::Export(const std::string& directory, const ExportOptions& options) const {
   if (options.epochs && *options.epochs < 0)
     throw BadRequest("epochs", "must not be below 0", std::to_string(*options.epochs));
-  tools::StudentRequest request{.study = this->directory(),
+  tools::ExportRequest request{.study = this->directory(),
                                 .out = directory,
                                 .target = options.target,
                                 .trial = options.trial,

@@ -76,7 +76,7 @@ std::vector<search::StageResult> FoundSoFar(const StudyFile& file) {
 }
 
 std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Deployment& deployment,
-                                        const StudentRequest& request) {
+                                        const ExportRequest& request) {
   const OutputDirectory output(request.out, request.force);
   search::Store store(StoreOf(file, request.study));
   const auto results = ResultsOf(search::ReadStudy(file.study, &store), request.target);

@@ -19,7 +19,7 @@ std::vector<search::StageResult> SearchStudy(const StudyFile& file, const proto:
 // What was found so far. Error (exit 2) if nothing has run yet.
 std::vector<search::StageResult> FoundSoFar(const StudyFile& file);
 
-struct StudentRequest {
+struct ExportRequest {
   std::string study;  // in messages
   std::string out;
   std::string target;  // of a study with several (TargetName)
@@ -34,7 +34,7 @@ struct StudentRequest {
 // Distils the student that is asked for and writes its directory; its metrics on the dev rows. Errors (exit 2):
 // of the choice, of `out`; if nothing has run yet. `dry_run`: says what it would write; no metrics.
 std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Deployment& deployment,
-                                        const StudentRequest& request);
+                                        const ExportRequest& request);
 
 // Rows that eight bits are fitted to: a task's first training rows, one a batch.
 std::vector<models::Batch> TypicalRows(const data::TaskEntry& task, const std::string& data,

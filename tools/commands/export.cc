@@ -69,7 +69,7 @@ void ExportStudy(const Request& request) {
   if (!request.task.empty() || !request.data.empty())
     throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
   if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
-  StudentRequest student{.study = request.where,
+  ExportRequest student{.study = request.where,
                          .out = request.out,
                          .target = request.target,
                          .trial = request.trial,
