@@ -32,7 +32,8 @@ set(CPACK_COMPONENTS_ALL runtime toolkit libtorch)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+# Seconds for LibTorch, where xz takes minutes.
+set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${THIMBLE_TORCH_LIB})
 set(CPACK_DEBIAN_THIMBLE_PACKAGE_NAME thimble)
 set(CPACK_DEBIAN_THIMBLE_PACKAGE_SECTION science)
@@ -41,12 +42,14 @@ set(CPACK_DEBIAN_THIMBLE_PACKAGE_DEPENDS ${torch_package})
 set(CPACK_DEBIAN_LIBTORCH_PACKAGE_NAME ${torch_package})
 set(CPACK_DEBIAN_LIBTORCH_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_LIBTORCH_PACKAGE_DEPENDS "libc6, libgcc-s1, libstdc++6")
-include(CPack)
-cpack_add_component_group(thimble DESCRIPTION "Finds, distils and ships a small BERT for one task
- One program that slices a BERT, searches architectures, distils the best and
- exports it; C++ libraries that run studies and exported models.")
-cpack_add_component_group(libtorch DESCRIPTION "LibTorch for the CPU, for thimble
+set(CPACK_DEBIAN_THIMBLE_DESCRIPTION "finds, distils and ships a small BERT for one task
+ One program slices a BERT, searches architectures, distils the best and exports
+ it; C++ libraries run studies and exported models.")
+set(CPACK_DEBIAN_LIBTORCH_DESCRIPTION "LibTorch for the CPU, for thimble
  PyTorch's C++ library and what it links, where thimble looks for it.")
+include(CPack)
+cpack_add_component_group(thimble)
+cpack_add_component_group(libtorch)
 cpack_add_component(runtime GROUP thimble)
 cpack_add_component(toolkit GROUP thimble)
 cpack_add_component(libtorch GROUP libtorch)

@@ -1,0 +1,5 @@
+import sys
+
+from .toolkit import main
+
+sys.exit(main())
