@@ -78,14 +78,17 @@ function architectureChart(architecture, most, letter, role, width) {
 
 function treeChart(tree, width) {
   const hierarchy = d3.hierarchy(tree, (node) => Array.isArray(node) ? node.slice(1) : null);
-  const leaves = hierarchy.leaves().length, step = 34, size = Math.min(width - 70, Math.max(1, leaves - 1) * 74);
-  d3.tree().size([Math.max(1, size), hierarchy.height * step])(hierarchy);
-  const root = svg(width, hierarchy.height * step + 32, "expression tree");
-  const inside = root.append("g").attr("transform", `translate(${(width - Math.max(1, size)) / 2},16)`);
-  inside.selectAll("path").data(hierarchy.links()).join("path").attr("fill", "none").style("stroke", "var(--line)").attr("d", d3.linkVertical().x((node) => node.x).y((node) => node.y));
-  const nodes = inside.selectAll("g").data(hierarchy.descendants()).join("g").attr("transform", (node) => `translate(${node.x},${node.y})`);
   const name = (node) => Array.isArray(node.data) ? node.data[0] : node.data;
-  nodes.append("rect").attr("x", (node) => -name(node).length * 3.4 - 4).attr("y", -9).attr("width", (node) => name(node).length * 6.8 + 8).attr("height", 18).attr("rx", 4).style("fill", "var(--panel)").style("stroke", "var(--line)");
+  const wide = (node) => name(node).length * 6.8 + 8, step = 34;
+  // In pixels, so that no box reaches into its neighbour; what is wider than the page is drawn smaller.
+  d3.tree().nodeSize([1, step]).separation((a, b) => (wide(a) + wide(b)) / 2 + 10)(hierarchy);
+  const nodesOf = hierarchy.descendants(), first = d3.min(nodesOf, (node) => node.x - wide(node) / 2), last = d3.max(nodesOf, (node) => node.x + wide(node) / 2);
+  const scale = Math.min(1, (width - 4) / (last - first));
+  const root = svg(width, (hierarchy.height * step + 32) * scale, "expression tree");
+  const inside = root.append("g").attr("transform", `translate(${(width - (last - first) * scale) / 2 - first * scale},${16 * scale}) scale(${scale})`);
+  inside.selectAll("path").data(hierarchy.links()).join("path").attr("fill", "none").style("stroke", "var(--line)").attr("d", d3.linkVertical().x((node) => node.x).y((node) => node.y));
+  const nodes = inside.selectAll("g").data(nodesOf).join("g").attr("transform", (node) => `translate(${node.x},${node.y})`);
+  nodes.append("rect").attr("x", (node) => -wide(node) / 2).attr("y", -9).attr("width", wide).attr("height", 18).attr("rx", 4).style("fill", "var(--panel)").style("stroke", "var(--line)");
   nodes.append("text").attr("text-anchor", "middle").attr("y", 4).attr("font-size", 11).text(name);
   return root.node();
 }
