@@ -15,10 +15,12 @@ struct PredictionOf {
   bool unanswerable = false;
 };
 
-// classification: {"label", "probabilities", "logits"}; several labels: {"labels": [{"label", "probability"}],
-// "logits"}; a number: {"score"}; these with "input_ids" and "token_type_ids". Answers: {"answer", "n_best":
-// [{"text", "score", "probability"}], "windows": [{"input_ids", "token_type_ids", "logits"}]}, and "null_odds"
-// where there may be none.
+// classification: {"label", "probabilities", "logits"}
+// several labels: {"labels": [{"label", "probability"}], "logits"}
+// a number:       {"score"}
+// these with "input_ids" and "token_type_ids"
+// answers:        {"answer", "n_best": [{"text", "score", "probability"}], "null_odds" where there may be none,
+//                  "windows": [{"input_ids", "token_type_ids", "logits"}]}
 nlohmann::json PredictionJson(const PredictionOf& of, const Prediction& prediction);
 
 }  // namespace thimble::runtime

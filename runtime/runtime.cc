@@ -67,9 +67,9 @@ struct Predictor::Impl {
       const at::Tensor values = Forward(loaded.model, padded, ForLogits(loaded.model)).logits.contiguous();
       times.push_back(MillisecondsSince(start));
       if (const auto bad = models::FirstNonFiniteRow(values, padded.mask))
-        throw WorkFailed(loaded.directory + ", input " + std::to_string(read.InputOf(rows[*bad]) + 1),
-                         "the model says NaN or infinity, beginning with " +
-                             models::FirstNonFinite(loaded.model, padded));
+        throw WorkFailed(
+            loaded.directory + ", input " + std::to_string(read.InputOf(rows[*bad]) + 1),
+            "the model says NaN or infinity, beginning with " + models::FirstNonFinite(loaded.model, padded));
       const int64_t each = values.numel() / values.size(0);
       const float* from = values.const_data_ptr<float>();
       for (size_t b = 0; b < rows.size(); ++b, from += each) {

@@ -67,8 +67,8 @@ std::unique_ptr<thimble_texts> Open(const json& request) {
       request.at("tokens").get<bool>() ? thimble::models::Head::kTokens : thimble::models::Head::kPooled;
   constexpr int kStartAndEnd = 2;
   if (head == thimble::models::Head::kTokens && outputs != 0 && outputs != kStartAndEnd)
-    throw BadRequest(directory, "the graph gives each token another number of outputs", std::to_string(outputs),
-                     "2: start and end of an answer");
+    throw BadRequest(directory, "the graph gives each token another number of outputs",
+                     std::to_string(outputs), "2: start and end of an answer");
   const thimble::runtime::Options options{.max_length = request.at("max_length"),
                                           .assume_label_order = request.at("assume_label_order")};
   std::unique_ptr<thimble_texts> texts(
@@ -110,14 +110,15 @@ void Predict(const thimble_texts& texts, const float* logits, int64_t count, thi
     of_windows.emplace_back(logits + at, logits + at + own);
     for (const double value : of_windows.back())
       if (!std::isfinite(value))
-        throw thimble::WorkFailed(texts.directory + ", input " +
-                                      std::to_string(rows->read.InputOf(static_cast<int>(of_windows.size()) - 1) + 1),
-                                  "the model says NaN or infinity");
+        throw thimble::WorkFailed(
+            texts.directory + ", input " +
+                std::to_string(rows->read.InputOf(static_cast<int>(of_windows.size()) - 1) + 1),
+            "the model says NaN or infinity");
     at += own;
   }
-  if (at != count)
-    throw BadRequest("logits", "are too many", std::to_string(count), std::to_string(at));
-  const thimble::runtime::PredictionOf of{texts.texts.kind(), texts.texts.labels(), texts.texts.unanswerable()};
+  if (at != count) throw BadRequest("logits", "are too many", std::to_string(count), std::to_string(at));
+  const thimble::runtime::PredictionOf of{texts.texts.kind(), texts.texts.labels(),
+                                          texts.texts.unanswerable()};
   json out = json::array();
   for (const auto& prediction : texts.texts.Predictions(std::move(rows->read), of_windows))
     out.push_back(PredictionJson(of, prediction));

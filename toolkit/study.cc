@@ -60,8 +60,11 @@ tools::Options ToolOptions(const Options& options) {
 
 struct Study::Impl {
   Impl(const std::string& where, const Options& asked)
-      : options(ToolOptions(asked)), handle_signals(asked.handle_signals), file(tools::LoadStudy(where, options)) {
-    if (options.threads < 0) throw BadRequest("threads", "must not be below 0", std::to_string(options.threads));
+      : options(ToolOptions(asked)),
+        handle_signals(asked.handle_signals),
+        file(tools::LoadStudy(where, options)) {
+    if (options.threads < 0)
+      throw BadRequest("threads", "must not be below 0", std::to_string(options.threads));
   }
 
   proto::Deployment Deployment() const {
@@ -86,7 +89,8 @@ Study Study::Create(const std::string& directory, const std::string& text, const
   proto::Study study;
   ParseText(text, path, &study);
   if (fs::exists(path) && ReadFile(path) != text)
-    throw BadRequest(path, "another study is there already", "", "a new directory, or Study(directory) to go on");
+    throw BadRequest(path, "another study is there already", "",
+                     "a new directory, or Study(directory) to go on");
   const EnsuredDirectory made(directory);
   WriteFileAtomically(path, text);
   return Study(std::make_unique<Impl>(directory, options));

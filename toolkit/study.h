@@ -1,14 +1,14 @@
 // Runs a study from a program: the search, what it found, and the student that is made of it. What `thimble
 // search`, `show` and `export` do.
 //
-//   auto study = thimble::toolkit::Study::Create("my-study", text);  // or Study study("my-study"): what `thimble init` wrote
-//   study.Run();                                                     // again after a stop: goes on
+//   thimble::toolkit::Study study("my-study");  // what `thimble init` wrote; or Study::Create
+//   study.Run();                                // again after a stop: goes on
 //   std::cout << study.Best().score << "\n";
-//   study.Export("student/");                                        // thimble::runtime::Predictor reads it
+//   study.Export("student/");  // thimble::runtime::Predictor reads it
 //
-// This header needs the standard library alone. Studies and architectures are text messages (proto/study.proto,
-// proto/architecture.proto). What goes wrong is a std::runtime_error whose text says where, what was given and
-// what is accepted. LibTorch's threads are the whole process's: one call at a time.
+// This header needs the standard library alone. Studies and architectures are text messages
+// (proto/study.proto, proto/architecture.proto). What goes wrong is a std::runtime_error whose text says
+// where, what was given and what is accepted. LibTorch's threads are the whole process's: one call at a time.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,8 +21,8 @@ namespace thimble::toolkit {
 struct Options {
   int threads = 0;                 // 0: every core
   double checkpoint_seconds = -1;  // between two checkpoints of a training run; below 0: the standard
-  std::string cache;               // directory for tokenized data; "none"; empty: $THIMBLE_CACHE or ~/.cache/thimble
-  std::vector<std::string> set;    // overrides of the study's fields: "recipe.epochs=1"
+  std::string cache;  // directory for tokenized data; "none"; empty: $THIMBLE_CACHE or ~/.cache/thimble
+  std::vector<std::string> set;     // overrides of the study's fields: "recipe.epochs=1"
   bool assume_label_order = false;  // the teacher's outputs are the task's labels by position
   // SIGINT and SIGTERM end Run and Export once their state is saved; from then on the process's handlers are
   // thimble's. A second signal ends the process.
@@ -38,8 +38,8 @@ enum class State {
 
 struct Trial {
   std::string stage;
-  int number = 0;       // within the stage; `thimble show` calls it STAGE/NUMBER
-  std::string target;   // of a study with several: "4x", "8ms", "9M"
+  int number = 0;      // within the stage; `thimble show` calls it STAGE/NUMBER
+  std::string target;  // of a study with several: "4x", "8ms", "9M"
   State state = State::kComplete;
   std::string origin;        // how it was proposed: "uniform", "random", a strategy's word; may be empty
   std::string architecture;  // text of a message Architecture
@@ -75,8 +75,8 @@ class Study {
  public:
   // Reads DIRECTORY/study.textproto, or the file itself. Error if there is none or a field is wrong.
   explicit Study(const std::string& directory, const Options& options = {});
-  // Makes the directory and writes `text`, a message Study, as its study.textproto. Error if a field is wrong,
-  // or another study is there.
+  // Makes the directory and writes `text`, a message Study, as its study.textproto. Error if a field is
+  // wrong, or another study is there.
   static Study Create(const std::string& directory, const std::string& text, const Options& options = {});
   ~Study();
   Study(Study&&) noexcept;

@@ -58,7 +58,8 @@ void Walk(const CLI::App& app, const std::string& path, std::vector<CommandFacts
         continue;
       }
       const auto same = [&](const OptionFacts& other) { return other.names == found.names; };
-      if (std::none_of(facts.options.begin(), facts.options.end(), same)) facts.options.push_back(std::move(found));
+      if (std::none_of(facts.options.begin(), facts.options.end(), same))
+        facts.options.push_back(std::move(found));
     }
   }
   const auto below = app.get_subcommands([](const CLI::App*) { return true; });

@@ -10,7 +10,7 @@ class App;
 namespace thimble::tools {
 
 struct OptionFacts {
-  std::vector<std::string> names;    // "--help", "-h"; of an argument its name: "model"
+  std::vector<std::string> names;  // "--help", "-h"; of an argument its name: "model"
   std::string help;
   bool takes_value = false;
   bool required = false;

@@ -18,7 +18,8 @@ ScoredModel LoadScored(const std::string& directory, const data::TaskEntry& task
 }
 
 std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
-                          const std::string& data_directory, const std::string& file, const CompareOptions& options) {
+                          const std::string& data_directory, const std::string& file,
+                          const CompareOptions& options) {
   std::vector<std::vector<std::string>> table = {{"model", "parameters"}};
   for (const auto& metric : task.metrics) table[0].push_back(metric);
   table[0].push_back("size MB");

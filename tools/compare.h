@@ -28,9 +28,11 @@ struct CompareOptions {
   int threads = 0;
   std::string cache;
 };
-// One line a model: deployed parameters, official metrics with standard error, size on disk, latency. What evaluate prints.
-// `json`: instead {"task", "file", "models": [{"name", "metrics": {...}, "standard_errors": {...}, "parameters", "bytes", "latency_ms"}]}.
-std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task, const std::string& data_directory,
-                          const std::string& file, const CompareOptions& options);
+// One line a model: deployed parameters, official metrics with standard error, size on disk, latency. What
+// evaluate prints. `json`: instead {"task", "file", "models": [{"name", "metrics": {...}, "standard_errors":
+// {...}, "parameters", "bytes", "latency_ms"}]}.
+std::string CompareModels(const std::vector<ModelRow>& models, const data::TaskEntry& task,
+                          const std::string& data_directory, const std::string& file,
+                          const CompareOptions& options);
 
 }  // namespace thimble::tools

@@ -30,7 +30,8 @@ std::string Short(const std::string& help) {
 
 std::vector<std::string> Names(const CommandFacts& command) {
   std::vector<std::string> names;
-  for (const auto& option : command.options) names.insert(names.end(), option.names.begin(), option.names.end());
+  for (const auto& option : command.options)
+    names.insert(names.end(), option.names.begin(), option.names.end());
   return names;
 }
 
@@ -39,7 +40,8 @@ std::string Steps(const std::vector<CommandFacts>& commands, const std::string& 
   std::vector<std::string> steps;
   for (const auto& command : commands)
     if (!command.path.empty())
-      steps.push_back(quote + (command.path.find(' ') == std::string::npos ? " " : "") + command.path + quote);
+      steps.push_back(quote + (command.path.find(' ') == std::string::npos ? " " : "") + command.path +
+                      quote);
   return Joined(steps, "|");
 }
 
@@ -67,19 +69,22 @@ _thimble() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= words= i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case "$command ${COMP_WORDS[i]}" in
-      )" + Steps(commands, "\"") + R"() command="${command:+$command }${COMP_WORDS[i]}" ;;
+      )" + Steps(commands, "\"") +
+                     R"() command="${command:+$command }${COMP_WORDS[i]}" ;;
     esac
   done
   COMPREPLY=()
   case "$command $previous" in
 )";
   text += ValueCases(commands, [](const std::string& at, const std::vector<std::string>& choices) {
-    return "    \"" + at + "\") COMPREPLY=($(compgen -W \"" + Joined(choices) + "\" -- \"$current\")); return 0 ;;\n";
+    return "    \"" + at + "\") COMPREPLY=($(compgen -W \"" + Joined(choices) +
+           "\" -- \"$current\")); return 0 ;;\n";
   });
   text += "  esac\n  case \"$command\" in\n";
   for (const auto& command : commands) {
     const auto* listed = ListedArgument(command);
-    text += "    \"" + command.path + "\") if [[ $current == -* ]]; then words=\"" + Joined(Names(command)) + "\"";
+    text += "    \"" + command.path + "\") if [[ $current == -* ]]; then words=\"" + Joined(Names(command)) +
+            "\"";
     if (!command.commands.empty() || listed != nullptr)
       text += "; else words=\"" + Joined(listed != nullptr ? listed->choices : command.commands) + "\"";
     text += "; fi ;;\n";
@@ -109,7 +114,8 @@ _thimble() {
   local command= word
   for word in "${(@)words[2,CURRENT-1]}"; do
     case "$command $word" in
-      ()" + Steps(commands, "\"") + R"() command="${command:+$command }$word" ;;
+      ()" + Steps(commands, "\"") +
+                     R"() command="${command:+$command }$word" ;;
     esac
   done
   case "$command ${words[CURRENT-1]}" in
@@ -131,7 +137,8 @@ _thimble() {
     } else if (!command.commands.empty()) {
       text += "    (\"" + command.path + "\") found=(";
       for (const auto& name : command.commands)
-        text += "\n      " + Described(name, summaries[(command.path.empty() ? "" : command.path + " ") + name]);
+        text +=
+            "\n      " + Described(name, summaries[(command.path.empty() ? "" : command.path + " ") + name]);
       text += ")\n      _describe command found; return ;;\n";
     }
   }
@@ -153,14 +160,17 @@ std::string Fish(const std::vector<CommandFacts>& commands) {
         word.clear();
       }
     }
-    const std::string none = seen.empty() ? "__fish_use_subcommand"
-                                          : seen + "; and not __fish_seen_subcommand_from " + Joined(command.commands);
+    const std::string none = seen.empty()
+                                 ? "__fish_use_subcommand"
+                                 : seen + "; and not __fish_seen_subcommand_from " + Joined(command.commands);
     for (const auto& name : command.commands)
       text += "complete -c thimble -n '" + none + "' -f -a " + name + " -d " +
-              Quoted(Short(summaries[(command.path.empty() ? "" : command.path + " ") + name]), escaped) + "\n";
+              Quoted(Short(summaries[(command.path.empty() ? "" : command.path + " ") + name]), escaped) +
+              "\n";
     const std::string here = seen.empty() ? none : seen;
     if (const auto* listed = ListedArgument(command))
-      text += "complete -c thimble -n '" + here + "' -f -a " + Quoted(Joined(listed->choices), escaped) + "\n";
+      text +=
+          "complete -c thimble -n '" + here + "' -f -a " + Quoted(Joined(listed->choices), escaped) + "\n";
     for (const auto& option : command.options) {
       text += "complete -c thimble -n '" + here + "'";
       for (const auto& name : option.names)

@@ -40,14 +40,19 @@ std::string Listed(const std::vector<std::string>& names) {
 std::string Paragraph(const OptionFacts& option, bool argument) {
   std::string text = ".TP\n";
   if (argument) {
-    text += "\\fI" + Roff(Upper(option.names[0])) + "\\fR" + (option.required ? "" : " (may be left out)") + "\n";
+    text +=
+        "\\fI" + Roff(Upper(option.names[0])) + "\\fR" + (option.required ? "" : " (may be left out)") + "\n";
   } else {
-    text += "\\fB" + Roff(Listed(option.names)) + "\\fR" + (option.takes_value ? " \\fIVALUE\\fR" : "") + "\n";
+    text +=
+        "\\fB" + Roff(Listed(option.names)) + "\\fR" + (option.takes_value ? " \\fIVALUE\\fR" : "") + "\n";
   }
   text += Roff(option.help.empty() ? "." : option.help);
   // Many helps say so themselves.
-  const auto unsaid = [&](const std::string& choice) { return option.help.find(choice) == std::string::npos; };
-  if (std::any_of(option.choices.begin(), option.choices.end(), unsaid)) text += ": " + Roff(Listed(option.choices));
+  const auto unsaid = [&](const std::string& choice) {
+    return option.help.find(choice) == std::string::npos;
+  };
+  if (std::any_of(option.choices.begin(), option.choices.end(), unsaid))
+    text += ": " + Roff(Listed(option.choices));
   return text + "\n";
 }
 
@@ -64,11 +69,12 @@ std::string Usage(const CommandFacts& command) {
 
 std::string ManualPage(const std::vector<CommandFacts>& commands, const std::string& version) {
   const CommandFacts& program = commands.front();
-  std::string text = ".\\\" written by `thimble completions man`\n.TH THIMBLE 1 \"\" \"" + Roff(version) +
-                     "\" \"User Commands\"\n.SH NAME\nthimble \\- finds, distils and ships a small BERT for one task\n"
-                     ".SH SYNOPSIS\n.B thimble\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH DESCRIPTION\n" +
-                     Roff(program.summary) +
-                     "\nA text that begins with a dash goes behind a lone\n.BR \\-\\- .\n.SH OPTIONS OF EVERY COMMAND\n";
+  std::string text =
+      ".\\\" written by `thimble completions man`\n.TH THIMBLE 1 \"\" \"" + Roff(version) +
+      "\" \"User Commands\"\n.SH NAME\nthimble \\- finds, distils and ships a small BERT for one task\n"
+      ".SH SYNOPSIS\n.B thimble\n.I COMMAND\n[\\fIOPTIONS\\fR]\n.SH DESCRIPTION\n" +
+      Roff(program.summary) +
+      "\nA text that begins with a dash goes behind a lone\n.BR \\-\\- .\n.SH OPTIONS OF EVERY COMMAND\n";
   for (const auto& option : program.options) text += Paragraph(option, false);
   text += ".SH COMMANDS\n";
   for (const auto& command : commands) {

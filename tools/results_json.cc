@@ -62,7 +62,8 @@ std::string ResultsJson(const StudyFile& file, const std::vector<search::StageRe
     for (const auto& stage : group)
       for (const auto& trial : stage.trials) trials.push_back(TrialJson(stage, trial, &trial == best));
   }
-  return json{{"study", file.directory}, {"trials", trials}}.dump(-1, ' ', false, json::error_handler_t::replace) +
+  return json{{"study", file.directory}, {"trials", trials}}.dump(-1, ' ', false,
+                                                                  json::error_handler_t::replace) +
          "\n";
 }
 

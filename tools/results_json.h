@@ -9,8 +9,9 @@
 namespace thimble::tools {
 
 // One line: {"study": DIRECTORY, "trials": [{"stage", "number", "target", "state", "origin", "score",
-// "standard_error", "parameters", "metrics": {...}, "seconds", "architecture", "best"}, ...]}. Scores are null
-// unless the trial is complete or left its round; best: what export takes for its target (tools/choice.h).
+// "standard_error", "parameters", "metrics": {...}, "seconds", "architecture", "best"}, ...]}. Scores are
+// null unless the trial is complete or left its round; best: what export takes for its target
+// (tools/choice.h).
 std::string ResultsJson(const StudyFile& file, const std::vector<search::StageResult>& results);
 
 }  // namespace thimble::tools

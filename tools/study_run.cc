@@ -32,8 +32,8 @@ struct Student {
   proto::Architecture architecture;
   std::string which;
 };
-Student StudentOf(const Choice& chosen, const std::vector<search::StageResult>& results, const proto::Study& study,
-                  const search::SpaceContext& context, bool uniform) {
+Student StudentOf(const Choice& chosen, const std::vector<search::StageResult>& results,
+                  const proto::Study& study, const search::SpaceContext& context, bool uniform) {
   const std::string which = "trial " + chosen.stage->name + "/" + std::to_string(chosen.trial->number);
   if (!uniform) return {chosen.trial->trial.architecture, which};
   if (const auto* control = UniformControl(results))
@@ -82,9 +82,11 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
   const auto results = ResultsOf(search::ReadStudy(file.study, &store), request.target);
   const auto of_target = StudyOf(file.study, results);
   const auto context = ContextOf(file.study, file.directory);
-  const Choice chosen = Choose(
-      results, of_target, context,
-      {.study = request.study, .trial = request.trial, .max_params = request.max_params, .max_ms = request.max_ms});
+  const Choice chosen = Choose(results, of_target, context,
+                               {.study = request.study,
+                                .trial = request.trial,
+                                .max_params = request.max_params,
+                                .max_ms = request.max_ms});
   const auto [architecture, which] = StudentOf(chosen, results, of_target, context, request.uniform);
   if (request.dry_run) {
     Say("would export " + which);
@@ -96,14 +98,15 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
   UseStoredChoices(file, &store, &bench);
   const int epochs = request.epochs >= 0 ? request.epochs : study.recipe().epochs();
   const auto shape = models::Resolve(architecture);
-  Say("exporting " + which + ", " + Millions(models::DeployedParameters(shape, context.classes, context.head)) +
-      " parameters");
+  Say("exporting " + which + ", " +
+      Millions(models::DeployedParameters(shape, context.classes, context.head)) + " parameters");
   SlicedRecord record;
   auto student = bench.Student(architecture, &record.report);
   const std::string checkpoint = CheckpointPath(request.out);
   if (epochs > 0) bench.Distil(&student, epochs, checkpoint);
-  const auto dev = LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
-                             bench.max_length(), deployment.threads(), deployment.cache());
+  const auto dev =
+      LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
+                bench.max_length(), deployment.threads(), deployment.cache());
   const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
   auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
   settings.null_threshold = null_threshold;
@@ -118,8 +121,8 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
               out.working());
   if (request.int8)
     WriteInt8(student,
-              TypicalRows(bench.task(), study.data().directory(), study.teacher().model(), *settings.max_length,
-                          deployment.cache()),
+              TypicalRows(bench.task(), study.data().directory(), study.teacher().model(),
+                          *settings.max_length, deployment.cache()),
               out.working());
   WriteFileAtomically(out.working() + "/study.textproto", ReadFile(file.path));
   record.options = study.warmup().sliced();

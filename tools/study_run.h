@@ -31,8 +31,8 @@ struct ExportRequest {
   bool int8 = false;         // model.int8.onnx, too
   bool force = false, dry_run = false;
 };
-// Distils the student that is asked for and writes its directory; its metrics on the dev rows. Errors (exit 2):
-// of the choice, of `out`; if nothing has run yet. `dry_run`: says what it would write; no metrics.
+// Distils the student that is asked for and writes its directory; its metrics on the dev rows. Errors (exit
+// 2): of the choice, of `out`; if nothing has run yet. `dry_run`: says what it would write; no metrics.
 std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Deployment& deployment,
                                         const ExportRequest& request);
 

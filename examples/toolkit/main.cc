@@ -1,4 +1,5 @@
-// run_study STUDY STUDENT: runs a study that `thimble init` wrote, or goes on with it, and writes its best student.
+// run_study STUDY STUDENT: runs a study that `thimble init` wrote, or goes on with it, and writes its best
+// student.
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -13,7 +14,8 @@ void Run(const std::string& directory, const std::string& student) {
   const auto best = study.Best();
   std::printf("%s/%d\t%.6f\t%.6f\t%ld\n", best.stage.c_str(), best.number, best.score, best.standard_error,
               static_cast<long>(best.parameters));
-  for (const auto& metric : study.Export(student)) std::printf("%s\t%.6f\n", metric.name.c_str(), metric.value);
+  for (const auto& metric : study.Export(student))
+    std::printf("%s\t%.6f\n", metric.name.c_str(), metric.value);
 }
 
 }  // namespace

@@ -19,9 +19,10 @@ constexpr char kWords[] =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]"
     "\na\nheron\nstood\nin\nthe\nwater\nand\nwaited\nfor\nfog\nwhere\ndid\nit\n";
 
-inline std::string MakeDirectory(const std::string& name, int classes, models::Head head = models::Head::kPooled,
-                          std::optional<double> null_threshold = {},
-                          const std::string& more = "segments: 2") {
+inline std::string MakeDirectory(const std::string& name, int classes,
+                                 models::Head head = models::Head::kPooled,
+                                 std::optional<double> null_threshold = {},
+                                 const std::string& more = "segments: 2") {
   const std::string directory = testing::TempDir() + "/runtime_" + name;
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);

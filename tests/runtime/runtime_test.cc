@@ -1,9 +1,9 @@
 // The predictor against the pieces that training uses, on small random models in a directory.
 #include "runtime/runtime.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <cmath>
 #include <filesystem>

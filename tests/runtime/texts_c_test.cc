@@ -73,7 +73,8 @@ void ExpectSaysAsPredictor(const std::string& directory, int outputs, const std:
   std::vector<float> logits;
   json windows = json::array(), wanted = json::array();
   for (const Prediction& prediction : predictions) {
-    wanted.push_back(PredictionJson({predictor.kind(), predictor.labels(), predictor.unanswerable()}, prediction));
+    wanted.push_back(
+        PredictionJson({predictor.kind(), predictor.labels(), predictor.unanswerable()}, prediction));
     for (const Window& window : prediction.windows) {
       windows.push_back({window.ids, window.segments});
       logits.insert(logits.end(), window.logits.begin(), window.logits.end());

@@ -18,7 +18,9 @@ std::function<void()> Add(CLI::App& app) {
   const CLI::App* program = app.get_parent();
   return [shell, program] {
     const auto commands = CommandTree(*program);
-    std::fputs((*shell == "man" ? ManualPage(commands, program->version()) : Completions(commands, *shell)).c_str(), stdout);
+    std::fputs(
+        (*shell == "man" ? ManualPage(commands, program->version()) : Completions(commands, *shell)).c_str(),
+        stdout);
   };
 }
 
