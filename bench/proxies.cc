@@ -2,20 +2,20 @@
 // trained them; script/proxy-study says how well the ones rank the others.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "base/catalogue.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/number_text.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "bench/bench.h"
+#include "bench/judged.h"
 #include "bench/yardstick/yardstick.h"
 #include "data/dataset.h"
 #include "models/encoder/cost.h"
@@ -41,11 +41,7 @@ struct Request {
   bool released = false;
 };
 
-// A proxy and how it is called: its text.
-struct Judged {
-  std::string label;
-  proto::Proxy spec;
-};
+using Judged = bench::Judged<proto::Proxy>;
 
 // Random weights and text alone are enough for it.
 bool StandsAlone(const search::ProxyEntry& entry) { return !entry.needs_sliced; }
@@ -53,19 +49,11 @@ bool StandsAlone(const search::ProxyEntry& entry) { return !entry.needs_sliced; 
 std::vector<Judged> Chosen(const Request& request) {
   std::vector<std::string> texts = request.proxies;
   if (texts.empty()) {
-    for (const auto& entry : search::Proxies())
-      if (StandsAlone(entry)) texts.push_back(entry.name + " {}");
+    texts = PlainTexts(search::Proxies(), StandsAlone);
     texts.emplace_back("w_pca { weighted: false }");
   }
-  std::vector<Judged> all;
-  for (const auto& text : texts) {
-    Judged& judged = all.emplace_back();
-    ParseText(text, "--proxy", &judged.spec);
-    judged.label = text.ends_with(" {}") ? text.substr(0, text.size() - 3) : text;
-    if (!StandsAlone(search::EntryOf(judged.spec)))
-      throw BadRequest("--proxy", "scores what is cut out of a teacher", text, NamesIn(search::Proxies(), StandsAlone));
-  }
-  return all;
+  return ReadJudged<proto::Proxy>(texts, "--proxy", "scores what is cut out of a teacher", search::Proxies(), StandsAlone,
+                                  [](const auto& proxy) -> const auto& { return search::EntryOf(proxy); });
 }
 
 double ValueOf(const proto::Proxy& proxy, const models::Model& model, const models::Batch& rows) {
@@ -95,9 +83,7 @@ std::string Judge(const Request& request) {
     parameters[i] = models::DeployedParameters(model.shape, model.classes, model.head);
     for (const Judged& proxy : proxies) {
       if (InterruptRequested()) throw Error("interrupted", kInterrupted);
-      const auto begin = std::chrono::steady_clock::now();
-      values[i].push_back(ValueOf(proxy.spec, model, rows));
-      seconds[i].push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      seconds[i].push_back(Time([&] { values[i].push_back(ValueOf(proxy.spec, model, rows)); }));
     }
     const std::lock_guard lock(mutex);
     progress.Update(++done);
@@ -113,13 +99,8 @@ std::string Judge(const Request& request) {
     json["proxies"].push_back({{"proxy", proxies[p].label}, {"values", each}, {"seconds", time}});
     std::sort(each.begin(), each.end());
     std::sort(time.begin(), time.end());
-    const auto number = [](double value) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%.4g", value);
-      return std::string(text);
-    };
-    printed.push_back({proxies[p].label, number(each.front()), number(each[each.size() / 2]), number(each.back()),
-                       number(1e3 * time[time.size() / 2])});
+    printed.push_back({proxies[p].label, FourDigits(each.front()), FourDigits(each[each.size() / 2]), FourDigits(each.back()),
+                       FourDigits(1e3 * time[time.size() / 2])});
   }
   json["rows"] = rows.rows();
   json["tokens"] = text.Tokens();

@@ -6,12 +6,12 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "base/catalogue.h"
 #include "base/config.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "bench/bench.h"
+#include "bench/judged.h"
 #include "bench/yardstick/yardstick.h"
 #include "search/strategy.h"
 #include "tools/common.h"
@@ -29,30 +29,15 @@ struct Request {
   bool functions = true;
 };
 
-// A strategy and how it is called in the table: its text.
-struct Judged {
-  std::string label;
-  proto::Strategy spec;
-};
+using Judged = bench::Judged<proto::Strategy>;
 
 // Needs neither a teacher nor an earlier stage.
 bool StandsAlone(const search::StrategyEntry& entry) { return !entry.proposes_base && !entry.needs_damages; }
 
 std::vector<Judged> Chosen(const Request& request) {
-  std::vector<std::string> texts = request.strategies;
-  if (texts.empty())
-    for (const auto& entry : search::Strategies())
-      if (StandsAlone(entry)) texts.push_back(entry.name + " {}");
-  std::vector<Judged> all;
-  for (const auto& text : texts) {
-    Judged& judged = all.emplace_back();
-    ParseText(text, "--strategy", &judged.spec);
-    judged.label = text.ends_with(" {}") ? text.substr(0, text.size() - 3) : text;
-    if (!StandsAlone(search::EntryOf(judged.spec)))
-      throw BadRequest("--strategy", "needs a teacher or an earlier stage", text,
-                       NamesIn(search::Strategies(), StandsAlone));
-  }
-  return all;
+  const auto texts = request.strategies.empty() ? PlainTexts(search::Strategies(), StandsAlone) : request.strategies;
+  return ReadJudged<proto::Strategy>(texts, "--strategy", "needs a teacher or an earlier stage", search::Strategies(), StandsAlone,
+                                     [](const auto& strategy) -> const auto& { return search::EntryOf(strategy); });
 }
 
 std::vector<Yardstick> Yardsticks(const Request& request) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/number_text.h"
 #include "base/parallel.h"
 
 namespace thimble::data {
@@ -73,12 +74,6 @@ std::string Share(size_t part, size_t all) {
   char text[64];
   std::snprintf(text, sizeof(text), "%zu (%.1f%%)", part,
                 all == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(all));
-  return text;
-}
-
-std::string Number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.4g", value);
   return text;
 }
 
@@ -154,8 +149,8 @@ std::string CheckText(const TaskEntry& task, const CheckReport& report, int max_
         text += "  label " + task.labels[c] + ": " + Share(file.label_counts[c], file.rows) + "\n";
     }
     if (file.labelled && task.kind == TaskKind::kRegression)
-      text += "  score " + Number(file.lowest) + " to " + Number(file.highest) + ", mean " +
-              Number(file.mean) + "\n";
+      text += "  score " + FourDigits(file.lowest) + " to " + FourDigits(file.highest) + ", mean " +
+              FourDigits(file.mean) + "\n";
     if (file.labelled && task.kind == TaskKind::kSpan)
       text += "  with an answer: " + Share(file.answered, file.rows) + "\n";
     if (file.empty > 0) text += "  with an empty text: " + Share(file.empty, file.rows) + "\n";

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 
@@ -76,8 +77,9 @@ void AddBytes(const proto::BytesConstraint& spec, const SpaceContext& context, L
 }  // namespace
 
 std::string Limit::Text(double cost) const {
+  if (!whole) return FourDigits(cost);
   char text[40];
-  std::snprintf(text, sizeof text, whole ? "%.0f" : "%.4g", cost);
+  std::snprintf(text, sizeof text, "%.0f", cost);
   return text;
 }
 

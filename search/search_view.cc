@@ -1,20 +1,14 @@
 #include "search/search_view.h"
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/number_text.h"
 #include "base/progress.h"
 #include "base/status.h"
 
 namespace thimble::search {
 namespace {
-
-std::string Short(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
 
 const StoredTrial* BestWhere(const std::vector<StoredTrial>& trials, const char* origin) {
   const StoredTrial* best = nullptr;
@@ -32,7 +26,7 @@ std::string MetricText(const StoredTrial& trial) {
   const auto metrics = nlohmann::json::parse(trial.metrics, nullptr, /*allow_exceptions=*/false);
   if (!metrics.is_object()) return "";
   for (const auto& [name, value] : metrics.items())
-    if (name.rfind("loss", 0) != 0 && value.is_number()) return ", " + name + " " + Short(value.get<double>());
+    if (name.rfind("loss", 0) != 0 && value.is_number()) return ", " + name + " " + FourDigits(value.get<double>());
   return "";
 }
 
@@ -47,17 +41,17 @@ std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& stat
   if (state.round > 0) stage += ", " + std::to_string(state.round) + " under way";
   lines.emplace_back("stage " + state.stage, stage);
   if (const auto* best = BestWhere(trials, nullptr)) {
-    std::string text = Short(best->trial.value) + (best->trial.standard_error > 0 ? " +- " + Short(best->trial.standard_error) : "") + " (trial " +
+    std::string text = FourDigits(best->trial.value) + (best->trial.standard_error > 0 ? " +- " + FourDigits(best->trial.standard_error) : "") + " (trial " +
                        std::to_string(best->number) + MetricText(*best) + ")";
     for (const char* origin : {kUniform, kRandom, kReady})
-      if (const auto* control = BestWhere(trials, origin)) text += "; " + std::string(origin) + " " + Short(control->trial.value) + MetricText(*control);
+      if (const auto* control = BestWhere(trials, origin)) text += "; " + std::string(origin) + " " + FourDigits(control->trial.value) + MetricText(*control);
     if (!state.teacher.empty()) text += "; teacher " + state.teacher;
     lines.emplace_back("best", text);
   }
   const int now = state.scored - state.scored_before;
   if (now > 0 && state.seconds > 0) {
     const double rate = now / state.seconds;
-    std::string text = Duration(state.seconds) + ", " + Short(rate * 60) + " candidates a minute";
+    std::string text = Duration(state.seconds) + ", " + FourDigits(rate * 60) + " candidates a minute";
     if (state.wanted > state.scored) text += ", about " + Duration((state.wanted - state.scored) / rate) + " left of this stage";
     lines.emplace_back("time", text);
   }

@@ -1,6 +1,7 @@
 // The manual page, in the language of man(7).
 #include <algorithm>
 
+#include "data/readers/table.h"
 #include "tools/command_tree.h"
 
 namespace thimble::tools {
@@ -31,12 +32,6 @@ std::string Upper(std::string text) {
   return text;
 }
 
-std::string Listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::string Paragraph(const OptionFacts& option, bool argument) {
   std::string text = ".TP\n";
   if (argument) {
@@ -44,7 +39,7 @@ std::string Paragraph(const OptionFacts& option, bool argument) {
         "\\fI" + Roff(Upper(option.names[0])) + "\\fR" + (option.required ? "" : " (may be left out)") + "\n";
   } else {
     text +=
-        "\\fB" + Roff(Listed(option.names)) + "\\fR" + (option.takes_value ? " \\fIVALUE\\fR" : "") + "\n";
+        "\\fB" + Roff(data::Joined(option.names)) + "\\fR" + (option.takes_value ? " \\fIVALUE\\fR" : "") + "\n";
   }
   text += Roff(option.help.empty() ? "." : option.help);
   // Many helps say so themselves.
@@ -52,7 +47,7 @@ std::string Paragraph(const OptionFacts& option, bool argument) {
     return option.help.find(choice) == std::string::npos;
   };
   if (std::any_of(option.choices.begin(), option.choices.end(), unsaid))
-    text += ": " + Roff(Listed(option.choices));
+    text += ": " + Roff(data::Joined(option.choices));
   return text + "\n";
 }
 

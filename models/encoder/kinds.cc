@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "base/error.h"
 #include "base/config.h"
 #include "proto/architecture.pb.h"
 
@@ -103,6 +104,12 @@ const EmbeddingEntry& EntryOf(const proto::Embedding& embedding) {
 
 const google::protobuf::Message& KindMessage(const google::protobuf::Message& kinds) {
   return kinds.GetReflection()->GetMessage(kinds, &KindOf(kinds));
+}
+
+void RefuseSharedQueryKey(const proto::Mixer&, const Shape& shape, const std::string& where) {
+  if (shape.share_query_key)
+    throw BadRequest(where, "nobody would read the linear that queries and keys share", "share_query_key: true",
+                     "another mixer, or a bottleneck that shares nothing");
 }
 
 bool IsBerts(const proto::Mixer& mixer) { return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name; }

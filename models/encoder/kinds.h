@@ -39,6 +39,18 @@ struct MixerEntry {
   const char* python = "";
 };
 
+// MixerEntry::check of those that read neither queries nor keys: refuses a bottleneck with a linear for these alone.
+void RefuseSharedQueryKey(const proto::Mixer& spec, const Shape& shape, const std::string& where);
+
+struct HeadSize {
+  int count = 0, width = 0;  // channels of each
+};
+// What the message of a mixer says (fields heads and head_width), else the model's: `heads` of them, which share `width`.
+template <typename Spec>
+HeadSize HeadSizeOf(const Spec& spec, int heads, int width) {
+  return {spec.heads() > 0 ? spec.heads() : heads, spec.head_width() > 0 ? spec.head_width() : width / heads};
+}
+
 // --- f of a block y = norm(x + f(x)): feed_forwards/ ---
 
 struct FeedForwardEntry {

@@ -1,27 +1,19 @@
 // A linear transform of a head's values over tokens and channels, with nothing to learn in it. Lee-Thorp et al., NAACL 2022 (FNet,
 // over tokens and all channels); FlexiBERT (Tuli et al., JAIR 2023) in heads, the cosine transform as well. Orthonormal, which theirs
 // are not: states keep their size whatever the length.
-#include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models::mixers {
 namespace {
 
-void Check(const proto::Mixer&, const Shape& shape, const std::string& where) {
-  if (shape.share_query_key)
-    throw BadRequest(where, "nobody would read the linear that queries and keys share", "share_query_key: true",
-                     "another mixer, or a bottleneck that shares nothing");
-}
-
 Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const proto::Fourier& spec = mixer.fourier();
-  const int heads = spec.heads() > 0 ? spec.heads() : in.heads;
-  const int width = heads * (spec.head_width() > 0 ? spec.head_width() : in.width / in.heads);
-  const Value value = ops.Linear("value", in.value, width);
+  const HeadSize heads = HeadSizeOf(spec, in.heads, in.width);
+  const Value value = ops.Linear("value", in.value, heads.count * heads.width);
   in.key = in.query = in.value = {};
   const Transform how = spec.transform() == proto::Fourier::DFT ? Transform::kDft : Transform::kDct;
-  return ops.MergeHeads("context", ops.Spectrum("spectrum", ops.SplitHeads("value", value, heads), how));
+  return ops.MergeHeads("context", ops.Spectrum("spectrum", ops.SplitHeads("value", value, heads.count), how));
 }
 
 constexpr char kPython[] = R"py(class Fourier(Mixer):
@@ -55,6 +47,6 @@ constexpr char kPython[] = R"py(class Fourier(Mixer):
 
 }  // namespace
 
-MixerEntry fourier() { return {.mix = Mix, .check = Check, .python = kPython}; }
+MixerEntry fourier() { return {.mix = Mix, .check = RefuseSharedQueryKey, .python = kPython}; }
 
 }  // namespace thimble::models::mixers

@@ -7,8 +7,8 @@ namespace {
 
 Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const proto::SelfAttention& spec = mixer.self_attention();
-  const int heads = spec.heads() > 0 ? spec.heads() : in.heads;
-  const int width = heads * (spec.head_width() > 0 ? spec.head_width() : in.width / in.heads);
+  const HeadSize size = HeadSizeOf(spec, in.heads, in.width);
+  const int heads = size.count, width = heads * size.width;
   const auto part = [&](std::string_view name, Tapped tapped, const Value& x, Ops::Order order) {
     const Value linear = ops.Linear(name, x, width);
     ops.Tap(tapped, linear);

@@ -7,13 +7,11 @@
 namespace thimble::models::mixers {
 namespace {
 
-int Heads(const proto::SpanConvolution& spec, int of_model) { return spec.heads() > 0 ? spec.heads() : of_model; }
-
 void Check(const proto::Mixer& mixer, const Shape& shape, const std::string& where) {
   const proto::SpanConvolution& spec = mixer.span_convolution();
   if (spec.kernel() % 2 == 0)
     throw BadRequest(where + ".kernel", "has no middle", std::to_string(spec.kernel()), "an odd number");
-  const int heads = Heads(spec, shape.heads);
+  const int heads = HeadSizeOf(spec, shape.heads, shape.block_width()).count;
   if (spec.attention() && heads % 2 != 0)
     throw BadRequest(where + ".heads", "half of them attend", std::to_string(heads), "an even number, or attention: false");
   if (shape.share_query_key)
@@ -23,8 +21,8 @@ void Check(const proto::Mixer& mixer, const Shape& shape, const std::string& whe
 
 Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const proto::SpanConvolution& spec = mixer.span_convolution();
-  const int all = Heads(spec, in.heads), heads = spec.attention() ? all / 2 : all;
-  const int width = heads * (spec.head_width() > 0 ? spec.head_width() : in.width / in.heads);
+  const HeadSize all = HeadSizeOf(spec, in.heads, in.width);
+  const int heads = spec.attention() ? all.count / 2 : all.count, width = heads * all.width;
   const Value query = ops.Linear("query", in.key, width);
   std::vector<Value> contexts;
   if (spec.attention()) {

@@ -1,16 +1,9 @@
 // The mean of all tokens' values for each of them: what is left of attention if it looks at nothing.
-#include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models::mixers {
 namespace {
-
-void Check(const proto::Mixer&, const Shape& shape, const std::string& where) {
-  if (shape.share_query_key)
-    throw BadRequest(where, "nobody would read the linear that queries and keys share", "share_query_key: true",
-                     "another mixer, or a bottleneck that shares nothing");
-}
 
 Value Mix(const proto::Mixer&, MixerInput in, Ops& ops) {
   const Value value = ops.Linear("value", in.value, in.width);
@@ -38,6 +31,6 @@ constexpr char kPython[] = R"py(class UniformAttention(Mixer):
 
 }  // namespace
 
-MixerEntry uniform_attention() { return {.mix = Mix, .check = Check, .python = kPython}; }
+MixerEntry uniform_attention() { return {.mix = Mix, .check = RefuseSharedQueryKey, .python = kPython}; }
 
 }  // namespace thimble::models::mixers

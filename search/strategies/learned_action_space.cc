@@ -22,6 +22,7 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "base/number_text.h"
 #include "models/arch/architecture.h"
 #include "search/learners/boosted_trees.h"
 #include "search/learners/encoding.h"
@@ -77,16 +78,11 @@ class LearnedActionSpace final : public Strategy {
   // "rules of 480 scores: better than 0.71 (68% right on what was held out), better than 0.74 (...)": the way of the better halves.
   std::string Explain() const override {
     if (!root_) return "";
-    const auto number = [](double value) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%.4g", value);
-      return std::string(text);
-    };
     std::string text = "rules of " + std::to_string(built_from_) + " scores";
     int depth = 0;
     for (const Node* node = root_.get(); node->classifier; node = node->better.get(), ++depth)
-      text += (depth == 0 ? ": better than " : ", better than ") + number(node->threshold) + " (" +
-              number(100 * node->classifier->accuracy) + "% right on what was held out)";
+      text += (depth == 0 ? ": better than " : ", better than ") + FourDigits(node->threshold) + " (" +
+              FourDigits(100 * node->classifier->accuracy) + "% right on what was held out)";
     return depth == 0 ? text + " tell nothing apart" : text;
   }
 

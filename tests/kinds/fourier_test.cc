@@ -42,9 +42,7 @@ TEST(FourierTest, TransformsTokensAndChannelsOfAHead) {
         (cosines ? "transform: DCT" : "") + " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
     const at::NoGradGuard no_grad;
     const Batch batch = MakeBatch({7, 4});
-    Random random(4);
-    at::Tensor x = at::empty({2, 7, 12});
-    for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+    const at::Tensor x = DrawnState({2, 7, 12}, 4);
     const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
     const at::Tensor values = Linear(model, "layer.0.fourier.value", x).to(at::kDouble);
     for (int b = 0; b < 2; ++b)

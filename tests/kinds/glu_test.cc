@@ -26,9 +26,7 @@ TEST(GluTest, StartsAsTheBlockWithoutAGate) {
 TEST(GluTest, IsTheProductOfTwoLinears) {
   const Model model = ShakenModel(Text("glu { activation: swish } ratio: '1/2'"));
   const at::NoGradGuard no_grad;
-  Random random(3);
-  at::Tensor x = at::empty({4, 12});
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  const at::Tensor x = DrawnState({4, 12}, 3);
   const auto linear = [&](const std::string& name, const at::Tensor& in) {
     return Linear(model, "layer.0.ffn.0." + name, in);
   };

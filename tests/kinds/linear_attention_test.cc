@@ -17,9 +17,7 @@ TEST(LinearAttentionTest, IsTheMeanOfValuesBySimilarity) {
       "heads: 2 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({7, 4});
-  Random random(4);
-  at::Tensor x = at::empty({2, 7, 12});
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  const at::Tensor x = DrawnState({2, 7, 12}, 4);
   const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
   ASSERT_EQ(got.size(2), kHeads * kHeadWidth);
   const auto part = [&](const std::string& name) {  // [B, T, w]
@@ -53,9 +51,7 @@ TEST(LinearAttentionTest, LearnsFeatures) {
       "features: SOFTMAX size: 5 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({6});
-  Random random(4);
-  at::Tensor x = at::empty({1, 6, 12});
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  const at::Tensor x = DrawnState({1, 6, 12}, 4);
   const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
   const std::string scope = "layer.0.linear_attention.";
   const auto phi = [&](const std::string& part, int head) {

@@ -9,17 +9,10 @@
 namespace thimble::models {
 namespace {
 
-at::Tensor Drawn(at::IntArrayRef sizes) {
-  Random random(3);
-  at::Tensor x = at::empty(sizes);
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
-  return x;
-}
-
 TEST(MlpTest, IsLinearsInARow) {
   const Model model = ShakenModel(std::string(kPlain) + " layer { mixer { self_attention {} } ffn { mlp { hidden_layers: 3 activation: relu } ratio: '1/2' } }");
   const at::NoGradGuard no_grad;
-  const at::Tensor x = Drawn({4, 12});
+  const at::Tensor x = DrawnState({4, 12}, 3);
   const auto linear = [&](const std::string& name, const at::Tensor& in) { return Linear(model, "layer.0.ffn.0." + name, in); };
   const at::Tensor hidden = at::relu(linear("hidden.1", at::relu(linear("hidden.0", at::relu(linear("up", x))))));
   EXPECT_LT(Difference(FeedForwardValue(model, 0, 0, model.shape.layers[0], x), linear("down", hidden)), 1e-5);
@@ -29,7 +22,7 @@ TEST(MlpTest, IsLinearsInARow) {
 TEST(UniformAttentionTest, IsTheMeanOfRealTokens) {
   const Model model = ShakenModel(std::string(kPlain) + " layer { mixer { uniform_attention {} } ffn { mlp {} } }");
   const at::NoGradGuard no_grad;
-  const at::Tensor x = Drawn({2, 7, 12});
+  const at::Tensor x = DrawnState({2, 7, 12}, 3);
   const Batch batch = MakeBatch({7, 4});
   const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
   for (int b = 0; b < 2; ++b) {
@@ -43,7 +36,7 @@ TEST(SimilarityTest, IsAMatrixOfEachHead) {
                            "similarity: BILINEAR } } ffn { mlp {} } }";
   const Model model = ShakenModel(text);
   const at::NoGradGuard no_grad;
-  const at::Tensor x = Drawn({1, 5, 12});
+  const at::Tensor x = DrawnState({1, 5, 12}, 3);
   const Batch batch = MakeBatch({5});
   const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
   const auto part = [&](const std::string& name, int head) {

@@ -22,9 +22,7 @@ TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
     const Model model = ShakenModel(Text("kernel: 3 attention: " + std::string(attention ? "true" : "false")));
     const at::NoGradGuard no_grad;
     const Batch batch = MakeBatch({7, 4});
-    Random random(4);
-    at::Tensor x = at::empty({2, 7, 12});
-    for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+    const at::Tensor x = DrawnState({2, 7, 12}, 4);
     const at::Tensor got = ComputeMixer(model, 0, model.shape.layers[0].mixer, x, batch, {}).context;
     const int heads = attention ? 2 : 4, width = heads * kHeadWidth;
     ASSERT_EQ(got.size(2), 12);

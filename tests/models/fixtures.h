@@ -37,6 +37,14 @@ constexpr char kNarrow[] =
     "vocabulary: 50 positions: 20 hidden: 12 heads: 2 embedding { factorised { width: 5 } } "
     "bottleneck { width: 8 }";
 
+// Normal numbers, float32: a state.
+inline at::Tensor DrawnState(at::IntArrayRef sizes, uint64_t seed) {
+  Random random(seed);
+  at::Tensor x = at::empty(sizes);
+  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  return x;
+}
+
 // Random tokens from 1 on, the second half of each row in segment 1, zeros behind a row's length up to
 // `padded`.
 inline Batch MakeBatch(const std::vector<int>& lengths, uint64_t seed = 1, int padded = 0,

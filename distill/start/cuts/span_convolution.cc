@@ -3,15 +3,15 @@
 #include <ATen/ATen.h>
 
 #include "distill/start/mixer_cut.h"
+#include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::distill::cuts {
 namespace {
 
 Heads Count(const models::Shape& shape, const proto::Mixer& mixer) {
-  const proto::SpanConvolution& spec = mixer.span_convolution();
-  return {spec.heads() > 0 ? spec.heads() : shape.heads,
-          spec.head_width() > 0 ? spec.head_width() : shape.block_width() / shape.heads};
+  const auto [count, width] = models::HeadSizeOf(mixer.span_convolution(), shape.heads, shape.block_width());
+  return {count, width};
 }
 
 void Cut(const MixerCutInput& in) {
