@@ -5,7 +5,7 @@ import sqlite3
 import unittest
 
 from fixture import Case, run
-from kill import kill_until_done
+from kill import kill_until_done, timed
 
 STAGES = """stage {
   name: "halved"  vary: [STACKS, RATIO]
@@ -40,7 +40,7 @@ class Halving(Case):
 
     def test_searched_shown_and_exported(self):
         study = self.study("study")
-        run("search", study, "--threads", 1)
+        _, took = timed("search", study, "--threads", 1)
         shown = run("show", study).stdout
         rows = ROW.findall(shown)
         states = {name: state for name, state, _, _ in rows}
@@ -57,8 +57,8 @@ class Halving(Case):
         self.assertIn(f"would export trial next/{best}\n", exported.stdout + exported.stderr)
         # Killed again and again it finds the same, and who leaves when.
         killed = self.study("killed")
-        kills = kill_until_done(("search", killed, "--threads", 1, "--checkpoint-seconds", 0.0), random.Random(2), 0.2, 1.0)
-        self.assertGreater(kills, 0)
+        kills = kill_until_done(("search", killed, "--threads", 1, "--checkpoint-seconds", 0.0), random.Random(2), 0.1 * took, 0.4 * took)
+        self.assertGreaterEqual(kills, 1)
         self.assertEqual(ROW.findall(run("show", killed).stdout), rows)
         self.assertEqual(self.trials(killed), self.trials(study))
 

@@ -2,11 +2,10 @@
 import json
 import random
 import re
-import time
 import unittest
 
 from fixture import Case, run
-from kill import kill_until_done
+from kill import kill_until_done, timed
 
 ARCHITECTURE = """
 vocabulary: %d positions: 64 segments: 2 hidden: 24 heads: 4 ffn_hidden: 24 pooler: 24
@@ -94,9 +93,7 @@ class Mix(Case):
     def test_kills_change_nothing(self):
         mix = self.write("killed.textproto", "part { task { sample {} } } part { task { %s } }" % NUMBER)
         arguments = ("--epochs", 3, "--checkpoint-seconds", "0.05", "--set", "accumulate=3")
-        begin = time.time()
-        run(*self.finetune(mix, "whole", *arguments))
-        took = time.time() - begin
+        _, took = timed(*self.finetune(mix, "whole", *arguments))
         kills = kill_until_done(self.finetune(mix, "killed", *arguments), random.Random(1), 0.2 * took, 0.7 * took,
                                 self.root / "killed")
         self.assertGreaterEqual(kills, 1)

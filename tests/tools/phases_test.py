@@ -5,7 +5,7 @@ import time
 import unittest
 
 from fixture import SOURCE, THIMBLE, Case, make_tiny_bert, run
-from kill import kill_until_done
+from kill import kill_until_done, timed
 from mix_test import ARCHITECTURE, NUMBER, tensors
 
 
@@ -78,9 +78,7 @@ class Phases(Case):
 
     def test_kills_and_recomputed_layers_change_nothing(self):
         more = ("--epochs", 3, "--set", "dropout=0.1", "--checkpoint-seconds", "0.05")
-        begin = time.time()
-        run(*self.on_text("whole", *more))
-        took = time.time() - begin
+        _, took = timed(*self.on_text("whole", *more))
         kills = kill_until_done(self.on_text("killed", *more, "--recompute"), random.Random(1), 0.2 * took, 0.7 * took,
                                 self.root / "killed")
         self.assertGreaterEqual(kills, 1)

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from packages import ALL_NEEDED  # noqa: E402
 
 from fixture import SOURCE, Case, run
-from kill import kill_until_done
+from kill import kill_until_done, timed
 
 
 class Rank(Case):
@@ -32,7 +32,7 @@ class Rank(Case):
         self.assertFalse((self.root / "none").exists())
 
         whole = self.root / "whole"
-        run(*self.command(whole))
+        _, took = timed(*self.command(whole))
         lines = self.lines(whole)
         self.assertEqual([line["kind"] for line in lines], ["study"] + 2 * (["cheap"] * 2 + ["trained"] * 4))
         cheap = {line["hash"]: line for line in lines if line["kind"] == "cheap"}
@@ -55,7 +55,7 @@ class Rank(Case):
         self.assertEqual(sorted(p.suffix for p in whole.iterdir() if p.suffix == ".checkpoint"), [])
 
         killed = self.root / "killed"
-        kills = kill_until_done(self.command(killed, "--checkpoint-seconds", "0.05"), random.Random(1), 0.5, 1.5)
+        kills = kill_until_done(self.command(killed, "--checkpoint-seconds", "0.05"), random.Random(1), 0.2 * took, 0.7 * took)
         self.assertGreaterEqual(kills, 1)
         self.assertEqual(self.lines(killed), lines)
 

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from fixture import THIMBLE, Case, run
-from kill import kill_until_done
+from kill import kill_until_done, timed
 
 
 def digest(path):
@@ -22,9 +22,7 @@ class Resume(Case):
 
     def test_finetune(self):
         run(*self.finetune(self.root / "whole"))
-        begin = time.time()
-        run(*self.finetune(self.root / "again"))
-        took = time.time() - begin
+        _, took = timed(*self.finetune(self.root / "again"))
         self.assertEqual(digest(self.root / "whole/model.safetensors"), digest(self.root / "again/model.safetensors"),
                          "the same command gives the same bytes")
         kills = kill_until_done(self.finetune(self.root / "killed"), random.Random(1), 0.2 * took, 0.7 * took,
@@ -35,10 +33,8 @@ class Resume(Case):
 
     def test_search(self):
         whole, killed = self.init("whole-study"), self.init("killed-study")
-        begin = time.time()
         one = ("--threads", "1")  # else each study measures what its threads do best, which a busy machine decides
-        run("search", whole, *one)
-        took = time.time() - begin
+        _, took = timed("search", whole, *one)
         kills = kill_until_done(("search", killed, *one, "--checkpoint-seconds", "0.05"), random.Random(2), 0.05 * took, 0.2 * took)
         self.assertGreaterEqual(kills, 2)
         self.assertEqual(run("show", whole).stdout.replace("whole-study", "STUDY"),
