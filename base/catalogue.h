@@ -1,5 +1,5 @@
-// Looks up entries of catalogues: visible lists such as distill/losses.inc, whose entries have a `name`, a member of a
-// oneof `kind` in a schema.
+// Looks up entries of catalogues: visible lists such as distill/losses.inc, whose entries have a `name`, a
+// member of a oneof `kind` in a schema.
 #pragma once
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -12,7 +12,8 @@
 
 namespace thimble {
 
-// The entry of the kind that is set in `message`. CHECK: one is (whoever reads a message validates it), and the list has it.
+// The entry of the kind that is set in `message`. CHECK: one is (whoever reads a message validates it), and
+// the list has it.
 template <typename Entry>
 const Entry& EntryIn(const std::vector<Entry>& catalogue, const Message& message) {
   const auto* kind = KindField(message);

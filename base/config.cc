@@ -119,7 +119,8 @@ void Override(const std::string& assignment, Message* message) {
   const auto* reflection = current->GetReflection();
   const bool is_message = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE;
   std::unique_ptr<Message> patch(current->New());
-  const bool bracketed = !value.empty() && (value[0] == '{' || value[0] == '[' || value[0] == '"' || value[0] == '\'');
+  const bool bracketed =
+      !value.empty() && (value[0] == '{' || value[0] == '[' || value[0] == '"' || value[0] == '\'');
   const bool quote = field->cpp_type() == pb::FieldDescriptor::CPPTYPE_STRING && !bracketed;
   std::string text = value;
   if (quote) text = TextLiteral(value);
@@ -127,7 +128,8 @@ void Override(const std::string& assignment, Message* message) {
   ParseInto(last.name + ": " + text, where, patch.get());
   if (last.index >= 0) {
     const int size = field->is_repeated() ? reflection->FieldSize(*current, field) : 0;
-    if (last.index > size) throw BadRequest(where, "\"" + last.name + "\" has " + std::to_string(size) + " entries");
+    if (last.index > size)
+      throw BadRequest(where, "\"" + last.name + "\" has " + std::to_string(size) + " entries");
     if (last.index < size) {  // replace one entry: append the new one, swap it into place, drop the old
       current->MergeFrom(*patch);
       reflection->SwapElements(current, field, last.index, size);
@@ -148,8 +150,8 @@ std::string PrintText(const Message& message, bool headers) {
   printer.PrintToString(message, &text);
   if (!headers) return text;
   const auto* descriptor = message.GetDescriptor();
-  return "# proto-file: " + descriptor->file()->name() + "\n# proto-message: " + descriptor->full_name() + "\n\n" +
-         text;
+  return "# proto-file: " + descriptor->file()->name() + "\n# proto-message: " + descriptor->full_name() +
+         "\n\n" + text;
 }
 
 namespace {
@@ -213,9 +215,12 @@ std::string CanonicalText(const Message& message) {
 }
 
 const pb::FieldDescriptor* KindField(const Message& message) {
-  return message.GetReflection()->GetOneofFieldDescriptor(message, message.GetDescriptor()->FindOneofByName("kind"));
+  return message.GetReflection()->GetOneofFieldDescriptor(message,
+                                                          message.GetDescriptor()->FindOneofByName("kind"));
 }
 
-void WriteText(const std::string& path, const Message& message) { WriteFileAtomically(path, PrintText(message)); }
+void WriteText(const std::string& path, const Message& message) {
+  WriteFileAtomically(path, PrintText(message));
+}
 
 }  // namespace thimble

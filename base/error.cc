@@ -16,8 +16,8 @@ Error WorkFailed(const std::string& where, const std::string& problem) {
 
 namespace internal {
 void CheckFailed(const char* file, int line, const char* condition, const std::string& values) {
-  throw std::logic_error(std::string("internal error at ") + file + ":" + std::to_string(line) + ": expected " +
-                         condition + " (" + values + "). Please report this.");
+  throw std::logic_error(std::string("internal error at ") + file + ":" + std::to_string(line) +
+                         ": expected " + condition + " (" + values + "). Please report this.");
 }
 }  // namespace internal
 

@@ -20,8 +20,8 @@ class Error : public std::runtime_error {
 };
 
 // "WHERE: PROBLEM; got GOT; accepted: ACCEPTED". Empty parts are left out.
-[[nodiscard]] Error BadRequest(const std::string& where, const std::string& problem, const std::string& got = "",
-                               const std::string& accepted = "");
+[[nodiscard]] Error BadRequest(const std::string& where, const std::string& problem,
+                               const std::string& got = "", const std::string& accepted = "");
 
 // The work itself failed (disk full, file vanished): exit code 1.
 [[nodiscard]] Error WorkFailed(const std::string& where, const std::string& problem);
@@ -29,7 +29,8 @@ class Error : public std::runtime_error {
 // Ctrl-C or SIGTERM was seen; state has been saved. Exit code 130.
 class Interrupted : public Error {
  public:
-  Interrupted() : Error("interrupted; the state is saved, the same command goes on from here", kInterrupted) {}
+  Interrupted()
+      : Error("interrupted; the state is saved, the same command goes on from here", kInterrupted) {}
 };
 
 namespace internal {

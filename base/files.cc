@@ -25,7 +25,11 @@ std::string Reason() { return std::strerror(errno); }
 struct Descriptor {
   explicit Descriptor(int fd) : fd(fd) {}
   ~Descriptor() { Close(); }
-  int Close() { const int result = fd >= 0 ? ::close(fd) : 0; fd = -1; return result; }
+  int Close() {
+    const int result = fd >= 0 ? ::close(fd) : 0;
+    fd = -1;
+    return result;
+  }
   int fd;
 };
 

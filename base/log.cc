@@ -16,7 +16,10 @@ std::string Escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) { out += ' '; continue; }
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += ' ';
+      continue;
+    }
     out += c;
   }
   return out;
@@ -33,21 +36,23 @@ spdlog::logger& Logger() {
 
 void Write(spdlog::level::level_enum level, const std::string& message) {
   AboveStatus([&] {
-    if (current == LogFormat::kJson) Logger().log(level, Escaped(message));
-    else if (level == spdlog::level::warn) Logger().log(level, "warning: " + message);
-    else Logger().log(level, message);
+    if (current == LogFormat::kJson)
+      Logger().log(level, Escaped(message));
+    else if (level == spdlog::level::warn)
+      Logger().log(level, "warning: " + message);
+    else
+      Logger().log(level, message);
   });
 }
 }  // namespace
 
 void SetLog(LogFormat format) {
   current = format;
-  Logger().set_pattern(format == LogFormat::kJson
-                           ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})"
-                           : "%v");
+  Logger().set_pattern(
+      format == LogFormat::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})" : "%v");
 }
 LogFormat CurrentLogFormat() { return current; }
-void Say(const std::string& message) { Write(spdlog::level::info, message); }
+void Info(const std::string& message) { Write(spdlog::level::info, message); }
 void Warn(const std::string& message) { Write(spdlog::level::warn, message); }
 void WarnOnce(const std::string& message) {
   static std::mutex mutex;

@@ -8,7 +8,7 @@ enum class LogFormat { kText, kJson };
 void SetLog(LogFormat format);
 LogFormat CurrentLogFormat();
 
-void Say(const std::string& message);   // progress a user wants to see
+void Info(const std::string& message);  // progress a user wants to see
 void Warn(const std::string& message);  // something odd that does not stop the work
 // Not again in the same words: of a file that is read several times.
 void WarnOnce(const std::string& message);

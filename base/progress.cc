@@ -11,14 +11,16 @@ namespace thimble {
 using Clock = std::chrono::steady_clock;
 
 Progress::Progress(std::string what, int64_t total)
-    : what_(std::move(what)), total_(std::max<int64_t>(total, 1)),
-      terminal_(HasStatus()), start_(Clock::now()),
+    : what_(std::move(what)),
+      total_(std::max<int64_t>(total, 1)),
+      terminal_(HasStatus()),
+      start_(Clock::now()),
       last_(start_) {}
 
 Progress::~Progress() {
   if (line_.empty()) return;
   ClearStatus(StatusLine::kProgress);
-  Say(line_);
+  Info(line_);
 }
 
 void Progress::Update(int64_t done, const std::string& note) {
@@ -36,20 +38,24 @@ void Progress::Update(int64_t done, const std::string& note) {
   if (done < total_ && rate > 0) line += ", " + Duration((total_ - done) / rate) + " left";
   if (!note.empty()) line += ", " + note;
   if (!terminal_) {
-    Say(line);
+    Info(line);
     return;
   }
   const int width = 20, filled = static_cast<int>(width * done / total_);
   line_ = line;
-  SetStatus(StatusLine::kProgress, "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]", line);
+  SetStatus(StatusLine::kProgress, "[" + std::string(filled, '#') + std::string(width - filled, '.') + "]",
+            line);
 }
 
 std::string Duration(double seconds) {
   char text[64];
   const long whole = static_cast<long>(seconds + 0.5);
-  if (whole >= 3600) std::snprintf(text, sizeof(text), "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
-  else if (whole >= 60) std::snprintf(text, sizeof(text), "%ld min %02ld s", whole / 60, whole % 60);
-  else std::snprintf(text, sizeof(text), "%.1f s", seconds);
+  if (whole >= 3600)
+    std::snprintf(text, sizeof(text), "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
+  else if (whole >= 60)
+    std::snprintf(text, sizeof(text), "%ld min %02ld s", whole / 60, whole % 60);
+  else
+    std::snprintf(text, sizeof(text), "%.1f s", seconds);
   return text;
 }
 

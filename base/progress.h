@@ -6,12 +6,12 @@
 
 namespace thimble {
 
-// One running task of `total` steps. Prints to standard error at most ten times a second on a terminal, every 15 seconds
-// otherwise. Used from one thread.
+// One running task of `total` steps. Prints to standard error at most ten times a second on a terminal, every
+// 15 seconds otherwise. Used from one thread.
 class Progress {
  public:
   Progress(std::string what, int64_t total);
-  ~Progress();  // on a terminal the last state stays as a message
+  ~Progress();                                              // on a terminal the last state stays as a message
   void Update(int64_t done, const std::string& note = "");  // note: e.g. "loss 3.41"
 
  private:

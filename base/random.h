@@ -1,5 +1,5 @@
-// Seeded random numbers, the same on every compiler: a key and a counter, so that a stream is saved as two numbers and
-// independent streams are forked by name.
+// Seeded random numbers, the same on every compiler: a key and a counter, so that a stream is saved as two
+// numbers and independent streams are forked by name.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -17,9 +17,9 @@ class Random {
   Random Fork(std::string_view name, uint64_t index = 0) const;
 
   uint64_t Next() { return Mix(key_ + 0x9e3779b97f4a7c15ull * ++counter_); }
-  uint64_t Below(uint64_t n);    // uniform in [0, n), n > 0, without bias
-  double Uniform();              // [0, 1)
-  double Normal();               // mean 0, variance 1 (Box-Muller, two draws)
+  uint64_t Below(uint64_t n);  // uniform in [0, n), n > 0, without bias
+  double Uniform();            // [0, 1)
+  double Normal();             // mean 0, variance 1 (Box-Muller, two draws)
   bool Chance(double p) { return Uniform() < p; }
 
   template <typename T>

@@ -77,7 +77,8 @@ bool HasColours() {
 
 std::string StatusText(const std::string& label, const std::string& text, int columns, bool colours) {
   // A line that fills the last column would wrap on some terminals.
-  const std::string whole = (label.empty() || text.empty() ? label + text : label + " " + text).substr(0, columns > 1 ? columns - 1 : 0);
+  const std::string whole = (label.empty() || text.empty() ? label + text : label + " " + text)
+                                .substr(0, columns > 1 ? columns - 1 : 0);
   if (!colours || label.empty()) return whole;
   const size_t end = std::min(label.size(), whole.size());
   return "\x1b[1m" + whole.substr(0, end) + "\x1b[0m" + whole.substr(end);

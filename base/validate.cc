@@ -50,13 +50,15 @@ bool NumberOf(const pb::Message& message, const pb::FieldDescriptor& field, int 
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
       *value = many ? r->GetRepeatedDouble(message, &field, index) : r->GetDouble(message, &field);
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
 class Walk {
  public:
-  Walk(std::string name, const pb::TextFormat::ParseInfoTree* lines) : name_(std::move(name)), lines_(lines) {}
+  Walk(std::string name, const pb::TextFormat::ParseInfoTree* lines)
+      : name_(std::move(name)), lines_(lines) {}
 
   void Check(const pb::Message& message) { Check(message, "", lines_); }
 
@@ -65,12 +67,14 @@ class Walk {
     return name_ + (line >= 0 ? ":" + std::to_string(line + 1) : "") + (path.empty() ? "" : ": " + path);
   }
 
-  void Check(const pb::Message& message, const std::string& path, const pb::TextFormat::ParseInfoTree* lines) {
+  void Check(const pb::Message& message, const std::string& path,
+             const pb::TextFormat::ParseInfoTree* lines) {
     const auto* descriptor = message.GetDescriptor();
     const auto* reflection = message.GetReflection();
     for (int i = 0; i < descriptor->real_oneof_decl_count(); ++i) {
       const auto* oneof = descriptor->oneof_decl(i);
-      if (!oneof->options().GetExtension(proto::required_oneof) || reflection->HasOneof(message, oneof)) continue;
+      if (!oneof->options().GetExtension(proto::required_oneof) || reflection->HasOneof(message, oneof))
+        continue;
       std::string names;
       for (int f = 0; f < oneof->field_count(); ++f) names += (f ? ", " : "") + oneof->field(f)->name();
       throw BadRequest(Where(path, last_line_), "one of its kinds must be given", "", names);
@@ -86,8 +90,8 @@ class Walk {
     }
   }
 
-  void CheckValue(const pb::Message& message, const pb::FieldDescriptor& field, const std::string& path, int index,
-                  const pb::TextFormat::ParseInfoTree* lines) {
+  void CheckValue(const pb::Message& message, const pb::FieldDescriptor& field, const std::string& path,
+                  int index, const pb::TextFormat::ParseInfoTree* lines) {
     const auto* reflection = message.GetReflection();
     const int slot = field.is_repeated() ? index : -1;
     const std::string place = field.is_repeated() ? path + "[" + std::to_string(index) + "]" : path;
@@ -155,17 +159,22 @@ std::string TypeText(const pb::FieldDescriptor& field) {
   switch (field.cpp_type()) {
     case pb::FieldDescriptor::CPPTYPE_INT32:
     case pb::FieldDescriptor::CPPTYPE_INT64:
-    case pb::FieldDescriptor::CPPTYPE_UINT64: return "integer";
-    case pb::FieldDescriptor::CPPTYPE_DOUBLE: return "number";
-    case pb::FieldDescriptor::CPPTYPE_STRING: return "text";
-    case pb::FieldDescriptor::CPPTYPE_BOOL: return "true or false";
+    case pb::FieldDescriptor::CPPTYPE_UINT64:
+      return "integer";
+    case pb::FieldDescriptor::CPPTYPE_DOUBLE:
+      return "number";
+    case pb::FieldDescriptor::CPPTYPE_STRING:
+      return "text";
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+      return "true or false";
     case pb::FieldDescriptor::CPPTYPE_ENUM: {
       std::string names;
       for (int i = 0; i < field.enum_type()->value_count(); ++i)
         names += (i ? ", " : "") + field.enum_type()->value(i)->name();
       return "one of: " + names;
     }
-    default: return "{ " + FieldNames(*field.message_type()) + " }";
+    default:
+      return "{ " + FieldNames(*field.message_type()) + " }";
   }
 }
 
@@ -181,8 +190,8 @@ std::string AcceptedAfter(const std::string& parser_message, const pb::Descripto
   if (!std::regex_search(parser_message, match, unknown_value)) return "";
   // The parser names the field without its message: the first field of that name below `root` is described.
   std::map<const pb::Descriptor*, bool> seen;
-  std::function<const pb::FieldDescriptor*(const pb::Descriptor*)> find = [&](const pb::Descriptor* type)
-      -> const pb::FieldDescriptor* {
+  std::function<const pb::FieldDescriptor*(const pb::Descriptor*)> find =
+      [&](const pb::Descriptor* type) -> const pb::FieldDescriptor* {
     if (seen[type]) return nullptr;
     seen[type] = true;
     if (const auto* field = type->FindFieldByName(match[1])) return field;
@@ -250,7 +259,8 @@ std::string DescribeFields(const pb::Descriptor& descriptor) {
     if (field.options().HasExtension(proto::default_choice))
       text += ", default " + field.options().GetExtension(proto::default_choice);
     text += "\n";
-    if (const std::string comment = CommentOf(field.full_name()); !comment.empty()) text += "      " + comment + "\n";
+    if (const std::string comment = CommentOf(field.full_name()); !comment.empty())
+      text += "      " + comment + "\n";
   }
   return text;
 }

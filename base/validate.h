@@ -1,4 +1,5 @@
-// Helpers shared by reading and validating text protobuf: what a message accepts, in words. Users call base/config.h.
+// Helpers shared by reading and validating text protobuf: what a message accepts, in words. Users call
+// base/config.h.
 #pragma once
 #include <string>
 
@@ -9,12 +10,13 @@ class FieldDescriptor;
 
 namespace thimble {
 
-std::string FieldNames(const google::protobuf::Descriptor& descriptor);    // "a, b, c"
+std::string FieldNames(const google::protobuf::Descriptor& descriptor);  // "a, b, c"
 // The same, and which of them `given` is likely to stand for.
 std::string FieldNames(const google::protobuf::Descriptor& descriptor, const std::string& given);
-std::string RangeText(const google::protobuf::FieldDescriptor& field);     // "above 0 and up to 1"; empty: any
-std::string TypeText(const google::protobuf::FieldDescriptor& field);      // "integer", "one of: a, b"
-// "; accepted: ..." to append to a parser's message about an unknown field or enum value of a message below `root`.
+std::string RangeText(const google::protobuf::FieldDescriptor& field);  // "above 0 and up to 1"; empty: any
+std::string TypeText(const google::protobuf::FieldDescriptor& field);   // "integer", "one of: a, b"
+// "; accepted: ..." to append to a parser's message about an unknown field or enum value of a message below
+// `root`.
 std::string AcceptedAfter(const std::string& parser_message, const google::protobuf::Descriptor* root);
 
 }  // namespace thimble

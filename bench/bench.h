@@ -1,5 +1,5 @@
-// What `thimble bench` times, or judges. One file an entry in this folder, one line in bench/benches.inc; its peer, if
-// there is one, is a file in bench/peers, and script/compare-peers runs the two in turn.
+// What `thimble bench` times, or judges. One file an entry in this folder, one line in bench/benches.inc; its
+// peer, if there is one, is a file in bench/peers, and script/compare-peers runs the two in turn.
 #pragma once
 #include <functional>
 #include <memory>
@@ -28,7 +28,8 @@ struct BenchEntry {
   // Adds its options; the function it returns is called once they are parsed, and prepares what every round
   // uses.
   std::function<Round()> (*add)(CLI::App& app) = nullptr;
-  // Likewise, where nothing is timed; the function it returns does all the work, prints tables and returns the same figures as JSON.
+  // Likewise, where nothing is timed; the function it returns does all the work, prints tables and returns
+  // the same figures as JSON.
   std::function<std::string()> (*add_judge)(CLI::App& app) = nullptr;
 };
 #define BENCH(name) BenchEntry name##_bench();
@@ -47,7 +48,8 @@ std::function<Round()> Prepare(std::shared_ptr<Request> request) {
 // Seconds that `work` takes.
 double Time(const std::function<void()>& work);
 
-// A directory of this run alone under the system's temporary one; removed with all that is in it. Error (exit 1) if it cannot be made.
+// A directory of this run alone under the system's temporary one; removed with all that is in it. Error (exit
+// 1) if it cannot be made.
 class Scratch {
  public:
   Scratch();

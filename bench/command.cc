@@ -21,8 +21,10 @@
 #include "base/parallel.h"
 #include "base/quantile.h"
 #include "bench/bench.h"
-#include "tools/common.h"
-#include "tools/standard_output.h"
+#include "tools/command.h"
+#include "tools/quantities.h"
+#include "tools/shell/standard_output.h"
+#include "tools/table.h"
 
 namespace thimble {
 namespace bench {

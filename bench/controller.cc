@@ -1,5 +1,5 @@
-// What the controller itself takes for a candidate: proposing, keeping apart, storing; and reading it all back after a stop. Scores are
-// hashes, so that nothing else is timed.
+// What the controller itself takes for a candidate: proposing, keeping apart, storing; and reading it all
+// back after a stop. Scores are hashes, so that nothing else is timed.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -37,13 +37,17 @@ constexpr char kStudy[] = R"(
 class Hashes final : public search::Scorer {
  public:
   void Prepare(const proto::Stage&, const search::StageSpace&) override {}
-  std::vector<double> Filter(const proto::Stage&, const std::vector<proto::Architecture>&) override { return {}; }
+  std::vector<double> Filter(const proto::Stage&, const std::vector<proto::Architecture>&) override {
+    return {};
+  }
   std::vector<search::Score> Evaluate(const proto::Stage&, const search::Round& round) override {
     std::vector<search::Score> scores;
     for (const auto& candidate : round.candidates)
-      scores.push_back({.value = static_cast<double>(Hash64(models::CanonicalArchitecture(candidate.architecture)) >> 11) * 0x1p-53,
-                        .standard_error = 0.01,
-                        .metrics = R"({"accuracy":0.5})"});
+      scores.push_back(
+          {.value = static_cast<double>(Hash64(models::CanonicalArchitecture(candidate.architecture)) >> 11) *
+                    0x1p-53,
+           .standard_error = 0.01,
+           .metrics = R"({"accuracy":0.5})"});
     return scores;
   }
 };
@@ -83,7 +87,8 @@ class Bench {
 std::function<Round()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("--candidates", request->candidates, "trials of the study")->check(CLI::PositiveNumber);
-  app.add_option("--round", request->round, "candidates of a round, which is one transaction")->check(CLI::PositiveNumber);
+  app.add_option("--round", request->round, "candidates of a round, which is one transaction")
+      ->check(CLI::PositiveNumber);
   return Prepare<Bench>(request);
 }
 
@@ -91,7 +96,9 @@ std::function<Round()> Add(CLI::App& app) {
 }  // namespace of_controller
 
 BenchEntry controller_bench() {
-  return {"controller", "A search by the random strategy whose scores cost nothing: the controller and its store", of_controller::Add};
+  return {"controller",
+          "A search by the random strategy whose scores cost nothing: the controller and its store",
+          of_controller::Add};
 }
 
 }  // namespace thimble::bench

@@ -25,10 +25,12 @@ std::vector<std::string> PlainTexts(const std::vector<Entry>& entries, bool (*fi
   return texts;
 }
 
-// Error (exit 2), of `flag`: what does not parse, and what does not fit, with `problem`. `entry_of`: of a message its entry.
+// Error (exit 2), of `flag`: what does not parse, and what does not fit, with `problem`. `entry_of`: of a
+// message its entry.
 template <typename Message, typename Entry, typename EntryFor>
-std::vector<Judged<Message>> ReadJudged(const std::vector<std::string>& texts, const std::string& flag, const std::string& problem,
-                                        const std::vector<Entry>& entries, bool (*fits)(const Entry&), EntryFor entry_of) {
+std::vector<Judged<Message>> ReadJudged(const std::vector<std::string>& texts, const std::string& flag,
+                                        const std::string& problem, const std::vector<Entry>& entries,
+                                        bool (*fits)(const Entry&), EntryFor entry_of) {
   std::vector<Judged<Message>> all;
   for (const auto& text : texts) {
     auto& judged = all.emplace_back();

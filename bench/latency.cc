@@ -76,6 +76,8 @@ std::function<Round()> Add(CLI::App& app) {
 }  // namespace
 }  // namespace of_latency
 
-BenchEntry latency_bench() { return {"latency", "Forward passes of architectures, LibTorch, float32", of_latency::Add}; }
+BenchEntry latency_bench() {
+  return {"latency", "Forward passes of architectures, LibTorch, float32", of_latency::Add};
+}
 
 }  // namespace thimble::bench

@@ -40,8 +40,7 @@ optim::Parameters MakeStudent() {
       const std::vector<int64_t> sizes = tensors.columns > 0
                                              ? std::vector<int64_t>{tensors.rows, tensors.columns}
                                              : std::vector<int64_t>{tensors.rows};
-      parameters.push_back(
-          {std::to_string(parameters.size()), (at::randn(sizes) * 0.02).requires_grad_()});
+      parameters.push_back({std::to_string(parameters.size()), (at::randn(sizes) * 0.02).requires_grad_()});
       parameters.back().value.mutable_grad() = at::randn(sizes) * 1e-3;
     }
   return parameters;

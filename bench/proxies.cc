@@ -1,5 +1,5 @@
-// Scores without training of the models of NAS-Bench-BERT, on random weights and real text, beside what these models reached when somebody
-// trained them; script/proxy-study says how well the ones rank the others.
+// Scores without training of the models of NAS-Bench-BERT, on random weights and real text, beside what these
+// models reached when somebody trained them; script/proxy-study says how well the ones rank the others.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -23,8 +23,8 @@
 #include "models/model.h"
 #include "search/evaluators/proxy.h"
 #include "search/proxy.h"
-#include "tools/common.h"
-#include "tools/standard_output.h"
+#include "tools/shell/standard_output.h"
+#include "tools/table.h"
 #include "train/batch.h"
 #include "train/threads.h"
 
@@ -52,8 +52,9 @@ std::vector<Judged> Chosen(const Request& request) {
     texts = PlainTexts(search::Proxies(), StandsAlone);
     texts.emplace_back("w_pca { weighted: false }");
   }
-  return ReadJudged<proto::Proxy>(texts, "--proxy", "scores what is cut out of a teacher", search::Proxies(), StandsAlone,
-                                  [](const auto& proxy) -> const auto& { return search::EntryOf(proxy); });
+  return ReadJudged<proto::Proxy>(
+      texts, "--proxy", "scores what is cut out of a teacher", search::Proxies(), StandsAlone,
+      [](const auto& proxy) -> const auto& { return search::EntryOf(proxy); });
 }
 
 double ValueOf(const proto::Proxy& proxy, const models::Model& model, const models::Batch& rows) {
@@ -79,7 +80,8 @@ std::string Judge(const Request& request) {
   ParallelFor(table.size(), threads, [&](size_t i) {
     const train::TorchThreads one(1);
     // A head on tokens: no pooler that the models of the table did not have.
-    const models::Model model = models::MakeModel(table[i].architecture, kClasses, 0, random, models::Head::kTokens);
+    const models::Model model =
+        models::MakeModel(table[i].architecture, kClasses, 0, random, models::TaskHead::kTokens);
     parameters[i] = models::DeployedParameters(model.shape, model.classes, model.head);
     for (const Judged& proxy : proxies) {
       if (InterruptRequested()) throw Error("interrupted", kInterrupted);
@@ -99,8 +101,8 @@ std::string Judge(const Request& request) {
     json["proxies"].push_back({{"proxy", proxies[p].label}, {"values", each}, {"seconds", time}});
     std::sort(each.begin(), each.end());
     std::sort(time.begin(), time.end());
-    printed.push_back({proxies[p].label, FourDigits(each.front()), FourDigits(each[each.size() / 2]), FourDigits(each.back()),
-                       FourDigits(1e3 * time[time.size() / 2])});
+    printed.push_back({proxies[p].label, FourDigits(each.front()), FourDigits(each[each.size() / 2]),
+                       FourDigits(each.back()), FourDigits(1e3 * time[time.size() / 2])});
   }
   json["rows"] = rows.rows();
   json["tokens"] = text.Tokens();
@@ -112,13 +114,16 @@ std::string Judge(const Request& request) {
 std::function<std::string()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("--nas-bench", request->table, "architectures.jsonl of NAS-Bench-BERT")->required();
-  app.add_option("--text", request->text, "text files that the models see the first lines of: 'wiki/*.txt'")->required();
+  app.add_option("--text", request->text, "text files that the models see the first lines of: 'wiki/*.txt'")
+      ->required();
   app.add_option("--vocab", request->vocabulary, "vocabulary, uncased: vocab.txt")->required();
-  app.add_option("--proxy", request->proxies, "as a study has it: 'w_pca { share: 0.9 }'; several; default: all that need no teacher");
+  app.add_option("--proxy", request->proxies,
+                 "as a study has it: 'w_pca { share: 0.9 }'; several; default: all that need no teacher");
   app.add_option("--rows", request->rows, "lines of text")->check(CLI::Range(2, 10000));
   app.add_option("--length", request->length, "tokens of a line, at most")->check(CLI::Range(8, 512));
   app.add_option("--seed", request->seed, "of the weights")->check(CLI::NonNegativeNumber);
-  app.add_flag("--released", request->released, "models as the notebook of the published figures builds them: all 256 and 1024 wide");
+  app.add_flag("--released", request->released,
+               "models as the notebook of the published figures builds them: all 256 and 1024 wide");
   app.add_option("--threads", request->threads, "threads; 0: every core")->check(CLI::NonNegativeNumber);
   return [request] { return Judge(*request); };
 }
@@ -127,7 +132,9 @@ std::function<std::string()> Add(CLI::App& app) {
 }  // namespace of_proxies
 
 BenchEntry proxies_bench() {
-  return {.name = "proxies", .summary = "Scores without training of the models of NAS-Bench-BERT", .add_judge = of_proxies::Add};
+  return {.name = "proxies",
+          .summary = "Scores without training of the models of NAS-Bench-BERT",
+          .add_judge = of_proxies::Add};
 }
 
 }  // namespace thimble::bench

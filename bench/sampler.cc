@@ -10,7 +10,8 @@
 #include "models/arch/expression_sampling.h"
 #include "proto/space.pb.h"
 #include "search/space.h"
-#include "tools/common.h"
+#include "tools/options.h"
+#include "tools/study/study_file.h"
 
 namespace thimble::bench {
 namespace of_sampler {
@@ -53,7 +54,7 @@ class Bench {
         ++drawn_;
       }
     });
-    Say(std::to_string(known_.size()) + " different architectures in " + std::to_string(drawn_) + " draws");
+    Info(std::to_string(known_.size()) + " different architectures in " + std::to_string(drawn_) + " draws");
     return {{"expressions", draw, static_cast<double>(request_.expressions), "expressions/s"},
             {"mutations", mutate, static_cast<double>(request_.expressions), "expressions/s"},
             {"architectures", architectures, static_cast<double>(request_.architectures), "architectures/s"}};

@@ -1,7 +1,7 @@
-// What a refit costs and gives: random candidates of a study's first stage, with the study's teacher and data; or with a given
-// teacher on random tokens, where only time and memory are of interest.
-#include <sys/resource.h>
+// What a refit costs and gives: random candidates of a study's first stage, with the study's teacher and
+// data; or with a given teacher on random tokens, where only time and memory are of interest.
 #include <ATen/ATen.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <ctime>
@@ -13,8 +13,10 @@
 #include "bench/bench.h"
 #include "bench/bert_base.h"
 #include "distill/start/sliced.h"
-#include "search/evaluators/workbench.h"
-#include "tools/common.h"
+#include "search/evaluators/study_scorer.h"
+#include "tools/options.h"
+#include "tools/quantities.h"
+#include "tools/study/study_file.h"
 
 namespace thimble::bench {
 namespace of_sliced_start {
@@ -40,9 +42,10 @@ class Tally {
     getrusage(RUSAGE_SELF, &usage);
     std::string won;
     for (const auto& [goal, blocks] : goals_) won += " " + goal + " " + std::to_string(blocks);
-    Say("a candidate: " + tools::Decimal(seconds / candidates_, 2) + " s, " + tools::Decimal(cpu / candidates_, 2) +
-        " s of a core; mean R2 " + tools::Decimal(r2_ / candidates_, 4) + more + "; blocks by the goal that won:" + won +
-        "; at most " + std::to_string(usage.ru_maxrss >> 10) + " MiB");
+    Info("a candidate: " + tools::Decimal(seconds / candidates_, 2) + " s, " +
+         tools::Decimal(cpu / candidates_, 2) + " s of a core; mean R2 " +
+         tools::Decimal(r2_ / candidates_, 4) + more + "; blocks by the goal that won:" + won + "; at most " +
+         std::to_string(usage.ru_maxrss >> 10) + " MiB");
   }
 
  private:
@@ -50,8 +53,10 @@ class Tally {
   std::map<std::string, int> goals_;
 };
 
-std::vector<proto::Architecture> Sample(const proto::Study& study, const search::SpaceContext& context, int count) {
-  const search::StageSpace space(study, study.stage(0), search::SeedArchitecture(study.space(), context), context);
+std::vector<proto::Architecture> Sample(const proto::Study& study, const search::SpaceContext& context,
+                                        int count) {
+  const search::StageSpace space(study, study.stage(0), search::SeedArchitecture(study.space(), context),
+                                 context);
   Random random = Random(study.seed()).Fork("bench");
   std::vector<proto::Architecture> candidates;
   for (int i = 0; i < count; ++i) candidates.push_back(*space.Sample(&random));
@@ -62,11 +67,11 @@ class Bench {
  public:
   explicit Bench(const Request& request)
       : file_(tools::LoadStudy(request.study, request)),
-        workbench_(file_.study, scratch_.path(), tools::MakeDeployment(request)) {
-    workbench_.Use(workbench_.Measure());
-    candidates_ = Sample(file_.study, workbench_.context(), request.candidates);
-    workbench_.Student(candidates_.front());  // the teacher's pass and the supernet
-    workbench_.Untrained({candidates_.front()});
+        scorer_(file_.study, scratch_.path(), tools::MakeDeployment(request)) {
+    scorer_.Use(scorer_.Measure());
+    candidates_ = Sample(file_.study, scorer_.context(), request.candidates);
+    scorer_.Student(candidates_.front());  // the teacher's pass and the supernet
+    scorer_.Untrained({candidates_.front()});
   }
 
   // Refits one after another, then refits and scores side by side as a search does. R2: of the last layer's
@@ -78,13 +83,13 @@ class Bench {
     const double refit = Time([&] {
       for (const auto& candidate : candidates_) {
         distill::SlicedReport report;
-        workbench_.Student(candidate, &report);
+        scorer_.Student(candidate, &report);
         tally.Add(report);
       }
     });
     const double refit_cpu = CpuSeconds() - cpu;
     const double scored = Time([&] {
-      for (const auto& each : workbench_.Untrained(candidates_)) score += each.value;
+      for (const auto& each : scorer_.Untrained(candidates_)) score += each.value;
     });
     const auto count = static_cast<double>(candidates_.size());
     tally.Tell(refit, refit_cpu, ", mean untrained score " + tools::Decimal(score / count, 4));
@@ -94,18 +99,21 @@ class Bench {
  private:
   tools::StudyFile file_;
   Scratch scratch_;
-  search::Workbench workbench_;
+  search::StudyScorer scorer_;
   std::vector<proto::Architecture> candidates_;
 };
 
 // Rows of 20 to 86 random tokens, 53 in the mean, as MRPC's.
-std::vector<models::Batch> RandomRows(const models::Shape& shape, int rows, const std::string& name) {
+std::vector<models::Batch> RandomRows(const models::ResolvedArchitecture& shape, int rows,
+                                      const std::string& name) {
   Random random = Random(1).Fork(name);
   std::vector<models::Batch> batches;
   for (int first = 0; first < rows; first += 32) {
     const int count = std::min(32, rows - first), length = 86;
-    models::Batch batch{at::zeros({count, length}, at::kLong), at::zeros({count, length}, at::kLong),
-                        at::zeros({count, length}), {}};
+    models::Batch batch{at::zeros({count, length}, at::kLong),
+                        at::zeros({count, length}, at::kLong),
+                        at::zeros({count, length}),
+                        {}};
     for (int row = 0; row < count; ++row) {
       const auto tokens = static_cast<int64_t>(20 + random.Below(67));
       for (int64_t i = 0; i < tokens; ++i) {
@@ -127,8 +135,9 @@ class TeacherBench {
     const int held = request.rows / 6;
     const double cpu = CpuSeconds();
     const double pass = Time([&] {
-      start_ = std::make_unique<distill::SlicedStart>(teacher, RandomRows(teacher.shape, request.rows - held, "fit"),
-                                                      RandomRows(teacher.shape, held, "held out"), proto::Sliced());
+      start_ = std::make_unique<distill::SlicedStart>(
+          teacher, RandomRows(teacher.shape, request.rows - held, "fit"),
+          RandomRows(teacher.shape, held, "held out"), proto::Sliced());
     });
     const double pass_cpu = CpuSeconds() - cpu;
     proto::Architecture largest;
@@ -137,13 +146,14 @@ class TeacherBench {
       candidates_ = {largest};
     } else {
       const auto file = tools::LoadStudy(request.study, request);
-      const search::SpaceContext context = {.classes = teacher.classes, .teacher_hidden = teacher.shape.hidden};
+      const search::SpaceContext context = {.classes = teacher.classes,
+                                            .teacher_hidden = teacher.shape.hidden};
       candidates_ = Sample(file.study, context, request.candidates);
       largest = search::LargestArchitecture(file.study.space(), context);
     }
     const double supernet = Time([&] { supernet_ = start_->MakeSupernet(largest, 1); });
-    Say("teacher pass: " + tools::Decimal(pass, 2) + " s, " + tools::Decimal(pass_cpu, 2) + " s of a core; supernet: " +
-        tools::Decimal(supernet, 2) + " s");
+    Info("teacher pass: " + tools::Decimal(pass, 2) + " s, " + tools::Decimal(pass_cpu, 2) +
+         " s of a core; supernet: " + tools::Decimal(supernet, 2) + " s");
   }
 
   std::vector<Timing> Round() {
@@ -182,10 +192,12 @@ std::function<Round()> Add(CLI::App& app) {
   app.add_option("--candidates", request->candidates, "random candidates of its first stage")
       ->check(CLI::PositiveNumber);
   app.add_option("--teacher", request->teacher,
-                 "directory of a BERT, or bert-base: that shape with random weights; sees random tokens, not the study's data");
+                 "directory of a BERT, or bert-base: that shape with random weights; sees random tokens, not "
+                 "the study's data");
   app.add_option("--rows", request->rows, "of random tokens")->check(CLI::Range(12, 100000));
-  app.add_option("--hidden", request->hidden, "without a study: width of the one student, of six layers with blocks of four "
-                                              "times the width")
+  app.add_option("--hidden", request->hidden,
+                 "without a study: width of the one student, of six layers with blocks of four "
+                 "times the width")
       ->check(CLI::PositiveNumber);
   tools::AddDeployment(app, request.get());
   app.add_option("--set", request->set, "override a field of the study: path=value");

@@ -14,8 +14,9 @@
 #include "bench/judged.h"
 #include "bench/yardstick/yardstick.h"
 #include "search/strategy.h"
-#include "tools/common.h"
-#include "tools/standard_output.h"
+#include "tools/quantities.h"
+#include "tools/shell/standard_output.h"
+#include "tools/table.h"
 
 namespace thimble::bench {
 namespace of_strategies {
@@ -35,9 +36,11 @@ using Judged = bench::Judged<proto::Strategy>;
 bool StandsAlone(const search::StrategyEntry& entry) { return !entry.proposes_base && !entry.needs_damages; }
 
 std::vector<Judged> Chosen(const Request& request) {
-  const auto texts = request.strategies.empty() ? PlainTexts(search::Strategies(), StandsAlone) : request.strategies;
-  return ReadJudged<proto::Strategy>(texts, "--strategy", "needs a teacher or an earlier stage", search::Strategies(), StandsAlone,
-                                     [](const auto& strategy) -> const auto& { return search::EntryOf(strategy); });
+  const auto texts =
+      request.strategies.empty() ? PlainTexts(search::Strategies(), StandsAlone) : request.strategies;
+  return ReadJudged<proto::Strategy>(
+      texts, "--strategy", "needs a teacher or an earlier stage", search::Strategies(), StandsAlone,
+      [](const auto& strategy) -> const auto& { return search::EntryOf(strategy); });
 }
 
 std::vector<Yardstick> Yardsticks(const Request& request) {

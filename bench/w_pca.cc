@@ -1,5 +1,5 @@
-// W-PCA of candidates as its authors search among: 12 layers of width 528 with inner widths of 132 to 792 (Wang et al., ICLR 2025), random
-// weights, rows of MNLI.
+// W-PCA of candidates as its authors search among: 12 layers of width 528 with inner widths of 132 to 792
+// (Wang et al., ICLR 2025), random weights, rows of MNLI.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -32,7 +32,8 @@ class Bench {
     // Of those that the authors' program holds back, the first.
     const auto first = std::min(all.size() * 9 / 10, all.size() - std::min<size_t>(all.size(), request.rows));
     const std::vector<data::Row> rows(all.begin() + static_cast<int64_t>(first),
-                                      all.begin() + static_cast<int64_t>(first) + std::min<int64_t>(request.rows, static_cast<int64_t>(all.size())));
+                                      all.begin() + static_cast<int64_t>(first) +
+                                          std::min<int64_t>(request.rows, static_cast<int64_t>(all.size())));
     const data::WordPiece tokenizer(request.vocabulary);
     rows_ = train::MakeBatches(data::Tokenize(rows, task, tokenizer, kLength, Cores()), request.rows).front();
     proxy_.mutable_w_pca();
@@ -52,7 +53,7 @@ class Bench {
     }
     double value = 0;
     const double seconds = Time([&] {
-      const auto network = models::MakeModel(candidate, 3, 0, random_, models::Head::kPooled);
+      const auto network = models::MakeModel(candidate, 3, 0, random_, models::TaskHead::kPooled);
       value = search::NetworkValue(proxy_, network, rows_);
     });
     THIMBLE_CHECK(value > 0, "no components");

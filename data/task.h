@@ -9,7 +9,7 @@
 namespace thimble::proto {
 class SpanReading;
 class Task;
-}
+}  // namespace thimble::proto
 
 namespace thimble::data {
 
@@ -45,7 +45,7 @@ struct TaskEntry {
   std::string name;       // "mrpc": the oneof case of proto/task.proto and the --task value
   std::string directory;  // "MRPC", below the data directory; empty: the files lie in it
   bool pair = false;
-  std::vector<std::string> labels;   // as spelt in the files, by class index
+  std::vector<std::string> labels;  // as spelt in the files, by class index
   // Of each label, other names that published models give it (data/label_order.h); empty: none.
   std::vector<std::vector<std::string>> spellings;
   std::vector<std::string> metrics;  // names known to data/metrics/metrics.h; the first one ranks

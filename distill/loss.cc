@@ -29,8 +29,9 @@ const LossEntry& EntryOf(const proto::Loss& loss) { return EntryIn(Losses(), los
 std::string LossNames(bool (*wanted)(const LossEntry&)) { return NamesIn(Losses(), wanted); }
 
 double AnswersIn(const models::Batch& batch) {
-  const bool hidden_words = batch.labels.defined() && batch.labels.dim() == 2 && !batch.places.defined();
-  return hidden_words ? (batch.labels >= 0).sum().item<double>() : static_cast<double>(batch.rows());
+  const bool masked_tokens =
+      batch.labels.defined() && batch.labels.dim() == 2 && !batch.answer_mask.defined();
+  return masked_tokens ? (batch.labels >= 0).sum().item<double>() : static_cast<double>(batch.rows());
 }
 
 }  // namespace thimble::distill

@@ -44,33 +44,37 @@ class Loss {
   virtual std::vector<int> ProjectionLayers(int /*layers*/) const { return {}; }
 };
 
-// What a loss on logits counts: rows, or of masked text the hidden words.
+// What a loss on logits counts: rows, or of masked text the masked tokens.
 double AnswersIn(const models::Batch& batch);
 
 struct LossEntry {
   std::string name{};  // oneof case in proto/objective.proto; set by Losses()
-  // What it needs. Logits and labels are a task's; of masked text the hidden words are both.
-  bool scores = false, hidden = false, projections = false, logits = false, labels = false, teacher = true;
+  // What it needs. Logits and labels are a task's; of masked text the masked tokens are both.
+  bool attention_logits = false, hidden_states = false, projections = false, logits = false, labels = false,
+       teacher = true;
   bool equal_heads = false;  // student and teacher must have as many attention heads
   std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
   // Whether it compares scores, or queries, keys and values, of that student layer (from 0); nullptr: of all.
   bool (*compares_layer)(const proto::Loss&, int layer, int layers) = nullptr;
-  // Whether it compares the student's hidden state `state` of layers + 1, the embedding's output first; nullptr: all.
+  // Whether it compares the student's hidden state `state` of layers + 1, the embedding's output first;
+  // nullptr: all.
   bool (*compares_state)(const proto::Loss&, int state, int layers) = nullptr;
-  // Whether each state that it compares has a projection of its own, fit_dense.S (projections.h); nullptr: it has not.
+  // Whether each state that it compares has a projection of its own, fit_dense.S (projections.h); nullptr: it
+  // has not.
   bool (*own_projections)(const proto::Loss&) = nullptr;
   // Whether it looks at padding; nullptr: it does not. Batches are then filled to one length.
   bool (*counts_padding)(const proto::Loss&) = nullptr;
   // Further demands on the two models; `where` begins the Error's text.
-  void (*check)(const proto::Loss&, const std::string& where, const models::Shape& student,
-                const models::Shape& teacher) = nullptr;
+  void (*check)(const proto::Loss&, const std::string& where, const models::ResolvedArchitecture& student,
+                const models::ResolvedArchitecture& teacher) = nullptr;
 
   bool needs_task() const { return logits || labels; }
   bool ComparesLayer(const proto::Loss& spec, int layer, int layers) const {
-    return (scores || projections) && (compares_layer == nullptr || compares_layer(spec, layer, layers));
+    return (attention_logits || projections) &&
+           (compares_layer == nullptr || compares_layer(spec, layer, layers));
   }
   bool ComparesState(const proto::Loss& spec, int state, int layers) const {
-    return hidden && (compares_state == nullptr || compares_state(spec, state, layers));
+    return hidden_states && (compares_state == nullptr || compares_state(spec, state, layers));
   }
 };
 const std::vector<LossEntry>& Losses();

@@ -16,7 +16,8 @@ namespace thimble::distill {
 namespace {
 
 // The student's layers (from 0) of which a loss compares scores, or queries, keys and values.
-std::vector<int> Compared(const LossEntry& entry, const proto::Loss& spec, const models::Shape& student) {
+std::vector<int> Compared(const LossEntry& entry, const proto::Loss& spec,
+                          const models::ResolvedArchitecture& student) {
   const auto layers = static_cast<int>(student.layers.size());
   std::vector<int> compared;
   for (int i = 0; i < layers; ++i)
@@ -25,25 +26,27 @@ std::vector<int> Compared(const LossEntry& entry, const proto::Loss& spec, const
 }
 
 void CheckProjections(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
-                      const models::Shape& student) {
+                      const models::ResolvedArchitecture& student) {
   for (const int i : Compared(entry, spec, student))
     if (!models::SizeOf(student, student.layers[i].mixer).projections)
-      throw BadRequest(where, "loss " + entry.name + " compares queries, keys and values, and the student's layer " +
-                                  std::to_string(i) + " has none", models::TextOf(student.layers[i].mixer),
+      throw BadRequest(where,
+                       "loss " + entry.name + " compares queries, keys and values, and the student's layer " +
+                           std::to_string(i) + " has none",
+                       models::TextOf(student.layers[i].mixer),
                        "a mixer that has them, or another loss in place of " + entry.name);
 }
 
 // One check a requirement; each says what to change.
 void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
-               const models::Shape& student, const models::Model* teacher, bool labelled) {
+               const models::ResolvedArchitecture& student, const models::Model* teacher, bool labelled) {
   if (entry.teacher && teacher == nullptr)
     throw BadRequest(
         where, "loss " + entry.name + " needs a teacher", "none",
         "a teacher, or losses that need none: " + LossNames([](const LossEntry& e) { return !e.teacher; }));
   if (entry.labels && !labelled)
-    throw BadRequest(
-        where, "loss " + entry.name + " needs labelled data", "text without labels",
-        "labelled data, or losses that need none: " + LossNames([](const LossEntry& e) { return !e.labels; }));
+    throw BadRequest(where, "loss " + entry.name + " needs labelled data", "text without labels",
+                     "labelled data, or losses that need none: " +
+                         LossNames([](const LossEntry& e) { return !e.labels; }));
   if (entry.logits && entry.teacher && teacher->classes == 0)
     throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
                      "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
@@ -53,23 +56,28 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
 
 // That each layer which the loss compares has attention scores, as many heads as its teacher layer.
 void CheckScores(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
-                 const models::Shape& student, const models::Shape& teacher, const std::vector<int>& layer_map) {
-  const auto heads = [](const models::Shape& shape, int layer) {
-    return models::SizeOf(shape, shape.layers[layer].mixer).scores;
+                 const models::ResolvedArchitecture& student, const models::ResolvedArchitecture& teacher,
+                 const std::vector<int>& layer_map) {
+  const auto heads = [](const models::ResolvedArchitecture& shape, int layer) {
+    return models::SizeOf(shape, shape.layers[layer].mixer).heads;
   };
   for (const int i : Compared(entry, spec, student)) {
     const int ours = heads(student, i), theirs = heads(teacher, layer_map[i] - 1);
     for (const auto& [whose, shape, layer, count] :
-         {std::tuple("student's", &student, i, ours), std::tuple("teacher's", &teacher, layer_map[i] - 1, theirs)})
+         {std::tuple("student's", &student, i, ours),
+          std::tuple("teacher's", &teacher, layer_map[i] - 1, theirs)})
       if (count == 0)
-        throw BadRequest(where, "loss " + entry.name + " compares attention scores, and the " + whose + " layer " +
-                                    std::to_string(layer) + " has none", models::TextOf(shape->layers[layer].mixer),
+        throw BadRequest(where,
+                         "loss " + entry.name + " compares attention scores, and the " + whose + " layer " +
+                             std::to_string(layer) + " has none",
+                         models::TextOf(shape->layers[layer].mixer),
                          "a mixer that has them, or another loss in place of " + entry.name);
     if (entry.equal_heads && ours != theirs)
-      throw BadRequest(where, "loss " + entry.name + " compares head with head",
-                       std::to_string(ours) + " heads in the student, " + std::to_string(theirs) + " in the teacher",
-                       "a student with heads: " + std::to_string(theirs) +
-                           ", or another attention loss in place of " + entry.name + " (or none)");
+      throw BadRequest(
+          where, "loss " + entry.name + " compares head with head",
+          std::to_string(ours) + " heads in the student, " + std::to_string(theirs) + " in the teacher",
+          "a student with heads: " + std::to_string(theirs) + ", or another attention loss in place of " +
+              entry.name + " (or none)");
   }
 }
 
@@ -89,10 +97,11 @@ proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked,
     }
   }
   if (kept.loss_size() == 0)
-    throw BadRequest(where, "plain text has no labels: the objective needs a loss on attention or hidden states",
-                     left_out + " alone",
-                     "e.g. " + LossNames([](const LossEntry& e) { return !e.needs_task(); }) +
-                         "; or hidden words: batching { masking {} }");
+    throw BadRequest(where,
+                     "plain text has no labels: the objective needs a loss on attention or hidden states",
+                     left_out + " alone", "e.g. " + LossNames([](const LossEntry& e) {
+                                            return !e.needs_task();
+                                          }) + "; or masked tokens: batching { masking {} }");
   return kept;
 }
 
@@ -109,12 +118,12 @@ struct Objective::Impl {
   std::vector<std::string> names;
   std::vector<double> first_weights, last_weights;
   std::vector<int> layer_map, projection_layers;
-  bool scores = false, hidden = false, projections = false, teacher = false;
+  bool attention_logits = false, hidden_states = false, projections = false, teacher = false;
   bool progressive = false;
 };
 
-Objective::Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
-                     bool labelled)
+Objective::Objective(const proto::Objective& spec, const models::ResolvedArchitecture& student,
+                     const models::Model* teacher, bool labelled)
     : impl_(std::make_unique<Impl>()) {
   Validate(spec, "objective");
   if (spec.loss_size() == 0)
@@ -129,8 +138,8 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
     const auto& loss = spec.loss(i);
     impl_->first_weights.push_back(loss.weight());
     impl_->last_weights.push_back(loss.has_final_weight() ? loss.final_weight() : loss.weight());
-    impl_->scores |= entry.scores;
-    impl_->hidden |= entry.hidden;
+    impl_->attention_logits |= entry.attention_logits;
+    impl_->hidden_states |= entry.hidden_states;
     impl_->projections |= entry.projections;
     if (entry.projections)
       for (const int layer :
@@ -139,30 +148,30 @@ Objective::Objective(const proto::Objective& spec, const models::Shape& student,
     impl_->teacher |= entry.teacher;
   }
   impl_->projection_layers.assign(projection_layers.begin(), projection_layers.end());
-  if (impl_->teacher && (impl_->scores || impl_->hidden))
+  if (impl_->teacher && (impl_->attention_logits || impl_->hidden_states))
     impl_->layer_map = LayerMapOf(spec, static_cast<int>(student.layers.size()),
                                   static_cast<int>(teacher->shape.layers.size()));
   for (int i = 0; i < spec.loss_size(); ++i)
-    if (impl_->entries[i]->scores)
+    if (impl_->entries[i]->attention_logits)
       CheckScores(*impl_->entries[i], spec.loss(i), "objective.loss[" + std::to_string(i) + "]", student,
                   teacher->shape, impl_->layer_map);
   impl_->progressive = spec.progressive();
   if (spec.progressive() && impl_->layer_map.empty())
     throw BadRequest("objective.progressive", "no loss compares layer by layer", "",
-                     LossNames([](const LossEntry& e) { return e.scores || e.hidden; }));
+                     LossNames([](const LossEntry& e) { return e.attention_logits || e.hidden_states; }));
 }
 
 Objective::~Objective() = default;
 Objective::Objective(Objective&&) noexcept = default;
 
-bool Objective::needs_scores() const { return impl_->scores; }
-bool Objective::needs_hidden() const { return impl_->hidden; }
+bool Objective::needs_scores() const { return impl_->attention_logits; }
+bool Objective::needs_hidden() const { return impl_->hidden_states; }
 bool Objective::needs_projections() const { return impl_->projections; }
 bool Objective::needs_teacher() const { return impl_->teacher; }
 const std::vector<int>& Objective::projection_layers() const { return impl_->projection_layers; }
 void Objective::Ask(models::ForwardOptions* options) const {
-  options->scores |= impl_->scores;
-  options->hidden |= impl_->hidden;
+  options->attention_logits |= impl_->attention_logits;
+  options->hidden_states |= impl_->hidden_states;
   options->projections |= impl_->projections;
 }
 const std::vector<int>& Objective::layer_map() const { return impl_->layer_map; }
@@ -180,16 +189,19 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
                                         std::optional<double> progress) const {
   LossInput input = {student, outputs, teacher, batch, impl_->layer_map};
   const auto phases = static_cast<int>(impl_->layer_map.size());
-  if (impl_->progressive && progress) input.only_layer = std::min(phases - 1, static_cast<int>(*progress * phases));
+  if (impl_->progressive && progress)
+    input.only_layer = std::min(phases - 1, static_cast<int>(*progress * phases));
   std::vector<LossSum> sums;
   for (size_t i = 0; i < impl_->losses.size(); ++i) {
     const LossEntry& entry = *impl_->entries[i];
     THIMBLE_CHECK(!entry.teacher || teacher != nullptr, entry.name + " without teacher outputs");
     const size_t layers = impl_->layer_map.size();
-    if (entry.scores)
-      THIMBLE_CHECK(outputs.scores.size() == layers, entry.name + " without a score tensor a layer");
-    if (entry.hidden)
-      THIMBLE_CHECK(outputs.hidden.size() == layers + 1, entry.name + " without a hidden state a layer");
+    if (entry.attention_logits)
+      THIMBLE_CHECK(outputs.attention_logits.size() == layers,
+                    entry.name + " without a score tensor a layer");
+    if (entry.hidden_states)
+      THIMBLE_CHECK(outputs.hidden_states.size() == layers + 1,
+                    entry.name + " without a hidden state a layer");
     if (entry.projections)
       THIMBLE_CHECK(!outputs.projections.empty(), entry.name + " without queries, keys and values");
     if (entry.logits) THIMBLE_CHECK(outputs.logits.defined(), entry.name + " and a student without a head");
@@ -216,7 +228,8 @@ at::Tensor Objective::Total(const std::vector<LossSum>& sums, const std::vector<
   const auto weights = this->weights(progress);
   at::Tensor total;
   for (size_t i = 0; i < sums.size(); ++i) {
-    if (sums[i].count == 0) continue;  // e.g. no word of the batch was hidden: its rows hold special tokens alone
+    if (sums[i].count == 0)
+      continue;  // e.g. no word of the batch was hidden: its rows hold special tokens alone
     const at::Tensor part = sums[i].sum * (weights[i] * shares[i] / sums[i].count);
     total = total.defined() ? total + part : part;
   }

@@ -18,8 +18,8 @@ namespace thimble::distill {
 // Whether one of its losses looks at padding.
 bool CountsPadding(const proto::Objective& objective);
 
-// The losses that need no task: what distillation on plain text trains on, as published (SYSTEMS.md A4). Of `masked` text
-// all of them: hidden words are its labels. Error (`where`) if none is left.
+// The losses that need no task: what distillation on plain text trains on, as EfficientBERT does. Of
+// `masked` text all of them: masked tokens are its labels. Error (`where`) if none is left.
 proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked, const std::string& where);
 
 class Objective {
@@ -27,8 +27,8 @@ class Objective {
   // Checks what can be known before work: a loss that needs a teacher, equal head counts for attention
   // scores, a head for soft labels, labels for hard ones. `teacher` may be nullptr. Errors say what to
   // change.
-  Objective(const proto::Objective& spec, const models::Shape& student, const models::Model* teacher,
-            bool labelled);
+  Objective(const proto::Objective& spec, const models::ResolvedArchitecture& student,
+            const models::Model* teacher, bool labelled);
   ~Objective();
   Objective(Objective&&) noexcept;
 
@@ -40,8 +40,8 @@ class Objective {
   // After this share of all training steps; 1: at the end, which is what held-out losses are weighted by.
   std::vector<double> weights(double progress = 1) const;
 
-  // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total. `progress`: as of
-  // weights(), where the objective is progressive; nothing: all layers are compared.
+  // One LossSum a loss, in order. The value to minimise is the weighted sum of sum/count: Total. `progress`:
+  // as of weights(), where the objective is progressive; nothing: all layers are compared.
   std::vector<LossSum> Compute(const models::Model& student, const models::Outputs& outputs,
                                const models::Outputs* teacher, const models::Batch& batch,
                                std::optional<double> progress = {}) const;

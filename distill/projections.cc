@@ -21,11 +21,12 @@ void CheckProjection(const proto::Objective& objective, const models::Model& stu
   if (student.shape.hidden == teacher_hidden || HasShared(student)) return;
   for (int i = 0; i < objective.loss_size(); ++i) {
     const LossEntry& entry = EntryOf(objective.loss(i));
-    if (entry.hidden)
-      throw BadRequest(where + ".loss[" + std::to_string(i) + "]." + entry.name,
-                       "the student has no projection of its states to its teacher's width",
-                       std::to_string(student.shape.hidden) + " and " + std::to_string(teacher_hidden) + " channels",
-                       "`thimble distill TEACHER --student DIR`, which trains one, or an objective without " + entry.name);
+    if (entry.hidden_states)
+      throw BadRequest(
+          where + ".loss[" + std::to_string(i) + "]." + entry.name,
+          "the student has no projection of its states to its teacher's width",
+          std::to_string(student.shape.hidden) + " and " + std::to_string(teacher_hidden) + " channels",
+          "`thimble distill TEACHER --student DIR`, which trains one, or an objective without " + entry.name);
   }
 }
 

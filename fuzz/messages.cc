@@ -23,7 +23,7 @@ Kind Read(std::string_view text) {
 
 void ReadArchitecture(std::string_view text) {
   const auto architecture = Read<proto::Architecture>(text);
-  const models::Shape shape = models::Resolve(architecture, "fuzz.textproto");
+  const models::ResolvedArchitecture shape = models::Resolve(architecture, "fuzz.textproto");
   models::ArchitectureHash(architecture);
   models::DeployedParameters(shape, 2);
   models::MultiplyAdds(shape, 128);

@@ -2,8 +2,8 @@
 #include "fuzz/fuzz.h"
 #include "models/arch/architecture.h"
 #include "models/hub/hub_config.h"
-#include "models/hub/weight_index.h"
 #include "models/hub/settings.h"
+#include "models/hub/weight_index.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace thimble::models;

@@ -27,12 +27,12 @@ std::optional<int64_t> FirstNonFiniteRow(const at::Tensor& logits, const at::Ten
   return rows.size(0) > 0 ? std::optional(rows[0].item<int64_t>()) : std::nullopt;
 }
 
-std::string FirstNonFinite(const Model& model, const Batch& batch, const Shape* candidate) {
+std::string FirstNonFinite(const Model& model, const Batch& batch, const ResolvedArchitecture* candidate) {
   const c10::InferenceMode inference;
-  const auto outputs = Forward(model, batch, {.candidate = candidate, .hidden = true});
-  const size_t layers = outputs.hidden.size() - 1;
+  const auto outputs = Forward(model, batch, {.candidate = candidate, .hidden_states = true});
+  const size_t layers = outputs.hidden_states.size() - 1;
   for (size_t i = 0; i <= layers; ++i) {
-    if (AllFinite(outputs.hidden[i])) continue;
+    if (AllFinite(outputs.hidden_states[i])) continue;
     if (i == 0) return "the embedding's output";
     return "the output of layer " + std::to_string(i - 1) + " of " + std::to_string(layers);
   }

@@ -18,6 +18,7 @@ std::optional<int64_t> FirstNonFiniteRow(const at::Tensor& logits, const at::Ten
 
 // Where a forward pass over `batch`, done again, is not finite first: "the embedding's output", "the output
 // of layer 1 of 6", "the head's output". For messages. `candidate`: view of a supernet, as ForwardOptions'.
-std::string FirstNonFinite(const Model& model, const Batch& batch, const Shape* candidate = nullptr);
+std::string FirstNonFinite(const Model& model, const Batch& batch,
+                           const ResolvedArchitecture* candidate = nullptr);
 
 }  // namespace thimble::models

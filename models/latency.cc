@@ -50,7 +50,8 @@ double Milliseconds(const std::function<void()>& work) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Of work of one thread the time that it had a core: what other programs take away does not go into a table that is kept.
+// Of work of one thread the time that it had a core: what other programs take away does not go into a table
+// that is kept.
 double OwnMilliseconds(const std::function<void()>& work) {
   const auto now = [] {
     timespec time{};
@@ -64,7 +65,8 @@ double OwnMilliseconds(const std::function<void()>& work) {
 
 using Work = std::function<void(const Model&)>;
 
-// A part of a pass. Parts of a family differ in `size` only, in steps of `unit`; 0: there is nothing between its sizes.
+// A part of a pass. Parts of a family differ in `size` only, in steps of `unit`; 0: there is nothing between
+// its sizes.
 struct Part {
   std::string name, family;
   int size = 0, unit = 0;
@@ -98,12 +100,13 @@ std::vector<int> Measured(const Part& part) {
 }
 
 // In the order of the pass, equal parts as often as they come.
-std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_of_last, const LatencySettings& settings,
-                          const LatencyStore& store) {
+std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_of_last,
+                          const LatencySettings& settings, const LatencyStore& store) {
   constexpr int kFewTokens = 10, kClasses = 2, kWidths = 32;
   static const ForwardOptions options;
-  const Shape shape = Resolve(architecture);
-  const int batch = settings.batch, length = settings.length, outer = shape.hidden, inner = shape.block_width();
+  const ResolvedArchitecture shape = Resolve(architecture);
+  const int batch = settings.batch, length = settings.length, outer = shape.hidden,
+            inner = shape.block_width();
   const auto input = std::make_shared<Batch>();
   const auto state = [batch](int tokens, int width) { return at::randn({batch, tokens, width}); };
   const auto inputs = [=](int vocabulary) {
@@ -123,7 +126,8 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
   };
 
   const std::string hidden = std::to_string(outer), width = std::to_string(inner);
-  const std::string kind = "embedding, " + EntryOf(shape.embedding).name + " " + std::to_string(shape.embedding_width) + " to " + hidden;
+  const std::string kind = "embedding, " + EntryOf(shape.embedding).name + " " +
+                           std::to_string(shape.embedding_width) + " to " + hidden;
   add({.name = kind,
        .family = kind + ", of " + std::to_string(shape.vocabulary),
        .architecture = [=](int) { return Alone(architecture, 0, shape.vocabulary); },
@@ -150,18 +154,19 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
                    LayerInput in = EnterLayer(model.shape, 0, TorchOps::Of(x), read, ops);
                    const Value residual = in.residual;
                    const proto::Mixer& mixer = model.shape.layers[0].mixer;
-                   const Value context = Mix(model.shape, 0, mixer, std::move(in), ops.PaddingBias(kPaddingBias), read, ops);
+                   const Value context =
+                       Mix(model.shape, 0, mixer, std::move(in), ops.PaddingBias(kPaddingBias), read, ops);
                    CloseMixer(model.shape, 0, mixer, context, residual, ops);
                  };
                }};
     mixer.family = mixer.name;
     if (layer.mixer.has_self_attention()) {
       const MixerSize size = SizeOf(shape, layer.mixer);
-      const int of_head = size.context / size.scores;
-      mixer.name = "attention, " + std::to_string(size.scores) + " heads" +
+      const int of_head = size.context / size.heads;
+      mixer.name = "attention, " + std::to_string(size.heads) + " heads" +
                    (IsBerts(layer.mixer) ? "" : " of " + std::to_string(of_head)) + around;
       mixer.family = "attention, heads of " + std::to_string(of_head) + around;
-      mixer.size = size.scores;
+      mixer.size = size.heads;
       mixer.unit = 1;
       mixer.architecture = [=](int heads) {
         proto::Architecture part = alone(0);
@@ -177,29 +182,29 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
                .family = "block, " + width + ", " + TextOf(layer) + only,
                .size = layer.width,
                .unit = layer.width > 0 ? kWidths : 0,
-               .architecture = [=](int size) {
-                 proto::Architecture part = alone(0);
-                 if (size == 0) return part;
-                 part.mutable_layer(0)->mutable_ffn()->clear_ratio();
-                 part.mutable_layer(0)->mutable_ffn()->set_width(size);
-                 return part;
-               },
+               .architecture =
+                   [=](int size) {
+                     proto::Architecture part = alone(0);
+                     if (size == 0) return part;
+                     part.mutable_layer(0)->mutable_ffn()->clear_ratio();
+                     part.mutable_layer(0)->mutable_ffn()->set_width(size);
+                     return part;
+                   },
                .prepare = [=]() -> Work {
                  return [input = inputs(kFewTokens), x = state(tokens, inner)](const Model& model) {
                    TorchOps ops(model, *input, options);
                    const Value value = TorchOps::Of(x);
-                   CloseBlock(0, 0, FeedForward(model.shape, 0, 0, model.shape.layers[0], value, ops), value, ops);
+                   CloseBlock(0, 0, FeedForward(model.shape, 0, 0, model.shape.layers[0], value, ops), value,
+                              ops);
                  };
                }};
     for (int stack = 0; stack < layer.stacks; ++stack) add(block);
 
     if (shape.bottleneck == 0) continue;
     const std::string out = "bottleneck, " + width + " to " + hidden + only;
-    add({.name = out,
-         .family = out,
-         .architecture = alone,
-         .prepare = [=]() -> Work {
-           return [input = inputs(kFewTokens), x = state(tokens, inner), entered = state(tokens, outer)](const Model& model) {
+    add({.name = out, .family = out, .architecture = alone, .prepare = [=]() -> Work {
+           return [input = inputs(kFewTokens), x = state(tokens, inner),
+                   entered = state(tokens, outer)](const Model& model) {
              TorchOps ops(model, *input, options);
              LeaveLayer(model.shape, 0, TorchOps::Of(entered), TorchOps::Of(x), ops);
            };
@@ -213,7 +218,7 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
        .prepare = [=]() -> Work {
          return [input = inputs(kFewTokens), x = state(1, outer)](const Model& model) {
            TorchOps ops(model, *input, options);
-           RunHead(model.shape, kClasses, Head::kPooled, TorchOps::Of(x), ops);
+           RunHead(model.shape, kClasses, TaskHead::kPooled, TorchOps::Of(x), ops);
          };
        },
        .classes = kClasses});
@@ -221,7 +226,8 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
 }
 
 // Models that differ in where their weights lie. In a whole pass a part's weights come from memory, since
-// those of the other parts have been read since: copies are run in turn until all that are run are more than caches hold.
+// those of the other parts have been read since: copies are run in turn until all that are run are more than
+// caches hold.
 std::vector<Model> Copies(Model model, int count) {
   std::vector<Model> copies(count, model);
   for (auto copy = copies.begin() + 1; copy != copies.end(); ++copy)
@@ -240,8 +246,10 @@ double Sum(const std::vector<PartLatency>& parts) {
 }
 
 LatencyTable::LatencyTable(const LatencySettings& settings, const std::string& file)
-    : settings_(settings), store_({CpuModel(), TORCH_VERSION, settings.batch, settings.length, settings.threads}, file) {
-  THIMBLE_CHECK(settings.batch > 0 && settings.length > 0 && settings.threads > 0 && settings.runs > 0, "nothing to measure");
+    : settings_(settings),
+      store_({CpuModel(), TORCH_VERSION, settings.batch, settings.length, settings.threads}, file) {
+  THIMBLE_CHECK(settings.batch > 0 && settings.length > 0 && settings.threads > 0 && settings.runs > 0,
+                "nothing to measure");
 }
 
 void LatencyTable::Measure(const std::vector<proto::Architecture>& architectures, Tokens read) {
@@ -261,7 +269,10 @@ void LatencyTable::Measure(const std::vector<proto::Architecture>& architectures
     for (const Part& part : PartsOf(architecture, read, settings_, store_))
       for (const int size : Measured(part)) {
         if (store_.Has(part.family, size) || !seen.insert({part.family, size}).second) continue;
-        missing.push_back({part.family, size, part.prepare(), {MakeModel(part.architecture(size), part.classes, 0, Random(1))}});
+        missing.push_back({part.family,
+                           size,
+                           part.prepare(),
+                           {MakeModel(part.architecture(size), part.classes, 0, Random(1))}});
         // Of an embedding few rows are read.
         if (part.unit > 0) together += Bytes(missing.back().models[0]);
       }
@@ -269,7 +280,8 @@ void LatencyTable::Measure(const std::vector<proto::Architecture>& architectures
   int runs = settings_.runs;
   for (Missing& part : missing) {
     const int64_t bytes = std::max<int64_t>({1, together, Bytes(part.models[0])});
-    part.models = Copies(part.models[0], static_cast<int>(std::clamp<int64_t>(kCaches / bytes, 1, kMostCopies)));
+    part.models =
+        Copies(part.models[0], static_cast<int>(std::clamp<int64_t>(kCaches / bytes, 1, kMostCopies)));
     runs = std::max(runs, static_cast<int>(part.models.size()));
   }
   const ThreadCount thread_count(settings_.threads);
@@ -290,7 +302,8 @@ std::vector<PartLatency> LatencyTable::Parts(const proto::Architecture& architec
   Measure({architecture}, read);
   std::vector<PartLatency> parts;
   for (const Part& part : PartsOf(architecture, read, settings_, store_)) {
-    const auto same = std::find_if(parts.begin(), parts.end(), [&](const auto& known) { return known.part == part.name; });
+    const auto same =
+        std::find_if(parts.begin(), parts.end(), [&](const auto& known) { return known.part == part.name; });
     if (same != parts.end()) {
       ++same->count;
     } else {

@@ -13,8 +13,8 @@ struct Latency {
   int runs = 0, length = 0, batch = 0, threads = 0;
 };
 
-// LibTorch inference mode, float32, random tokens, `warm_up` runs first; of a pooled head no more than its logits take
-// (ForLogits). Sets and restores the thread count.
+// LibTorch inference mode, float32, random tokens, `warm_up` runs first; of a pooled head no more than its
+// logits take (ForLogits). Sets and restores the thread count.
 Latency MeasureLatency(const Model& model, int batch, int length, int threads, int runs = 30,
                        int warm_up = 5);
 
@@ -32,24 +32,24 @@ struct LatencySettings {
 };
 
 // Measured parts of models: embedding; attention with the linears that enter a bottleneck; a block by its
-// expression and widths; the linear that leaves a bottleneck; each with its norm, of all tokens or, "first token", of
-// that alone; pooler and head. A space of many models has few parts: each is measured once, the first time that an
-// architecture has it. Of attention that differs in its number of heads only, and of blocks that differ in their inner
-// width only, some sizes are measured and the others lie on lines between them (Anchors, in models/latency_store.h); a
-// larger one never takes less time than a smaller one.
+// expression and widths; the linear that leaves a bottleneck; each with its norm, of all tokens or, "first
+// token", of that alone; pooler and head. A space of many models has few parts: each is measured once, the
+// first time that an architecture has it. Of attention that differs in its number of heads only, and of
+// blocks that differ in their inner width only, some sizes are measured and the others lie on lines between
+// them (Anchors, in models/latency_store.h); a larger one never takes less time than a smaller one.
 class LatencyTable {
  public:
-  // `file` (empty: none) keeps what is measured: LatencyStore. Error (exit 2) if it is of another CPU model, LibTorch,
-  // batch, length or number of threads.
+  // `file` (empty: none) keeps what is measured: LatencyStore. Error (exit 2) if it is of another CPU model,
+  // LibTorch, batch, length or number of threads.
   explicit LatencyTable(const LatencySettings& settings, const std::string& file = "");
 
-  // Measures what these architectures have and the table has not, and writes its file. Parts take turns, a pass each,
-  // as in a model, and of each the median counts: what slows the machine for a while slows all of them. Of one
-  // thread it is the time that it had a core. Sets and restores the thread count.
+  // Measures what these architectures have and the table has not, and writes its file. Parts take turns, a
+  // pass each, as in a model, and of each the median counts: what slows the machine for a while slows all of
+  // them. Of one thread it is the time that it had a core. Sets and restores the thread count.
   void Measure(const std::vector<proto::Architecture>& architectures, Tokens read = Tokens::kAll);
 
-  // Of the whole pass, in its order, equal parts as one; measures what is missing. `read`: of the last layer; kFirst:
-  // by a pooled head, which then comes last.
+  // Of the whole pass, in its order, equal parts as one; measures what is missing. `read`: of the last layer;
+  // kFirst: by a pooled head, which then comes last.
   std::vector<PartLatency> Parts(const proto::Architecture& architecture, Tokens read = Tokens::kAll);
 
  private:

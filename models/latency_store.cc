@@ -23,7 +23,8 @@ nlohmann::ordered_json Header(const LatencyPlace& place) {
 }
 
 Error Damaged(const std::string& file, const std::string& problem) {
-  return BadRequest(file, "no table of latencies: " + problem, "", "a file that a table of latencies wrote, or a new name");
+  return BadRequest(file, "no table of latencies: " + problem, "",
+                    "a file that a table of latencies wrote, or a new name");
 }
 
 }  // namespace
@@ -51,7 +52,8 @@ std::vector<int> Anchors(int size, int unit) {
   return {step * unit, after(step) * unit};
 }
 
-LatencyStore::LatencyStore(const LatencyPlace& place, std::string file) : place_(place), file_(std::move(file)) {
+LatencyStore::LatencyStore(const LatencyPlace& place, std::string file)
+    : place_(place), file_(std::move(file)) {
   if (file_.empty()) return;
   std::filesystem::exists(file_) ? Read() : Write();
 }
@@ -94,7 +96,8 @@ void LatencyStore::Write() const {
 
 void LatencyStore::Read() {
   const auto json = ParseJson(ReadFile(file_), file_, kDepth);
-  if (!json.is_object() || !json.contains("latency_table")) throw Damaged(file_, "it does not say that it is one");
+  if (!json.is_object() || !json.contains("latency_table"))
+    throw Damaged(file_, "it does not say that it is one");
   const auto header = Header(place_);
   std::string theirs, ours;
   for (const auto& [name, value] : header.items()) {
@@ -104,13 +107,14 @@ void LatencyStore::Read() {
     ours += (ours.empty() ? "" : ", ") + name + " " + own;
   }
   if (!theirs.empty())
-    throw BadRequest(file_, "latencies of another machine or setting", theirs, ours + "; or another file, to be made anew");
+    throw BadRequest(file_, "latencies of another machine or setting", theirs,
+                     ours + "; or another file, to be made anew");
   if (!json.contains("parts") || !json["parts"].is_object()) throw Damaged(file_, "\"parts\" is missing");
   for (const auto& [family, sizes] : json["parts"].items()) {
     if (!sizes.is_array()) throw Damaged(file_, "parts." + family + " is no list");
     for (const auto& each : sizes) {
-      const bool whole = each.is_object() && each.contains("size") && each.contains("ms") && each["size"].is_number_integer() &&
-                         each["ms"].is_number();
+      const bool whole = each.is_object() && each.contains("size") && each.contains("ms") &&
+                         each["size"].is_number_integer() && each["ms"].is_number();
       const double ms = whole ? each["ms"].get<double>() : 0;
       const int64_t size = whole ? each["size"].get<int64_t>() : -1;
       if (!(ms > 0) || !std::isfinite(ms) || size < 0 || size > INT32_MAX)

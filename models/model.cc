@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kInitialDeviation = 0.02;
 
-void CheckFits(const Shape& candidate, const Shape& supernet) {
+void CheckFits(const ResolvedArchitecture& candidate, const ResolvedArchitecture& supernet) {
   THIMBLE_CHECK(candidate.hidden == supernet.hidden && candidate.heads == supernet.heads &&
                     candidate.pooler == supernet.pooler &&
                     candidate.embedding.kind_case() == supernet.embedding.kind_case() &&
@@ -28,7 +28,7 @@ void CheckFits(const Shape& candidate, const Shape& supernet) {
 }
 
 // Of a supernet the weights of mixers beside the first.
-void AddBeside(const Shape& shape, std::vector<WeightShape>* all) {
+void AddBeside(const ResolvedArchitecture& shape, std::vector<WeightShape>* all) {
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
     for (const proto::Mixer& mixer : shape.layers[i].beside) {
       Trace trace(Trace::Names::kKept);
@@ -40,20 +40,20 @@ void AddBeside(const Shape& shape, std::vector<WeightShape>* all) {
 
 }  // namespace
 
-std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
-                                      Head head) {
+std::vector<WeightShape> WeightShapes(const ResolvedArchitecture& shape, bool pooler, int classes,
+                                      int teacher_hidden, TaskHead head) {
   Trace trace(Trace::Names::kKept);
   const Value last = Encode(shape, Tokens::kAll, trace);
   Value read = last;
   if (pooler) read = Pool(shape, last, trace);
   std::vector<WeightShape> head_of_words;
-  if (head == Head::kWords && classes > 0) {
+  if (head == TaskHead::kMaskedTokens && classes > 0) {
     const Ops::Scope scope(trace, "head");
     trace.Norm("norm", trace.Linear("transform", last, shape.embedding_width, {}));
     head_of_words.push_back({"head.bias", {shape.vocabulary}});
   } else if (classes > 0) {
     // A head that reads a pooler is as wide, be there one or not.
-    trace.Linear("head", pooler || head == Head::kTokens ? read : trace.State(shape.pooler), classes, {});
+    trace.Linear("head", pooler || head == TaskHead::kTokens ? read : trace.State(shape.pooler), classes, {});
   }
   std::vector<WeightShape> all = trace.weights();
   AddBeside(shape, &all);
@@ -66,7 +66,8 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
   const char* const tables[] = {"embedding.token", "embedding.position", "embedding.segment"};
   auto place = all.begin();
   for (const char* table : tables) {
-    const auto found = std::find_if(place, all.end(), [&](const auto& weight) { return weight.name == table; });
+    const auto found =
+        std::find_if(place, all.end(), [&](const auto& weight) { return weight.name == table; });
     std::rotate(place++, found, std::next(found));
   }
   return all;
@@ -74,7 +75,8 @@ std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int class
 
 at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
   if (weight.form.starts_as_one)
-    return weight.name.ends_with(".bias") ? at::ones(weight.sizes, at::kFloat) : at::zeros(weight.sizes, at::kFloat);
+    return weight.name.ends_with(".bias") ? at::ones(weight.sizes, at::kFloat)
+                                          : at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
@@ -87,16 +89,16 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
 }
 
 Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random,
-                Head head) {
+                TaskHead head) {
   Model model{architecture, Resolve(architecture), classes, teacher_hidden, {}, head};
-  const bool pooler = classes > 0 && head == Head::kPooled;
+  const bool pooler = classes > 0 && head == TaskHead::kPooled;
   for (const WeightShape& weight : WeightShapes(model.shape, pooler, classes, teacher_hidden, head)) {
     model.weights.Add(weight.name, NewWeight(weight, random));
   }
   return model;
 }
 
-Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate) {
+Model CropCandidate(const Model& supernet, const proto::Architecture& candidate) {
   Model model{candidate, Resolve(candidate), supernet.classes, supernet.teacher_hidden, {}, supernet.head};
   CheckFits(model.shape, supernet.shape);
   const bool pooler = supernet.weights.Has("pooler.weight");
@@ -107,7 +109,8 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
     if (weight.form.groups > 1)
       part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
-      THIMBLE_CHECK(weight.sizes[d] <= part.size(d), weight.name + " of the candidate is larger than the supernet's");
+      THIMBLE_CHECK(weight.sizes[d] <= part.size(d),
+                    weight.name + " of the candidate is larger than the supernet's");
       if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);
     }
     model.weights.Add(weight.name, part.clone(at::MemoryFormat::Contiguous));

@@ -1,6 +1,6 @@
 // An encoder as data: an architecture and its named weights; computing is a function of both. A teacher, a
 // student and a supernet are all a Model; a supernet's candidate is the same weights seen through a smaller
-// Shape (the first stacks, the first inner channels).
+// ResolvedArchitecture (the first stacks, the first inner channels).
 //
 // Weight names (D = teacher_hidden, E = embedding width, m = the layer's inner width, C = classes):
 //   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]
@@ -17,13 +17,12 @@
 //   layer.N.bottleneck.qk.{weight [w, h], bias [w]}  with share_query_key: what queries and keys read
 //   layer.N.bottleneck.out.{weight [h, w], bias [h]}
 //   layer.N.bottleneck.{in,qk,out}.norm.{weight,bias} [w], out: [h]
-//   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head; not with one
-//   on
-//                                                    tokens
-//   head.{weight [C, p], bias [C]}                   when classes > 0; on tokens: weight [C, h]; of hidden words:
-//                                                    models/words_head.h
+//   pooler.{weight [p, h], bias [p]}                 when classes > 0; may stand without a head; not with
+//                                                    one on tokens
+//   head.{weight [C, p], bias [C]}                   when classes > 0; on tokens: weight [C, h]; of masked
+//                                                    tokens: models/mlm_head.h
 //   fit_dense.{weight [D, h], bias [D]}              training only: student states to teacher width
-//   fit_dense.S.{weight [D, h], bias [D]}            likewise, of state S alone (HiddenStates.own_projections)
+//   fit_dense.S.{weight [D, h], bias [D]}            likewise, of state S alone (own_projections)
 #pragma once
 #include <vector>
 
@@ -40,23 +39,23 @@ class Listener;  // models/torch/listener.h
 
 struct Model {
   proto::Architecture architecture;
-  Shape shape;             // Resolve(architecture)
-  int classes = 0;         // outputs of the task head; 0: none
-  int teacher_hidden = 0;  // rows of fit_dense; 0: none
+  ResolvedArchitecture shape;  // Resolve(architecture)
+  int classes = 0;             // outputs of the task head; 0: none
+  int teacher_hidden = 0;      // rows of fit_dense; 0: none
   Weights weights;
-  Head head = Head::kPooled;  // what the head reads, when classes > 0
+  TaskHead head = TaskHead::kPooled;  // what the head reads, when classes > 0
 };
 
 // Every weight of a model, in the order of its Weights.
-std::vector<WeightShape> WeightShapes(const Shape& shape, bool pooler, int classes, int teacher_hidden,
-                                      Head head = Head::kPooled);
+std::vector<WeightShape> WeightShapes(const ResolvedArchitecture& shape, bool pooler, int classes,
+                                      int teacher_hidden, TaskHead head = TaskHead::kPooled);
 
 // A new weight of that name: N(0, 0.02), a bias zero, a LayerNorm's weight 1. A function of name and stream.
 at::Tensor NewWeight(const WeightShape& weight, const Random& random);
 
 // With a pooler if there is a head that reads it. Initial values as BERT and EfficientBERT: NewWeight.
 Model MakeModel(const proto::Architecture& architecture, int classes, int teacher_hidden, Random random,
-                Head head = Head::kPooled);
+                TaskHead head = TaskHead::kPooled);
 
 // Padded to the longest row. B rows, T positions.
 struct Batch {
@@ -66,8 +65,8 @@ struct Batch {
   // [B] int64, of regression [B] float, of spans [B, 2] int64 (first and last token); undefined for
   // unlabelled text. Of masked text [B, T] int64: the token to be found, -1 elsewhere.
   at::Tensor labels;
-  at::Tensor
-      places;  // spans: [B, T] float32, 1 where an answer may begin or end: the passage, and [CLS] for none
+  // Spans: [B, T] float32, 1 where an answer may begin or end: the passage, and [CLS] for none.
+  at::Tensor answer_mask;
   int64_t rows() const { return ids.size(0); }
 };
 
@@ -77,11 +76,15 @@ struct Projections {
 };
 
 struct Outputs {
-  std::vector<at::Tensor> hidden;        // L + 1 of [B, T, h]: embedding output first; empty unless asked for
-  std::vector<at::Tensor> scores;        // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
-  std::vector<Projections> projections;  // L; empty unless asked for
-  at::Tensor last;                       // [B, T, h]; with first_token_only [B, 1, h]
-  // [B, C], of a head on tokens [B, T, C], of one for hidden words [hidden words, V]; undefined without a head
+  // What is empty unless asked for:
+  std::vector<at::Tensor> hidden_states;  // L + 1 of [B, T, h]: embedding output first
+  std::vector<at::Tensor>
+      attention_logits;                  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
+  std::vector<Projections> projections;  // L
+  // Always:
+  at::Tensor last_hidden_state;  // [B, T, h]; with first_token_only [B, 1, h]
+  // [B, C], of a head on tokens [B, T, C], of one for masked tokens [masked tokens, V]; undefined without a
+  // head
   at::Tensor logits;
 };
 
@@ -92,22 +95,23 @@ struct Dropout {
 };
 
 struct ForwardOptions {
-  const Shape* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
-  bool hidden = false;               // return hidden states
-  bool scores = false;               // return attention scores
-  bool projections = false;          // return queries, keys and values
-  // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again, with
-  // the same bits. Weights must not change in between; the result cannot be differentiated twice.
+  const ResolvedArchitecture* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
+  bool hidden_states = false;                       // these three: what Outputs returns beside the last state
+  bool attention_logits = false;
+  bool projections = false;
+  // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again,
+  // with the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
-  // Of the last layer what a pooled head reads: all but keys and values of the first token alone. The logits are the
-  // same to rounding. CHECK: a pooled head, and none of the states, scores and projections above. ForLogits sets it.
+  // Of the last layer what a pooled head reads: all but keys and values of the first token alone. The logits
+  // are the same to rounding. CHECK: a pooled head, and none of the states, scores and projections above.
+  // ForLogits sets it.
   bool first_token_only = false;
   Dropout dropout;
   Listener* listener = nullptr;  // is told of linears and norms
 };
 
-// For callers who read nothing of Outputs but the logits and what `asked` asks for: `asked`, with first_token_only
-// wherever it may be.
+// For callers who read nothing of Outputs but the logits and what `asked` asks for: `asked`, with
+// first_token_only wherever it may be.
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked = {});
 
 // Runs under the caller's grad and autocast mode. LibTorch's autocast keeps the low-precision copies of leaf
@@ -117,7 +121,7 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
 
 // Deep copy of the part of `supernet` that `candidate` uses. CHECK: hidden, heads, embedding, bottleneck,
 // norm and layer count agree and no layer is larger than the supernet's.
-Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate);
+Model CropCandidate(const Model& supernet, const proto::Architecture& candidate);
 
 // --- Pieces of Forward, for the sliced start, which looks inside. ---
 
@@ -125,14 +129,15 @@ Model CopyCandidate(const Model& supernet, const proto::Architecture& candidate)
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
 at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
 struct Mixed {
-  at::Tensor scores;        // [B, H, T, T]; undefined unless asked for, or of a mixer that has none
-  Projections projections;  // likewise
-  at::Tensor context;       // [B, T, c], before the output linear; undefined of a mixer that makes none
+  at::Tensor attention_logits;  // [B, H, T, T]; undefined unless asked for, or of a mixer that has none
+  Projections projections;      // likewise
+  at::Tensor context;           // [B, T, c], before the output linear; undefined of a mixer that makes none
 };
-// What a layer's mixer, or one beside it, makes of x [B, T, w]. `value_input`: what values are computed from, if
-// not from x.
-Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x, const Batch& batch,
-                   const ForwardOptions& options, const at::Tensor* value_input = nullptr);
+// What a layer's mixer, or one beside it, makes of x [B, T, w]. `value_input`: what values are computed from,
+// if not from x.
+Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x,
+                   const Batch& batch, const ForwardOptions& options,
+                   const at::Tensor* value_input = nullptr);
 // f(x) of one stacked block, [B, T, w], before residual and norm.
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
                             const at::Tensor& x, Listener* listener = nullptr);

@@ -1,7 +1,7 @@
 #include "optim/arena.h"
 
-#include <sys/mman.h>
 #include <ATen/ATen.h>
+#include <sys/mman.h>
 
 #include <new>
 

@@ -1,9 +1,9 @@
 #include "optim/optimizer.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <atomic>

@@ -124,7 +124,8 @@ struct OptimizerEntry {
   std::string name{};            // oneof case in proto/optimizer.proto; set by Optimizers()
   std::string state_bytes{};     // formula in words, for `thimble describe optimizer`
   std::string without_warmup{};  // what goes wrong without warm-up; empty: nothing
-  std::string needs_float32{};   // what it does for which bfloat16 products of the model are too coarse; empty: nothing
+  std::string needs_float32{};   // what it does for which bfloat16 products of the model are too coarse;
+                                 // empty: nothing
   std::unique_ptr<Optimizer> (*make)(const proto::Optimizer&, Parameters) = nullptr;
 };
 const std::vector<OptimizerEntry>& Optimizers();

@@ -19,8 +19,9 @@ struct PredictionOf {
 // several labels: {"labels": [{"label", "probability"}], "logits"}
 // a number:       {"score"}
 // these with "input_ids" and "token_type_ids"
-// answers:        {"answer", "n_best": [{"text", "score", "probability"}], "null_odds" where there may be none,
-//                  "windows": [{"input_ids", "token_type_ids", "logits"}]}
+// answers:        {"answer", "n_best": [{"text", "score", "probability"}],
+//                  "null_odds" where there may be none, "windows": [{"input_ids", "token_type_ids",
+//                  "logits"}]}
 nlohmann::json PredictionJson(const PredictionOf& of, const Prediction& prediction);
 
 }  // namespace thimble::runtime

@@ -31,7 +31,7 @@ double Quantile(std::vector<double> values, double share) {
 }
 
 ModelFacts FactsOf(const models::Pretrained& loaded) {
-  const models::Shape& shape = loaded.model.shape;
+  const models::ResolvedArchitecture& shape = loaded.model.shape;
   return {.directory = loaded.directory,
           .classes = loaded.model.classes,
           .head = loaded.model.head,

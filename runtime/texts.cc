@@ -30,7 +30,7 @@ std::vector<double> Sigmoid(std::vector<double> scores) {
 }
 
 Kind KindOf(const ModelFacts& facts) {
-  if (facts.head == models::Head::kTokens) return Kind::kSpan;
+  if (facts.head == models::TaskHead::kTokens) return Kind::kSpan;
   if (facts.multi_label) return Kind::kMultiLabel;
   return facts.classes == 1 ? Kind::kRegression : Kind::kClassification;
 }
@@ -48,7 +48,7 @@ int LengthOf(const ModelFacts& facts, const Options& options) {
 
 }  // namespace
 
-ModelFacts ReadFacts(const std::string& directory, int classes, models::Head head) {
+ModelFacts ReadFacts(const std::string& directory, int classes, models::TaskHead head) {
   const auto config = models::HubConfig::OfDirectory(directory);
   std::string path = config.path();
   proto::Architecture architecture;
@@ -67,7 +67,7 @@ ModelFacts ReadFacts(const std::string& directory, int classes, models::Head hea
                    .vocabulary = shape.vocabulary};
   if (classes == 0) return facts;
   facts.settings = ReadSettings(config, directory);
-  if (head == models::Head::kTokens) return facts;
+  if (head == models::TaskHead::kTokens) return facts;
   facts.settings.null_threshold.reset();
   facts.settings.reading.reset();
   facts.label_names = config.Labels(classes);

@@ -18,7 +18,7 @@ namespace thimble::runtime {
 struct ModelFacts {
   std::string directory;
   int classes = 0;  // numbers that its head gives, of spans for each token; 0: it has no head
-  models::Head head = models::Head::kPooled;
+  models::TaskHead head = models::TaskHead::kPooled;
   int positions = 0, segments = 0, vocabulary = 0;
   bool multi_label = false;
   std::vector<std::string> label_names;                // id2label
@@ -28,7 +28,7 @@ struct ModelFacts {
 
 // Those of a directory whose weights something else computes with: `classes` and `head` are what that says.
 // Error (exit 2) if config.json or architecture.textproto are missing or broken.
-ModelFacts ReadFacts(const std::string& directory, int classes, models::Head head);
+ModelFacts ReadFacts(const std::string& directory, int classes, models::TaskHead head);
 
 // Inputs as tokens.
 struct ReadTexts {

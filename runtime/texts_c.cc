@@ -63,10 +63,10 @@ const char* NameOf(Kind kind) {
 std::unique_ptr<thimble_texts> Open(const json& request) {
   const std::string directory = request.at("directory");
   const int outputs = request.at("outputs");
-  const auto head =
-      request.at("tokens").get<bool>() ? thimble::models::Head::kTokens : thimble::models::Head::kPooled;
+  const auto head = request.at("tokens").get<bool>() ? thimble::models::TaskHead::kTokens
+                                                     : thimble::models::TaskHead::kPooled;
   constexpr int kStartAndEnd = 2;
-  if (head == thimble::models::Head::kTokens && outputs != 0 && outputs != kStartAndEnd)
+  if (head == thimble::models::TaskHead::kTokens && outputs != 0 && outputs != kStartAndEnd)
     throw BadRequest(directory, "the graph gives each token another number of outputs",
                      std::to_string(outputs), "2: start and end of an answer");
   const thimble::runtime::Options options{.max_length = request.at("max_length"),

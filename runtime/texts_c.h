@@ -1,8 +1,8 @@
 /* Texts to tokens, and a model's numbers to predictions, for programs in other languages that run an exported
    model.onnx by themselves: what Python's module `thimble` stands on. C, free of LibTorch; JSON, UTF-8.
 
-   Functions that return an int return 0, or the exit code of the error (1: the work failed, 2: the request was
-   wrong), whose message thimble_texts_error() then gives. Strings belong to what they were asked of. */
+   Functions that return an int return 0, or the exit code of the error (1: the work failed, 2: the request
+   was wrong), whose message thimble_texts_error() then gives. Strings belong to what they were asked of. */
 #pragma once
 #include <stdint.h>
 
@@ -16,10 +16,12 @@ typedef struct thimble_rows thimble_rows;   /* inputs as tokens */
 const char* thimble_texts_version(void);
 const char* thimble_texts_error(void); /* of this thread's last call that returned one */
 
-/* `request`: {"directory": "tuned/", "outputs": 2, "tokens": false, "max_length": 0, "assume_label_order": false}.
-   outputs: numbers that the graph gives a row (tokens: false) or each token (true), 0: it has no head. */
+/* `request`: {"directory": "tuned/", "outputs": 2, "tokens": false, "max_length": 0, "assume_label_order":
+   false}. outputs: numbers that the graph gives a row (tokens: false) or each token (true), 0: it has no
+   head. */
 int thimble_texts_open(const char* request, thimble_texts** texts);
-/* {"kind": "classification", "number", "answers" or "labels"; "labels": [...], "unanswerable", "max_length"} */
+/* {"kind": "classification", "number", "answers" or "labels"; "labels": [...], "unanswerable", "max_length"}
+ */
 const char* thimble_texts_about(const thimble_texts* texts);
 void thimble_texts_free(thimble_texts* texts);
 

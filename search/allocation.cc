@@ -9,17 +9,21 @@
 namespace thimble::search {
 namespace {
 
-constexpr double kCheap = 0.25;  // of what neurons cost in the first layer, where the last one reads a single token
+constexpr double kCheap =
+    0.25;  // of what neurons cost in the first layer, where the last one reads a single token
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
-// Blocks in the order of the walk: a layer's heads, then its neurons. A block's place: which of its sizes it has.
+// Blocks in the order of the walk: a layer's heads, then its neurons. A block's place: which of its sizes it
+// has.
 class Blocks {
  public:
   Blocks(const AllocationCosts& costs, double budget) : costs_(costs), room_(budget - costs.fixed) {}
 
   int count() const { return 2 * costs_.layers(); }
   double room() const { return room_; }
-  const BlockSizes& At(int block) const { return block % 2 == 0 ? costs_.heads[block / 2] : costs_.neurons[block / 2]; }
+  const BlockSizes& At(int block) const {
+    return block % 2 == 0 ? costs_.heads[block / 2] : costs_.neurons[block / 2];
+  }
   double Cost(int block, int place) const { return At(block).costs[place]; }
   int Size(int block, int place) const { return At(block).sizes[place]; }
   int Most(int block) const { return static_cast<int>(At(block).sizes.size()) - 1; }
@@ -29,7 +33,9 @@ class Blocks {
     const auto above = std::upper_bound(sizes.begin(), sizes.end(), size + 1e-9);
     return std::max(0, static_cast<int>(above - sizes.begin()) - 1);
   }
-  int First(int block) const { return PlaceOf(block, 0) < Most(block) && Size(block, 0) == 0 ? 1 : 0; }  // that is something
+  int First(int block) const {
+    return PlaceOf(block, 0) < Most(block) && Size(block, 0) == 0 ? 1 : 0;
+  }  // that is something
 
   double Cost(const std::vector<int>& places) const {
     double sum = 0;
@@ -39,7 +45,8 @@ class Blocks {
   // Rounding of sums is no reason to leave a budget.
   bool Fits(double cost) const { return cost <= room_ * (1 + 1e-9); }
 
-  // Spends what is left in single steps: each time where `gain` of a block's next place is greatest; none below zero.
+  // Spends what is left in single steps: each time where `gain` of a block's next place is greatest; none
+  // below zero.
   template <typename Gain>
   void Fill(std::vector<int>* places, const Gain& gain) const {
     double spent = Cost(*places);
@@ -108,7 +115,8 @@ Allocation Plan(const AllocationCosts& costs, double budget, int grid) {
   if (!blocks.Fits(blocks.Cost(std::vector<int>(blocks.count(), 0)))) return {};
   const double step = blocks.room() / grid;
   const auto steps = [&](double cost) {
-    return step > 0 ? static_cast<int>(std::min(std::ceil(cost / step - 1e-9), grid + 1.0)) : (cost > 0 ? grid + 1 : 0);
+    return step > 0 ? static_cast<int>(std::min(std::ceil(cost / step - 1e-9), grid + 1.0))
+                    : (cost > 0 ? grid + 1 : 0);
   };
   std::vector<double> least(grid + 1, 0);  // of the blocks so far, within c steps
   std::vector<std::vector<int>> choices;
@@ -162,7 +170,8 @@ std::vector<Allocation> Tapers(const AllocationCosts& costs, double budget) {
   // What a unit of size costs in a block.
   const auto each_costs = [&](int block) {
     const int most = blocks.Most(block);
-    return most == 0 || blocks.Size(block, most) == 0 ? 0.0 : blocks.Cost(block, most) / blocks.Size(block, most);
+    return most == 0 || blocks.Size(block, most) == 0 ? 0.0
+                                                      : blocks.Cost(block, most) / blocks.Size(block, most);
   };
   const int last = blocks.count() - 1;
   const bool cheap = layers > 1 && each_costs(last) < kCheap * each_costs(1);
@@ -178,10 +187,12 @@ std::vector<Allocation> Tapers(const AllocationCosts& costs, double budget) {
             if (block < last || as_others) each[block % 2] += weights[block] * each_costs(block);
           }
           std::vector<int> places(blocks.count());
-          if (!as_others) room -= blocks.Cost(last, places[last] = cheap ? blocks.Most(last) : blocks.First(last));
+          if (!as_others)
+            room -= blocks.Cost(last, places[last] = cheap ? blocks.Most(last) : blocks.First(last));
           if (room <= 0) continue;
           for (int block = 0; block < (as_others ? last + 1 : last); ++block) {
-            const double part = each[block % 2] > 0 ? room * (block % 2 == 0 ? share : 1 - share) / each[block % 2] : 0;
+            const double part =
+                each[block % 2] > 0 ? room * (block % 2 == 0 ? share : 1 - share) / each[block % 2] : 0;
             wanted[block] = std::min<double>(part * weights[block], blocks.Size(block, blocks.Most(block)));
             places[block] = std::max(blocks.First(block), blocks.PlaceOf(block, wanted[block]));
           }
@@ -211,7 +222,8 @@ std::vector<Allocation> Uniforms(const AllocationCosts& costs, double budget) {
     std::vector<int> places(blocks.count());
     int most = -1;
     const auto set = [&](int size) {
-      for (int block = 0; block < blocks.count(); ++block) places[block] = blocks.PlaceOf(block, block % 2 == 0 ? heads : size);
+      for (int block = 0; block < blocks.count(); ++block)
+        places[block] = blocks.PlaceOf(block, block % 2 == 0 ? heads : size);
       return blocks.Fits(blocks.Cost(places));
     };
     for (const int size : neurons)

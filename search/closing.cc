@@ -16,7 +16,8 @@ std::string MeanMetrics(const std::string& means, const std::string& one, int ru
   auto json = nlohmann::json::parse(means);
   const auto other = nlohmann::json::parse(one);
   for (auto each = json.begin(); each != json.end(); ++each)
-    if (const auto found = other.find(each.key()); found != other.end() && each->is_number() && found->is_number())
+    if (const auto found = other.find(each.key());
+        found != other.end() && each->is_number() && found->is_number())
       *each = Mean(each->get<double>(), found->get<double>(), runs);
   return json.dump();
 }
@@ -48,8 +49,9 @@ std::vector<const StoredTrial*> CannotBeTold(const std::vector<StoredTrial>& tri
   std::vector<const StoredTrial*> complete;
   for (const auto& trial : trials)
     if (trial.trial.state == TrialState::kComplete && trial.again_of < 0) complete.push_back(&trial);
-  std::stable_sort(complete.begin(), complete.end(),
-                   [](const StoredTrial* a, const StoredTrial* b) { return a->trial.value > b->trial.value; });
+  std::stable_sort(complete.begin(), complete.end(), [](const StoredTrial* a, const StoredTrial* b) {
+    return a->trial.value > b->trial.value;
+  });
   const auto best = std::find_if(complete.begin(), complete.end(),
                                  [](const StoredTrial* trial) { return trial->trial.origin != kReady; });
   if (best == complete.end()) return {};
@@ -57,7 +59,8 @@ std::vector<const StoredTrial*> CannotBeTold(const std::vector<StoredTrial>& tri
   std::vector<const StoredTrial*> close = {leader};
   for (const StoredTrial* trial : complete) {
     const auto [more, error] = LeadOf(*leader, *trial);
-    if (trial != leader && static_cast<int>(close.size()) < count && std::abs(more) < 2 * error) close.push_back(trial);
+    if (trial != leader && static_cast<int>(close.size()) < count && std::abs(more) < 2 * error)
+      close.push_back(trial);
   }
   if (close.size() < 2) close.clear();
   return close;

@@ -28,21 +28,25 @@ namespace thimble::search {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr char kFinishedFact[] = "finished", kExplanationFact[] = "explanation", kControlsFact[] = "controls", kDamagesFact[] = "damages of width ";
+constexpr char kFinishedFact[] = "finished", kExplanationFact[] = "explanation", kControlsFact[] = "controls",
+               kDamagesFact[] = "damages of width ";
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
-const StoredTrial* BestOf(const std::vector<StoredTrial>& trials, const std::function<bool(const StoredTrial&)>& is) {
+const StoredTrial* BestOf(const std::vector<StoredTrial>& trials,
+                          const std::function<bool(const StoredTrial&)>& is) {
   const StoredTrial* best = nullptr;
   for (const auto& trial : trials)
-    if (trial.trial.state == TrialState::kComplete && is(trial) && (best == nullptr || trial.trial.value > best->trial.value))
+    if (trial.trial.state == TrialState::kComplete && is(trial) &&
+        (best == nullptr || trial.trial.value > best->trial.value))
       best = &trial;
   return best;
 }
 
 // Index of the best one that the search has found.
 int Best(const std::vector<StoredTrial>& trials) {
-  const StoredTrial* best = BestOf(trials, [](const StoredTrial& trial) { return trial.trial.origin != kReady; });
+  const StoredTrial* best =
+      BestOf(trials, [](const StoredTrial& trial) { return trial.trial.origin != kReady; });
   return best == nullptr ? -1 : static_cast<int>(best - trials.data());
 }
 
@@ -108,19 +112,22 @@ class StageRun {
     space_ = std::make_unique<StageSpace>(study, stage_, base, context);
     // Decided where the first stage begins: a study that earlier versions began has none.
     if (index == 0 && stored_.empty() && study.controls()) store->SetFact(id_, kControlsFact, "yes");
-    controls_ = TrainsControls(study, index) && store->Fact(store->OpenStage(study.stage(0).name()), kControlsFact).has_value();
+    controls_ = TrainsControls(study, index) &&
+                store->Fact(store->OpenStage(study.stage(0).name()), kControlsFact).has_value();
     StageInput input{.controls = study.controls(), .damages = [this](int hidden) { return Damages(hidden); }};
     if (before != nullptr)
       for (const auto& stored : before->trials)
         if (stored.trial.origin != kReady) input.before.push_back(stored.trial);
-    strategy_ = MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index), std::move(input));
+    strategy_ =
+        MakeStrategy(stage_.strategy(), *space_, Random(study.seed()).Fork("stage", index), std::move(input));
   }
 
   StageResult Run() {
     if (!finished_) {
       RunRounds();
       Close();
-      if (const std::string text = strategy_->Explain(); !text.empty()) store_->SetFact(id_, kExplanationFact, text);
+      if (const std::string text = strategy_->Explain(); !text.empty())
+        store_->SetFact(id_, kExplanationFact, text);
     }
     StageResult result{stage_.name(), Folded(store_->Trials(id_))};
     result.explanation = store_->Fact(id_, kExplanationFact).value_or("");
@@ -133,8 +140,8 @@ class StageRun {
     }
     if (!finished_) store_->SetFact(id_, kFinishedFact, end_);
     result.end = store_->Fact(id_, kFinishedFact).value_or("");
-    Say("stage " + Quoted(name_) + (finished_ ? " was finished before: " : " is finished: ") +
-        std::to_string(Evaluated(result.trials)) + " candidates evaluated, " + BestText(result.trials));
+    Info("stage " + Quoted(name_) + (finished_ ? " was finished before: " : " is finished: ") +
+         std::to_string(Evaluated(result.trials)) + " candidates evaluated, " + BestText(result.trials));
     return result;
   }
 
@@ -147,12 +154,14 @@ class StageRun {
       return {json.at("heads"), json.at("neurons"), json.at("neuron_step")};
     }
     const CutDamages damages = scorer_->Damages(hidden);
-    const nlohmann::json json = {{"heads", damages.heads}, {"neurons", damages.neurons}, {"neuron_step", damages.neuron_step}};
+    const nlohmann::json json = {
+        {"heads", damages.heads}, {"neurons", damages.neurons}, {"neuron_step", damages.neuron_step}};
     store_->SetFact(id_, key, json.dump());
     return damages;
   }
 
-  // What a stage begins with, each with its origin: what it starts from, so that it cannot end below it, and the controls.
+  // What a stage begins with, each with its origin: what it starts from, so that it cannot end below it, and
+  // the controls.
   std::vector<std::pair<proto::Architecture, std::string>> Opening() const {
     std::vector<std::pair<proto::Architecture, std::string>> opening;
     if (before_ != nullptr && space_->Feasible(space_->base()))
@@ -169,7 +178,7 @@ class StageRun {
 
   void RunRounds() {
     if (!stored_.empty())
-      Say("stage " + Quoted(name_) + " goes on after " + std::to_string(Evaluated(stored_)) + " candidates");
+      Info("stage " + Quoted(name_) + " goes on after " + std::to_string(Evaluated(stored_)) + " candidates");
     end_ = "all trials evaluated";
     int evaluated = 0;
     size_t replayed = 0;
@@ -177,7 +186,8 @@ class StageRun {
     for (int round = 0; evaluated < stage_.trials(); ++round) {
       const bool replay = replayed < stored_.size();
       if (!replay) PrepareOnce();
-      const auto first = round == 0 && !EntryOf(stage_.strategy()).proposes_base ? Opening() : decltype(Opening()){};
+      const auto first =
+          round == 0 && !EntryOf(stage_.strategy()).proposes_base ? Opening() : decltype(Opening()){};
       const bool opening = !first.empty();
       const int number = opening ? -1 : rounds++;
       const int wanted = opening ? static_cast<int>(first.size())
@@ -185,14 +195,16 @@ class StageRun {
       std::vector<proto::Architecture> proposals;
       std::vector<std::string> origins;
       if (opening)
-        for (const auto& [architecture, origin] : first) proposals.push_back(architecture), origins.push_back(origin);
+        for (const auto& [architecture, origin] : first)
+          proposals.push_back(architecture), origins.push_back(origin);
       else
         proposals = strategy_->Suggest(ProposalsFor(wanted));
-      for (size_t i = origins.size(); i < proposals.size(); ++i) origins.push_back(strategy_->Origin(proposals[i]));
+      for (size_t i = origins.size(); i < proposals.size(); ++i)
+        origins.push_back(strategy_->Origin(proposals[i]));
       if (proposals.empty()) {
         end_ = "no more candidates";
-        Say("stage " + Quoted(name_) + " ends after " + std::to_string(evaluated) + " of " +
-            std::to_string(stage_.trials()) + " trials: there is no further candidate");
+        Info("stage " + Quoted(name_) + " ends after " + std::to_string(evaluated) + " of " +
+             std::to_string(stage_.trials()) + " trials: there is no further candidate");
         break;
       }
       if (!replay) view_->Update(evaluated, std::min(wanted, static_cast<int>(proposals.size())), stored_);
@@ -211,8 +223,8 @@ class StageRun {
       store_->AppendRound(id_, trials, stage_, study_.space());
       stored_.insert(stored_.end(), trials.begin(), trials.end());
       view_->Update(evaluated, 0, stored_);
-      Say("stage " + Quoted(name_) + ": " + std::to_string(evaluated) + " of " +
-          std::to_string(stage_.trials()) + " candidates evaluated, " + BestText(stored_));
+      Info("stage " + Quoted(name_) + ": " + std::to_string(evaluated) + " of " +
+           std::to_string(stage_.trials()) + " candidates evaluated, " + BestText(stored_));
     }
     if (replayed < stored_.size())
       throw NotReplayed(static_cast<int>(replayed), "it is beyond the stage's end");
@@ -289,7 +301,8 @@ class StageRun {
     std::set<std::string> kinds;  // the first of each is enough
     for (const int i : chosen) {
       const bool control = study_.controls() && IsControl(origins[i]);
-      together.candidates.push_back({.architecture = proposals[i], .control = control && kinds.insert(origins[i]).second});
+      together.candidates.push_back(
+          {.architecture = proposals[i], .control = control && kinds.insert(origins[i]).second});
     }
     Score(together, chosen, &trials);
     return trials;
@@ -302,7 +315,7 @@ class StageRun {
     for (size_t k = 0; k < chosen.size(); ++k) {
       auto& stored = (*trials)[chosen[k]];
       const bool failed = std::isnan(scores[k].value);
-      stored.trial.state = failed                      ? TrialState::kFail
+      stored.trial.state = failed                     ? TrialState::kFail
                            : scores[k].left_after > 0 ? TrialState::kLeft
                                                       : TrialState::kComplete;
       stored.trial.value = scores[k].value;
@@ -319,7 +332,9 @@ class StageRun {
   // search/closing.h. Each part is a round of its own, which a kill leaves whole or absent.
   void Close() {
     const auto first = [&] { return static_cast<int>(stored_.size() + closing_.size()); };
-    const auto round = [&] { return stored_.empty() ? 0 : stored_.back().round + 1 + static_cast<int>(!closing_.empty()); };
+    const auto round = [&] {
+      return stored_.empty() ? 0 : stored_.back().round + 1 + static_cast<int>(!closing_.empty());
+    };
     const auto run = [&](std::vector<StoredTrial> trials, const Round& together) {
       PrepareOnce();
       std::vector<int> all(trials.size());
@@ -331,25 +346,29 @@ class StageRun {
     if (TrainsReady(study_, index_) && closing_.empty()) {
       const auto ready = scorer_->Ready();
       THIMBLE_CHECK(ready.has_value(), "no ready checkpoint");
-      Say("stage " + Quoted(name_) + ": the ready checkpoint");
+      Info("stage " + Quoted(name_) + ": the ready checkpoint");
       auto trial = Start(first(), round(), *ready);
       trial.trial.origin = kReady;
       run({trial}, {.candidates = {{.architecture = *ready, .control = true, .ready = true}}});
     }
-    if (stage_.again() == 0 || std::any_of(closing_.begin(), closing_.end(), [](const StoredTrial& trial) { return trial.again_of >= 0; }))
+    if (stage_.again() == 0 || std::any_of(closing_.begin(), closing_.end(),
+                                           [](const StoredTrial& trial) { return trial.again_of >= 0; }))
       return;
     auto all = stored_;
     all.insert(all.end(), closing_.begin(), closing_.end());
     const auto close = CannotBeTold(all, stage_.again());
     if (close.empty()) return;
-    Say("stage " + Quoted(name_) + ": " + std::to_string(close.size()) + " candidates cannot be told apart and are trained once more");
+    Info("stage " + Quoted(name_) + ": " + std::to_string(close.size()) +
+         " candidates cannot be told apart and are trained once more");
     std::vector<StoredTrial> trials;
     Round together{.repeat = 1};
     for (const StoredTrial* trial : close) {
       trials.push_back(Start(first() + static_cast<int>(trials.size()), round(), trial->trial.architecture));
       trials.back().trial.origin = trial->trial.origin;
       trials.back().again_of = trial->number;
-      together.candidates.push_back({.architecture = trial->trial.architecture, .control = true, .ready = trial->trial.origin == kReady});
+      together.candidates.push_back({.architecture = trial->trial.architecture,
+                                     .control = true,
+                                     .ready = trial->trial.origin == kReady});
     }
     run(std::move(trials), together);
   }
@@ -399,7 +418,7 @@ class StageRun {
   Scorer* scorer_;
   int id_;
   bool finished_ = false, prepared_ = false;
-  std::string end_;  // why the stage ended, kept as a fact
+  std::string end_;                            // why the stage ended, kept as a fact
   std::vector<StoredTrial> stored_, closing_;  // of the strategy's rounds; behind them
   std::unique_ptr<StageSpace> space_;
   std::unique_ptr<Strategy> strategy_;
@@ -426,7 +445,8 @@ std::vector<StageResult> RunStudy(const proto::Study& study, const SpaceContext&
     std::vector<StageResult> results;
     for (int i = 0; i < one.stage_size(); ++i) {
       const auto* before = Before(one.stage(i), results);
-      const std::string name = study.target().empty() ? "" : TargetName(study.target(static_cast<int>(target)));
+      const std::string name =
+          study.target().empty() ? "" : TargetName(study.target(static_cast<int>(target)));
       view.Begin(one.stage(i).name(), name, one.stage(i).trials());
       results.push_back(StageRun(one, i, before, context, store, scorer, &view).Run());
       results.back().target = name;

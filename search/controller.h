@@ -15,13 +15,13 @@ namespace thimble::search {
 struct Score {
   double value = 0;  // higher is better; NaN: failed, see reason
   double standard_error = 0;
-  std::vector<float> rows{};  // of each held-out row, whose mean is the value; empty: it has none
-  std::string metrics;  // JSON object
+  std::vector<float> rows{};         // of each held-out row, whose mean is the value; empty: it has none
+  std::string metrics;               // JSON object
   std::vector<EpochScore> epochs{};  // of a candidate that was trained for its score, also of one that failed
   std::string reason;
   double seconds = 0;
-  // Epochs after which it left its round, unlike others that went on: its score is comparable with none of theirs. 0: it
-  // stayed to the end.
+  // Epochs after which it left its round, unlike others that went on: its score is comparable with none of
+  // theirs. 0: it stayed to the end.
   int left_after = 0;
 };
 
@@ -40,7 +40,8 @@ struct Round {
 };
 
 // What scoring needs from the LibTorch side (search/evaluators). Results must depend on the study, the stage
-// and the candidate only, so that a repeated call after a kill gives the same numbers; who leaves its round, on the round, too.
+// and the candidate only, so that a repeated call after a kill gives the same numbers; who leaves its round,
+// on the round, too.
 class Scorer {
  public:
   virtual ~Scorer() = default;
@@ -57,7 +58,8 @@ class Scorer {
   virtual std::optional<proto::Architecture> Ready() { return std::nullopt; }
   // A score for each candidate of the round.
   virtual std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) = 0;
-  std::vector<Score> Evaluate(const proto::Stage& stage, const std::vector<proto::Architecture>& architectures) {
+  std::vector<Score> Evaluate(const proto::Stage& stage,
+                              const std::vector<proto::Architecture>& architectures) {
     Round round{.number = 0};
     for (const auto& architecture : architectures) round.candidates.push_back({architecture});
     return Evaluate(stage, round);
@@ -67,10 +69,10 @@ class Scorer {
 struct StageResult {
   std::string name;
   std::vector<StoredTrial> trials;  // repeats folded into what they repeat
-  int best = -1;       // index into trials; -1: none complete
-  std::string target;  // TargetName; empty: the study has none
-  std::string explanation;  // Strategy::Explain of the end of the stage
-  std::string end;          // why it is finished, "all trials evaluated"; empty: it is not
+  int best = -1;                    // index into trials; -1: none complete
+  std::string target;               // TargetName; empty: the study has none
+  std::string explanation;          // Strategy::Explain of the end of the stage
+  std::string end;                  // why it is finished, "all trials evaluated"; empty: it is not
 };
 
 // The best complete trial of those that `is`, the first of equals; nullptr: none.
@@ -83,10 +85,10 @@ std::vector<std::vector<StageResult>> ByTarget(const std::vector<StageResult>& r
 // filter and sliced start fit, constraints can be met. Error (exit 2). Touches no disk.
 void ValidateStudy(const proto::Study& study, const SpaceContext& context, const std::string& where);
 
-// Runs or continues all stages, for each target in turn, and returns their results in order. The last stage that trains also
-// trains controls (Study.controls): the uniform student that uses most of the budget and a random one, beside its `trials`, unless
-// its strategy proposes them, then the ready checkpoint, and in the end once more what cannot be told from the best
-// (search/closing.h). A finished stage is read back, not run
+// Runs or continues all stages, for each target in turn, and returns their results in order. The last stage
+// that trains also trains controls (Study.controls): the uniform student that uses most of the budget and a
+// random one, beside its `trials`, unless its strategy proposes them, then the ready checkpoint, and in the
+// end once more what cannot be told from the best (search/closing.h). A finished stage is read back, not run
 // again. Resuming replays stored rounds through the strategy. With a filter, each round proposes ceil(round /
 // keep) candidates, evaluates the best `round` of them, and stores the others as pruned. Throws Interrupted
 // between rounds when InterruptRequested(). Error (exit 2) if a stage was begun with a study that differs in

@@ -27,12 +27,12 @@ double DamageOfDepth(const CutDamages& damages, int depth) {
 }
 
 double DamageOf(const CutDamages& damages, const proto::Architecture& architecture) {
-  const models::Shape shape = models::Resolve(architecture);
+  const models::ResolvedArchitecture shape = models::Resolve(architecture);
   const auto depth = static_cast<int>(shape.layers.size());
   double sum = DamageOfDepth(damages, depth);
   for (int i = 0; i < depth; ++i) {
     const int from = TeacherLayerOf(i, depth, static_cast<int>(damages.heads.size()));
-    sum += DamageOfSize(damages.heads[from], models::SizeOf(shape, shape.layers[i].mixer).scores, 1) +
+    sum += DamageOfSize(damages.heads[from], models::SizeOf(shape, shape.layers[i].mixer).heads, 1) +
            DamageOfSize(damages.neurons[from], shape.layers[i].width, damages.neuron_step);
   }
   return sum;

@@ -1,4 +1,5 @@
-// What a student's blocks are worth by what cutting the teacher's to their sizes costs (docs/allocation.md). Pure.
+// What a student's blocks are worth by what cutting the teacher's to their sizes costs (docs/allocation.md).
+// Pure.
 #pragma once
 #include <vector>
 
@@ -9,7 +10,8 @@ namespace thimble::search {
 
 // From 0: the teacher's layer at the height of a student's, as the start takes it (distill's NearestLayers).
 int TeacherLayerOf(int layer, int depth, int teacher_layers);
-// Of keeping `size` heads (step 1) or neurons (CutDamages::neuron_step) of a block; damages as CutDamages has them of it.
+// Of keeping `size` heads (step 1) or neurons (CutDamages::neuron_step) of a block; damages as CutDamages has
+// them of it.
 double DamageOfSize(const std::vector<double>& damages, int size, int step);
 // Of the layers that a student of this depth is without, all of theirs.
 double DamageOfDepth(const CutDamages& damages, int depth);

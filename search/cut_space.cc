@@ -15,37 +15,41 @@ std::vector<int> FallingWithoutRepeats(std::vector<int> values) {
   return values;
 }
 
-proto::LayerSpace Choices(const models::Shape& teacher, const models::LayerShape& layer) {
+proto::LayerSpace Choices(const models::ResolvedArchitecture& teacher, const models::LayerShape& layer) {
   proto::LayerSpace choices;
   choices.add_mixer()->mutable_self_attention();
-  for (int heads = models::SizeOf(teacher, layer.mixer).scores; heads >= 0; --heads) choices.add_heads(heads);
+  for (int heads = models::SizeOf(teacher, layer.mixer).heads; heads >= 0; --heads) choices.add_heads(heads);
   choices.mutable_ffn()->mutable_expression()->set_seed(layer.expression.ToString());
   choices.mutable_ffn()->add_stacks(1);
   choices.mutable_ffn()->add_width(layer.width);
-  for (int width = (layer.width - 1) / kNeuronStep * kNeuronStep; width >= 0; width -= kNeuronStep) choices.mutable_ffn()->add_width(width);
+  for (int width = (layer.width - 1) / kNeuronStep * kNeuronStep; width >= 0; width -= kNeuronStep)
+    choices.mutable_ffn()->add_width(width);
   return choices;
 }
 
 }  // namespace
 
-proto::Space CutSpace(const models::Shape& teacher, const std::vector<proto::Embedding>& embeddings) {
+proto::Space CutSpace(const models::ResolvedArchitecture& teacher,
+                      const std::vector<proto::Embedding>& embeddings) {
   const auto depth = static_cast<int>(teacher.layers.size());
   std::vector<proto::LayerSpace> layers;
   int heads = 1, head_width = teacher.hidden;
   for (const auto& layer : teacher.layers) {
     layers.push_back(Choices(teacher, layer));
     const auto size = models::SizeOf(teacher, layer.mixer);
-    if (size.scores < heads) continue;
-    heads = size.scores;
-    head_width = size.context / size.scores;
+    if (size.heads < heads) continue;
+    heads = size.heads;
+    head_width = size.context / size.heads;
   }
   const bool alike = std::all_of(layers.begin(), layers.end(), [&](const proto::LayerSpace& each) {
     return each.SerializeAsString() == layers[0].SerializeAsString();
   });
-  const auto depths = alike ? std::vector<int>{depth, std::max(1, depth * 2 / 3), std::max(1, depth / 2)} : std::vector<int>{depth};
+  const auto depths = alike ? std::vector<int>{depth, std::max(1, depth * 2 / 3), std::max(1, depth / 2)}
+                            : std::vector<int>{depth};
 
   proto::Space space;
-  for (const int width : FallingWithoutRepeats({teacher.hidden, teacher.hidden * 3 / 4})) space.add_hidden(width);
+  for (const int width : FallingWithoutRepeats({teacher.hidden, teacher.hidden * 3 / 4}))
+    space.add_hidden(width);
   for (const int layer_count : FallingWithoutRepeats(depths)) space.add_layers(layer_count);
   for (const auto& embedding : embeddings) *space.add_embedding() = embedding;
   if (embeddings.empty()) *space.add_embedding() = teacher.embedding;

@@ -1,6 +1,6 @@
-// How candidates get their scores, and what thins the proposals: the facts of both catalogues, which whoever checks and runs a
-// study needs without LibTorch. They stand in the lists, search/evaluators.inc and search/filters.inc; the work is done in
-// search/evaluators, one file an entry.
+// How candidates get their scores, and what thins the proposals: the facts of both catalogues, which whoever
+// checks and runs a study needs without LibTorch. They stand in the lists, search/evaluators.inc and
+// search/filters.inc; the work is done in search/evaluators, one file an entry.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +11,8 @@ namespace thimble::search {
 
 struct SpaceContext;
 
-// What else must hold of a study with a stage that has this evaluator or filter; throws a BadRequest with `where`, its place.
+// What else must hold of a study with a stage that has this evaluator or filter; throws a BadRequest with
+// `where`, its place.
 using StageCheck = void (*)(const proto::Study& study, const proto::Stage& stage, const SpaceContext& context,
                             const std::string& where);
 

@@ -9,7 +9,7 @@
 namespace thimble::search {
 namespace {
 
-constexpr size_t kMostSums = 2'000'000;    // over all suffixes: 32 MB, about 40 layers of 16 options
+constexpr size_t kMostSums = 2'000'000;  // over all suffixes: 32 MB, about 40 layers of 16 options
 constexpr int64_t kGrid = 4096;
 constexpr double kExactIntegers = 0x1p53;  // doubles below are exact
 

@@ -1,4 +1,5 @@
-// Counting and uniform drawing of points under a bound on a sum: one option for each place, each with its cost.
+// Counting and uniform drawing of points under a bound on a sum: one option for each place, each with its
+// cost.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -14,9 +15,9 @@ inline constexpr int64_t kUnbounded = std::numeric_limits<int64_t>::max();
 // ways. Counts are doubles: exact to 2^53 points (13 places of 16 options), rounded above. Immutable.
 class FeasiblePoints {
  public:
-  // Points are feasible if `low` <= sum <= `high`. Where the places have too many different sums, costs are rounded up to a grid of
-  // 4096 steps of the greatest sum that is feasible: then exact() is false, none above `high` is counted, some below are missed, and
-  // of those that are counted some may be below `low`.
+  // Points are feasible if `low` <= sum <= `high`. Where the places have too many different sums, costs are
+  // rounded up to a grid of 4096 steps of the greatest sum that is feasible: then exact() is false, none
+  // above `high` is counted, some below are missed, and of those that are counted some may be below `low`.
   FeasiblePoints(std::vector<std::vector<int64_t>> costs, int64_t low, int64_t high);
 
   bool exact() const { return exact_; }
@@ -37,8 +38,8 @@ class FeasiblePoints {
   };
 
   double Completions(size_t place, int64_t spent) const;  // feasible choices for places from `place` on
-  bool ListSums();  // fills suffixes_; false: there are too many
-  void RoundUp();   // costs_, to a grid
+  bool ListSums();                                        // fills suffixes_; false: there are too many
+  void RoundUp();                                         // costs_, to a grid
 
   std::vector<std::vector<int64_t>> costs_;
   int64_t low_, high_;

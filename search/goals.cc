@@ -52,7 +52,8 @@ std::function<double(const proto::Architecture&)> CostOf(Goal goal, const proto:
       THIMBLE_CHECK(false, "a score is no cost by formula");
   }
   const auto limits = LimitsOf(one, context);
-  if (limits.empty()) return [](const proto::Architecture&) { return 0.0; };  // of latency, where it is not looked at
+  if (limits.empty())
+    return [](const proto::Architecture&) { return 0.0; };  // of latency, where it is not looked at
   return limits[0].cost;
 }
 

@@ -24,16 +24,19 @@ std::string Counted(double count) {
 
 const proto::Architecture& Teacher(const SpaceContext& context, const std::string& where) {
   if (!context.teacher)
-    throw BadRequest(where, "is over the teacher's, and the teacher is not there", "", "a teacher that is there, or a number");
+    throw BadRequest(where, "is over the teacher's, and the teacher is not there", "",
+                     "a teacher that is there, or a number");
   return *context.teacher;
 }
 
 void AddParameters(const proto::ParameterConstraint& spec, const SpaceContext& context, Limit* limit) {
   if (spec.min() > spec.max())
-    throw BadRequest(limit->where + ".min", "is above max", std::to_string(spec.min()), "up to " + std::to_string(spec.max()));
+    throw BadRequest(limit->where + ".min", "is above max", std::to_string(spec.min()),
+                     "up to " + std::to_string(spec.max()));
   const bool paper = spec.counting() == proto::PAPER;
   if (paper && context.teacher_hidden == 0)
-    throw BadRequest(limit->where + ".counting", "PAPER counts a projection to the teacher's width, which is not known", "",
+    throw BadRequest(limit->where + ".counting",
+                     "PAPER counts a projection to the teacher's width, which is not known", "",
                      "DEPLOYED, a teacher that is there, or teacher { hidden: WIDTH }");
   limit->what = "parameters (" + proto::Counting_Name(spec.counting()) + ")";
   limit->min = static_cast<double>(spec.min());
@@ -50,8 +53,9 @@ void AddMultiplyAdds(const proto::MultiplyAddsConstraint& spec, const SpaceConte
   limit->cost = [length = spec.length(), head = context.head](const proto::Architecture& architecture) {
     return static_cast<double>(models::MultiplyAdds(models::Resolve(architecture), length, head));
   };
-  limit->max = spec.has_max() ? static_cast<double>(spec.max())
-                              : std::floor(limit->cost(Teacher(context, limit->where + ".speedup")) / spec.speedup());
+  limit->max = spec.has_max()
+                   ? static_cast<double>(spec.max())
+                   : std::floor(limit->cost(Teacher(context, limit->where + ".speedup")) / spec.speedup());
 }
 
 void AddLatency(const proto::LatencyConstraint& spec, const SpaceContext& context, Limit* limit) {
@@ -59,8 +63,11 @@ void AddLatency(const proto::LatencyConstraint& spec, const SpaceContext& contex
   limit->latency = spec;
   limit->whole = false;
   limit->by_expression = true;
-  limit->cost = [spec, latency = context.latency](const proto::Architecture& architecture) { return latency(architecture, spec); };
-  limit->max = spec.has_max_ms() ? spec.max_ms() : limit->cost(Teacher(context, limit->where + ".speedup")) / spec.speedup();
+  limit->cost = [spec, latency = context.latency](const proto::Architecture& architecture) {
+    return latency(architecture, spec);
+  };
+  limit->max = spec.has_max_ms() ? spec.max_ms()
+                                 : limit->cost(Teacher(context, limit->where + ".speedup")) / spec.speedup();
 }
 
 void AddBytes(const proto::BytesConstraint& spec, const SpaceContext& context, Limit* limit) {
@@ -108,7 +115,8 @@ std::vector<Limit> LimitsOf(const proto::Study& study, const SpaceContext& conte
         AddBytes(constraint.bytes(), context, &limit);
         break;
       case proto::Constraint::kPlainBert:
-      case proto::Constraint::KIND_NOT_SET: continue;
+      case proto::Constraint::KIND_NOT_SET:
+        continue;
     }
     all.push_back(std::move(limit));
   }
@@ -123,10 +131,12 @@ bool WantsPlainBert(const proto::Study& study) {
 
 std::string TargetName(const proto::Constraint& target) {
   if (target.has_multiply_adds())
-    return target.multiply_adds().has_speedup() ? Short(target.multiply_adds().speedup()) + "x"
-                                                : Counted(static_cast<double>(target.multiply_adds().max())) + "-multiply-adds";
+    return target.multiply_adds().has_speedup()
+               ? Short(target.multiply_adds().speedup()) + "x"
+               : Counted(static_cast<double>(target.multiply_adds().max())) + "-multiply-adds";
   if (target.has_latency())
-    return target.latency().has_speedup() ? Short(target.latency().speedup()) + "x" : Short(target.latency().max_ms()) + "ms";
+    return target.latency().has_speedup() ? Short(target.latency().speedup()) + "x"
+                                          : Short(target.latency().max_ms()) + "ms";
   if (target.has_bytes()) return Counted(static_cast<double>(target.bytes().max())) + "B";
   if (target.has_plain_bert()) return "plain";
   return Counted(static_cast<double>(target.parameters().max()));

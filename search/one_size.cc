@@ -5,8 +5,8 @@
 #include <set>
 
 #include "base/error.h"
-#include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
+#include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "proto/space.pb.h"
 
@@ -21,7 +21,7 @@ const std::string& BertsExpression() { return proto::ExpressionSpace::default_in
 
 // The searched part of `architecture` that stacks, ratios and ffn_hidden fix; expressions are filled in
 // later.
-proto::Architecture Skeleton(const models::Shape& teacher, const OneSize& wanted, int layers,
+proto::Architecture Skeleton(const models::ResolvedArchitecture& teacher, const OneSize& wanted, int layers,
                              Random* random) {
   auto result = models::LikeTeacher(teacher);
   result.set_hidden(wanted.hidden[random->Below(wanted.hidden.size())]);
@@ -74,8 +74,8 @@ void DrawExpressions(proto::Architecture* architecture, Random* random) {
 
 }  // namespace
 
-std::vector<proto::Architecture> DrawOfOneSize(const models::Shape& teacher, const OneSize& wanted, int count,
-                                               const Random& random) {
+std::vector<proto::Architecture> DrawOfOneSize(const models::ResolvedArchitecture& teacher,
+                                               const OneSize& wanted, int count, const Random& random) {
   THIMBLE_CHECK(!wanted.layers.empty() && !wanted.hidden.empty() && wanted.together > 0,
                 "nothing to choose from");
   std::vector<proto::Architecture> drawn;

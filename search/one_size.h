@@ -16,7 +16,7 @@ struct OneSize {
   int64_t parameters = 0;  // deployed
   double tolerance = 0.1;  // each has parameters * [1 - tolerance, 1 + tolerance]
   int classes = 2;
-  models::Head head = models::Head::kPooled;
+  models::TaskHead head = models::TaskHead::kPooled;
   int trigram = 128;        // width of the embedding, of all
   std::vector<int> layers;  // depths, taken in turn, `together` architectures of each
   std::vector<int> hidden;  // widths to choose from; multiples of the teacher's heads
@@ -28,7 +28,7 @@ struct OneSize {
 // is between a quarter and eight times the width. Expressions as a search proposes them around BERT's: one
 // for all layers or one a layer, half and half. Vocabulary, positions, heads and pooler are the teacher's.
 // Error (exit 2) that says so if the sizes cannot be met.
-std::vector<proto::Architecture> DrawOfOneSize(const models::Shape& teacher, const OneSize& wanted, int count,
-                                               const Random& random);
+std::vector<proto::Architecture> DrawOfOneSize(const models::ResolvedArchitecture& teacher,
+                                               const OneSize& wanted, int count, const Random& random);
 
 }  // namespace thimble::search

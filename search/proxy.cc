@@ -11,15 +11,16 @@
 namespace thimble::search {
 namespace {
 
-// Layers that exchange nothing have no head to be sure of anything. What exchanges tokens in another way would be told apart by that alone.
+// Layers that exchange nothing have no head to be sure of anything. What exchanges tokens in another way
+// would be told apart by that alone.
 void RequireScores(const proto::Space& space, const SpaceContext& context, const std::string& where) {
-  const models::Shape shape = models::Resolve(SeedArchitecture(space, context));
+  const models::ResolvedArchitecture shape = models::Resolve(SeedArchitecture(space, context));
   const int depth = *std::max_element(space.layers().begin(), space.layers().end());
   for (int i = 0; i < depth; ++i) {
     const proto::LayerSpace choices = LayerChoices(space, i);
     for (const auto& mixer : choices.mixer()) {
       const auto size = models::SizeOf(shape, mixer);
-      if (size.context > 0 && size.scores == 0)
+      if (size.context > 0 && size.heads == 0)
         throw BadRequest(where, "looks at attention scores, and a mixer of the space has none",
                          models::TextOf(mixer),
                          "self_attention and none, or " +

@@ -1,5 +1,6 @@
-// Scores without training, which filter candidates or are what a stage goes by (docs/ranking.md): the facts of their catalogue, the list
-// search/proxies.inc. The work is done in search/evaluators/proxies, one file an entry.
+// Scores without training, which filter candidates or are what a stage goes by (docs/ranking.md): the facts
+// of their catalogue, the list search/proxies.inc. The work is done in search/evaluators/proxies, one file an
+// entry.
 #pragma once
 #include <string>
 #include <vector>
@@ -21,8 +22,8 @@ struct ProxyEntry {
 const std::vector<ProxyEntry>& Proxies();
 const ProxyEntry& EntryOf(const proto::Proxy& proxy);  // its kind is set
 
-// EvaluatorEntry::check and FilterEntry::check: the proxy of a stage. Error (exit 2) where its fields do not go together, or the study
-// lacks what it looks at.
+// EvaluatorEntry::check and FilterEntry::check: the proxy of a stage. Error (exit 2) where its fields do not
+// go together, or the study lacks what it looks at.
 void CheckEvaluatingProxy(const proto::Study& study, const proto::Stage& stage, const SpaceContext& context,
                           const std::string& where);
 void CheckFilteringProxy(const proto::Study& study, const proto::Stage& stage, const SpaceContext& context,

@@ -17,8 +17,8 @@ constexpr char kInputFact[] = "input: ";  // and its name
 
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 
-// What the stage's results follow from: the study without later stages, without where its data lie, and without a ready checkpoint that
-// another stage trains.
+// What the stage's results follow from: the study without later stages, without where its data lie, and
+// without a ready checkpoint that another stage trains.
 proto::Study Determining(const proto::Study& study, int stage) {
   proto::Study kept = study;
   kept.mutable_stage()->DeleteSubrange(stage + 1, kept.stage_size() - stage - 1);

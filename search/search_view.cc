@@ -26,25 +26,33 @@ std::string MetricText(const StoredTrial& trial) {
   const auto metrics = nlohmann::json::parse(trial.metrics, nullptr, /*allow_exceptions=*/false);
   if (!metrics.is_object()) return "";
   for (const auto& [name, value] : metrics.items())
-    if (name.rfind("loss", 0) != 0 && value.is_number()) return ", " + name + " " + FourDigits(value.get<double>());
+    if (name.rfind("loss", 0) != 0 && value.is_number())
+      return ", " + name + " " + FourDigits(value.get<double>());
   return "";
 }
 
-std::string Candidates(int count) { return std::to_string(count) + (count == 1 ? " candidate" : " candidates"); }
+std::string Candidates(int count) {
+  return std::to_string(count) + (count == 1 ? " candidate" : " candidates");
+}
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& state, const std::vector<StoredTrial>& trials) {
+std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& state,
+                                                           const std::vector<StoredTrial>& trials) {
   std::vector<std::pair<std::string, std::string>> lines;
-  std::string stage = "(" + std::to_string(state.number) + " of " + std::to_string(state.stages) + (state.target.empty() ? "" : ", target " + state.target) + "): " +
-                      std::to_string(state.scored) + " of " + Candidates(state.wanted) + " scored";
+  std::string stage = "(" + std::to_string(state.number) + " of " + std::to_string(state.stages) +
+                      (state.target.empty() ? "" : ", target " + state.target) +
+                      "): " + std::to_string(state.scored) + " of " + Candidates(state.wanted) + " scored";
   if (state.round > 0) stage += ", " + std::to_string(state.round) + " under way";
   lines.emplace_back("stage " + state.stage, stage);
   if (const auto* best = BestWhere(trials, nullptr)) {
-    std::string text = FourDigits(best->trial.value) + (best->trial.standard_error > 0 ? " +- " + FourDigits(best->trial.standard_error) : "") + " (trial " +
-                       std::to_string(best->number) + MetricText(*best) + ")";
+    std::string text =
+        FourDigits(best->trial.value) +
+        (best->trial.standard_error > 0 ? " +- " + FourDigits(best->trial.standard_error) : "") + " (trial " +
+        std::to_string(best->number) + MetricText(*best) + ")";
     for (const char* origin : {kUniform, kRandom, kReady})
-      if (const auto* control = BestWhere(trials, origin)) text += "; " + std::string(origin) + " " + FourDigits(control->trial.value) + MetricText(*control);
+      if (const auto* control = BestWhere(trials, origin))
+        text += "; " + std::string(origin) + " " + FourDigits(control->trial.value) + MetricText(*control);
     if (!state.teacher.empty()) text += "; teacher " + state.teacher;
     lines.emplace_back("best", text);
   }
@@ -52,7 +60,8 @@ std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& stat
   if (now > 0 && state.seconds > 0) {
     const double rate = now / state.seconds;
     std::string text = Duration(state.seconds) + ", " + FourDigits(rate * 60) + " candidates a minute";
-    if (state.wanted > state.scored) text += ", about " + Duration((state.wanted - state.scored) / rate) + " left of this stage";
+    if (state.wanted > state.scored)
+      text += ", about " + Duration((state.wanted - state.scored) / rate) + " left of this stage";
     lines.emplace_back("time", text);
   }
   return lines;

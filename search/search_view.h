@@ -10,7 +10,7 @@
 namespace thimble::search {
 
 struct ViewState {
-  std::string stage, target;  // target: TargetName; empty: the study has none
+  std::string stage, target;   // target: TargetName; empty: the study has none
   int number = 0, stages = 0;  // of the stages of all targets, from 1
   int scored = 0, wanted = 0;  // candidates of the stage
   int round = 0;               // candidates that are being scored; 0: none
@@ -19,9 +19,10 @@ struct ViewState {
   int scored_before = 0;       // candidates that were scored in earlier runs
 };
 
-// Label and text: the stage; the best candidate beside the controls and the teacher; the rate and the time left of the stage. Fewer where
-// there is nothing to say yet.
-std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& state, const std::vector<StoredTrial>& trials);
+// Label and text: the stage; the best candidate beside the controls and the teacher; the rate and the time
+// left of the stage. Fewer where there is nothing to say yet.
+std::vector<std::pair<std::string, std::string>> ViewLines(const ViewState& state,
+                                                           const std::vector<StoredTrial>& trials);
 
 // Draws while it lives.
 class SearchView {

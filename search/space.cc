@@ -12,7 +12,8 @@
 namespace thimble::search {
 namespace {
 
-models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const models::Shape& shape) {
+models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer,
+                                      const models::ResolvedArchitecture& shape) {
   const auto& given = layer.ffn().expression();
   models::ExpressionRules rules{.min_height = given.min_height(), .max_height = given.max_height()};
   const auto named = [](const std::string& name) {
@@ -28,7 +29,8 @@ models::ExpressionSampler MakeSampler(const proto::LayerSpace& layer, const mode
         named(proto::ExpressionSpace::Binary_Name(static_cast<proto::ExpressionSpace::Binary>(op))));
   // Every width the layer may take in any stage: a later stage is free to choose another one.
   for (const auto& inner : InnerChoices(layer.ffn()))
-    if (!inner.has_none()) rules.widths.push_back({shape.hidden, models::InnerWidth(inner, shape.ffn_hidden)});
+    if (!inner.has_none())
+      rules.widths.push_back({shape.hidden, models::InnerWidth(inner, shape.ffn_hidden)});
   return models::ExpressionSampler(std::move(rules));
 }
 
@@ -36,15 +38,15 @@ bool IsIn(const proto::Stage& stage, proto::Stage::Vary what) {
   return std::find(stage.vary().begin(), stage.vary().end(), what) != stage.vary().end();
 }
 
-// Layers of a section as a stage sees them. `base`: fixes what does not vary; of another section layers at the same height do.
-// `all`: everything varies but expressions.
-SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, const proto::Architecture& base,
-                        const SpaceContext& context, bool all) {
+// Layers of a section as a stage sees them. `base`: fixes what does not vary; of another section layers at
+// the same height do. `all`: everything varies but expressions.
+SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage,
+                        const proto::Architecture& base, const SpaceContext& context, bool all) {
   SectionPlan plan;
   const auto varies = [&](proto::Stage::Vary what) { return all || IsIn(stage, what); };
   const bool own = IsOf(section, base);
   plan.base = own ? base : SeedArchitecture(section, context);
-  const models::Shape shape = models::Resolve(plan.base);
+  const models::ResolvedArchitecture shape = models::Resolve(plan.base);
   const auto layers = LayersOf(section);
   const auto count = static_cast<int>(layers.size());
   for (int i = 0; i < count; ++i) {
@@ -59,8 +61,8 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, 
     LayerPlan layer{.mixers = {fixed->mixer()},
                     .stacks = {fixed->ffn().stacks()},
                     .inner = {InnerOf(fixed->ffn())},
-                    .base = models::Expression::Parse(fixed->ffn().has_expression() ? fixed->ffn().expression()
-                                                                                    : ffn.expression().seed())};
+                    .base = models::Expression::Parse(
+                        fixed->ffn().has_expression() ? fixed->ffn().expression() : ffn.expression().seed())};
     if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
     if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
     if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
@@ -68,7 +70,8 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage, 
     if (!all && IsIn(stage, proto::Stage::EXPRESSION)) {
       layer.expressions = MakeSampler(layers[i], shape);
       if (layer.expressions->empty())
-        throw BadRequest("space, layer " + std::to_string(i), "no valid expression has these operators and heights",
+        throw BadRequest("space, layer " + std::to_string(i),
+                         "no valid expression has these operators and heights",
                          ffn.expression().ShortDebugString());
       plan.fields.push_back({i, proto::Stage::EXPRESSION});
     }
@@ -98,25 +101,28 @@ std::vector<proto::Architecture> Alike(const SectionPlan& plan) {
   return all;
 }
 
-bool KeepsAll(const std::vector<Limit>& limits, const SectionPlan& section, const proto::Architecture& architecture) {
+bool KeepsAll(const std::vector<Limit>& limits, const SectionPlan& section,
+              const proto::Architecture& architecture) {
   for (size_t i = 0; i < limits.size(); ++i)
     if (!limits[i].Keeps(section.Cost(architecture, limits, i))) return false;
   return true;
 }
 
 // Which points there are.
-void Count(const std::vector<Limit>& limits, bool plain_bert, const SpaceContext& context, SectionPlan* plan) {
+void Count(const std::vector<Limit>& limits, bool plain_bert, const SpaceContext& context,
+           SectionPlan* plan) {
   CountPoints(limits, plan);
   if (!plain_bert) return;
   for (auto& uniform : Alike(*plan))
-    if (models::IsPlainBert(models::Resolve(uniform), context.head == models::Head::kPooled) && KeepsAll(limits, *plan, uniform))
+    if (models::IsPlainBert(models::Resolve(uniform), context.head == models::TaskHead::kPooled) &&
+        KeepsAll(limits, *plan, uniform))
       plan->listed.push_back(std::move(uniform));
   plan->points.reset();
 }
 
 // Nothing is feasible: what there is.
-Error NothingWithin(const std::vector<Limit>& limits, bool plain_bert, const std::vector<SectionPlan>& sections,
-                    const std::string& label) {
+Error NothingWithin(const std::vector<Limit>& limits, bool plain_bert,
+                    const std::vector<SectionPlan>& sections, const std::string& label) {
   std::string wanted, offered;
   for (size_t i = 0; i < limits.size(); ++i) {
     const Limit& limit = limits[i];
@@ -192,14 +198,18 @@ bool StageSpace::Plan::Keeps(const proto::Architecture& architecture) const {
   if (list) return list->Has(architecture);
   const SectionPlan* section = Find(architecture);
   if (section == nullptr || !KeepsAll(limits, *section, architecture)) return false;
-  return !plain_bert || models::IsPlainBert(models::Resolve(architecture), context.head == models::Head::kPooled);
+  return !plain_bert ||
+         models::IsPlainBert(models::Resolve(architecture), context.head == models::TaskHead::kPooled);
 }
 
-bool StageSpace::Feasible(const proto::Architecture& architecture) const { return plan_->Keeps(architecture); }
+bool StageSpace::Feasible(const proto::Architecture& architecture) const {
+  return plan_->Keeps(architecture);
+}
 
 double StageSpace::Cost(const proto::Architecture& architecture) const {
   const SectionPlan* section = plan_->Find(architecture);
-  return section == nullptr ? plan_->limits[0].cost(architecture) : section->Cost(architecture, plan_->limits, 0);
+  return section == nullptr ? plan_->limits[0].cost(architecture)
+                            : section->Cost(architecture, plan_->limits, 0);
 }
 
 std::vector<proto::Architecture> StageSpace::Uniform() const {
@@ -217,7 +227,8 @@ Feasibility StageSpace::CountFeasible() const {
     SectionPlan all = PlanSection(section, plan_->stage, plan_->base, plan_->context, /*all=*/true);
     Count(plan_->limits, plan_->plain_bert, plan_->context, &all);
     double points = 1;
-    for (const auto& layer : all.layers) points *= static_cast<double>(layer.mixers.size() * layer.blocks.size());
+    for (const auto& layer : all.layers)
+      points *= static_cast<double>(layer.mixers.size() * layer.blocks.size());
     const auto [low, high] = all.costs[0].Range();
     sum.points += points;
     sum.feasible += all.Points();

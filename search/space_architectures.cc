@@ -10,10 +10,11 @@
 namespace thimble::search {
 namespace {
 
-// Of each kind of mixer the one with the widest context, the first of that width. The first kind comes first, those
-// that make no context last: what follows them in a supernet would be fitted to less than candidates have.
+// Of each kind of mixer the one with the widest context, the first of that width. The first kind comes first,
+// those that make no context last: what follows them in a supernet would be fitted to less than candidates
+// have.
 std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const proto::Space& space) {
-  const models::Shape shape = MixerShape(space);
+  const models::ResolvedArchitecture shape = MixerShape(space);
   std::vector<proto::Mixer> largest;
   for (const proto::Mixer& mixer : options.mixer()) {
     const auto same = std::find_if(largest.begin(), largest.end(), [&](const proto::Mixer& known) {
@@ -25,9 +26,8 @@ std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const 
       *same = mixer;
     }
   }
-  std::stable_partition(largest.begin(), largest.end(), [&](const proto::Mixer& mixer) {
-    return models::SizeOf(shape, mixer).context > 0;
-  });
+  std::stable_partition(largest.begin(), largest.end(),
+                        [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).context > 0; });
   return largest;
 }
 
@@ -57,10 +57,10 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
     const auto narrower = [&](const auto& a, const auto& b) {
       return models::InnerWidth(a, FfnHidden(space)) < models::InnerWidth(b, FfnHidden(space));
     };
-    *layer->mutable_ffn() = MakeFeedForward(
-        largest ? *std::max_element(inner.begin(), inner.end(), narrower) : inner[0],
-        largest ? *std::max_element(ffn.stacks().begin(), ffn.stacks().end()) : ffn.stacks(0),
-        ffn.expression().seed());
+    *layer->mutable_ffn() =
+        MakeFeedForward(largest ? *std::max_element(inner.begin(), inner.end(), narrower) : inner[0],
+                        largest ? *std::max_element(ffn.stacks().begin(), ffn.stacks().end()) : ffn.stacks(0),
+                        ffn.expression().seed());
   }
   return architecture;
 }
@@ -72,12 +72,12 @@ proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceCo
 }
 
 bool ChoosesHeads(const proto::Space& space) {
-  const models::Shape shape = MixerShape(space);
+  const models::ResolvedArchitecture shape = MixerShape(space);
   const auto layers = LayersOf(space);
   return std::any_of(layers.begin(), layers.end(), [&](const proto::LayerSpace& layer) {
     std::set<int> heads;
     for (const proto::Mixer& mixer : layer.mixer())
-      if (const int count = models::SizeOf(shape, mixer).scores; count > 0) heads.insert(count);
+      if (const int count = models::SizeOf(shape, mixer).heads; count > 0) heads.insert(count);
     return heads.size() > 1;
   });
 }

@@ -26,13 +26,14 @@ void RefuseRepeats(const List& list, const std::string& where) {
 
 // Of a section.
 void ValidateMixers(const proto::LayerSpace& given, const proto::Space& space, const std::string& where) {
-  const models::Shape shape = MixerShape(space);
+  const models::ResolvedArchitecture shape = MixerShape(space);
   for (const int heads : given.heads())
     if (heads > space.heads())
       throw BadRequest(where + ".heads", "more than the space has", std::to_string(heads),
                        "up to " + std::to_string(space.heads()));
   if (!given.heads().empty() && std::none_of(given.mixer().begin(), given.mixer().end(), HasFreeHeads))
-    throw BadRequest(where + ".heads", "no mixer of this layer has heads to choose", "", "mixer { self_attention {} }");
+    throw BadRequest(where + ".heads", "no mixer of this layer has heads to choose", "",
+                     "mixer { self_attention {} }");
   proto::LayerSpace block = given;
   Complete(space, &block);
   std::set<std::string> seen;
@@ -85,7 +86,8 @@ void ValidateSpace(const proto::Space& space, const std::string& where) {
                        space.embedding(i).ShortDebugString(), "each value once");
   for (const int hidden : space.hidden())
     if (hidden % space.heads() != 0 && space.head_width() == 0)
-      throw BadRequest(where + ".heads", "the heads must divide the hidden width", std::to_string(space.heads()),
+      throw BadRequest(where + ".heads", "the heads must divide the hidden width",
+                       std::to_string(space.heads()),
                        "a divisor of " + std::to_string(hidden) + ", or a head_width of their own");
   const int depth = *std::max_element(space.layers().begin(), space.layers().end());
   int common = -1;
@@ -102,7 +104,8 @@ void ValidateSpace(const proto::Space& space, const std::string& where) {
     }
     for (const int at : block.at()) {
       if (at < 0 || at >= depth)
-        throw BadRequest(here + ".at", "there is no such layer", std::to_string(at), "0 to " + std::to_string(depth - 1));
+        throw BadRequest(here + ".at", "there is no such layer", std::to_string(at),
+                         "0 to " + std::to_string(depth - 1));
       if (!named.insert(at).second)
         throw BadRequest(here + ".at", "a layer is named twice", std::to_string(at), "each layer once");
     }

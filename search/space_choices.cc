@@ -33,14 +33,15 @@ void FillChoices(pb::Message* message) {
   }
 }
 
-// Every number of heads in the place of the self-attention that names none: all of them is that itself, 0 no mixer. Heads of a width that
-// is not the hidden one's share of it say so.
+// Every number of heads in the place of the self-attention that names none: all of them is that itself, 0 no
+// mixer. Heads of a width that is not the hidden one's share of it say so.
 void ExpandHeads(const proto::Space& space, proto::LayerSpace* layer) {
   const int all = space.heads();
   const int width = space.head_width() * all == space.hidden(0) ? 0 : space.head_width();
   if (layer->heads().empty() && width == 0) return;
-  const std::vector<int> counts =
-      layer->heads().empty() ? std::vector<int>{all} : std::vector<int>(layer->heads().begin(), layer->heads().end());
+  const std::vector<int> counts = layer->heads().empty()
+                                      ? std::vector<int>{all}
+                                      : std::vector<int>(layer->heads().begin(), layer->heads().end());
   google::protobuf::RepeatedPtrField<proto::Mixer> mixers;
   for (const proto::Mixer& mixer : layer->mixer()) {
     if (!HasFreeHeads(mixer)) {
@@ -55,7 +56,8 @@ void ExpandHeads(const proto::Space& space, proto::LayerSpace* layer) {
       }
       *each = mixer;
       if (heads < all || width > 0) each->mutable_self_attention()->set_heads(heads);
-      if (width > 0 && mixer.self_attention().head_width() == 0) each->mutable_self_attention()->set_head_width(width);
+      if (width > 0 && mixer.self_attention().head_width() == 0)
+        each->mutable_self_attention()->set_head_width(width);
     }
   }
   layer->mutable_mixer()->Swap(&mixers);
@@ -65,8 +67,8 @@ void ExpandHeads(const proto::Space& space, proto::LayerSpace* layer) {
 
 int HeadsOf(const proto::Space& space) { return space.hidden(0) % space.heads() == 0 ? space.heads() : 1; }
 
-models::Shape MixerShape(const proto::Space& space) {
-  models::Shape shape;
+models::ResolvedArchitecture MixerShape(const proto::Space& space) {
+  models::ResolvedArchitecture shape;
   shape.hidden = space.hidden(0);
   shape.heads = HeadsOf(space);
   return shape;
@@ -116,9 +118,11 @@ bool IsOf(const proto::Space& section, const proto::Architecture& architecture) 
 
 proto::Space SectionOf(const proto::Space& space, const proto::Architecture& architecture) {
   const auto sections = Sections(space);
-  const auto found = std::find_if(sections.begin(), sections.end(), [&](const auto& section) { return IsOf(section, architecture); });
-  THIMBLE_CHECK(found != sections.end(), "an architecture of " + std::to_string(architecture.hidden()) + " x " +
-                                             std::to_string(architecture.layer_size()) + " is of another space");
+  const auto found = std::find_if(sections.begin(), sections.end(),
+                                  [&](const auto& section) { return IsOf(section, architecture); });
+  THIMBLE_CHECK(found != sections.end(), "an architecture of " + std::to_string(architecture.hidden()) +
+                                             " x " + std::to_string(architecture.layer_size()) +
+                                             " is of another space");
   return *found;
 }
 
@@ -161,7 +165,8 @@ proto::FeedForward InnerOf(const proto::FeedForward& ffn) {
   return inner;
 }
 
-proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks, const std::string& expression) {
+proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks,
+                                   const std::string& expression) {
   proto::FeedForward ffn = inner;
   ffn.set_stacks(inner.has_none() ? 1 : stacks);
   if (!inner.has_none()) ffn.set_expression(expression);

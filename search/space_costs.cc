@@ -34,7 +34,8 @@ PartCosts CostsOf(const Limit& limit, const std::vector<LayerPlan>& layers, cons
     const LayerPlan& plan = layers[i];
     std::string key = i + 1 == layers.size() ? "last " : "";
     for (const auto& mixer : plan.mixers) key += mixer.SerializeAsString() + "|";
-    for (const auto& block : plan.blocks) key += std::to_string(block.stacks) + block.inner.SerializeAsString() + "|";
+    for (const auto& block : plan.blocks)
+      key += std::to_string(block.stacks) + block.inner.SerializeAsString() + "|";
     const auto [same, first] = known.emplace(key + plan.base.ToString(), i);
     if (!first) {
       costs.mixers.push_back(costs.mixers[same->second]);
@@ -57,10 +58,13 @@ PartCosts CostsOf(const Limit& limit, const std::vector<LayerPlan>& layers, cons
   return costs;
 }
 
-bool SameParts(const PartCosts& a, const PartCosts& b) { return a.mixers == b.mixers && a.blocks == b.blocks; }
+bool SameParts(const PartCosts& a, const PartCosts& b) {
+  return a.mixers == b.mixers && a.blocks == b.blocks;
+}
 
 // Points within limit `index` and those that count the same parts alike.
-FeasiblePoints PointsWithin(const std::vector<Limit>& limits, const std::vector<PartCosts>& costs, size_t index) {
+FeasiblePoints PointsWithin(const std::vector<Limit>& limits, const std::vector<PartCosts>& costs,
+                            size_t index) {
   double low = 0, high = HUGE_VAL;
   for (size_t i = 0; i < limits.size(); ++i) {
     if (i != index && !SameParts(costs[i], costs[index])) continue;
@@ -69,14 +73,19 @@ FeasiblePoints PointsWithin(const std::vector<Limit>& limits, const std::vector<
   }
   const bool bounded = std::isfinite(high);
   const double step = limits[index].whole ? 1 : std::max(high, 0.0) / kCostSteps;
-  const auto steps = [&](double cost) { return step > 0 && bounded ? static_cast<int64_t>(std::ceil(cost / step - 1e-9)) : 0; };
+  const auto steps = [&](double cost) {
+    return step > 0 && bounded ? static_cast<int64_t>(std::ceil(cost / step - 1e-9)) : 0;
+  };
   std::vector<std::vector<int64_t>> places;
   for (size_t i = 0; i < costs[index].mixers.size(); ++i)
     for (const auto* part : {&costs[index].mixers[i], &costs[index].blocks[i]}) {
       auto& place = places.emplace_back();
       for (const double cost : *part) place.push_back(limits[index].whole ? std::llround(cost) : steps(cost));
     }
-  const int64_t most = !bounded ? kUnbounded : limits[index].whole ? std::llround(high) : high > 0 ? static_cast<int64_t>(kCostSteps) : -1;
+  const int64_t most = !bounded              ? kUnbounded
+                       : limits[index].whole ? std::llround(high)
+                       : high > 0            ? static_cast<int64_t>(kCostSteps)
+                                             : -1;
   return FeasiblePoints(std::move(places), limits[index].whole ? std::llround(low) : steps(low), most);
 }
 
@@ -107,7 +116,8 @@ bool SectionPlan::Holds(const proto::Architecture& architecture) const {
          SameEmbedding(base.embedding(), architecture.embedding());
 }
 
-double SectionPlan::Cost(const proto::Architecture& architecture, const std::vector<Limit>& limits, size_t limit) const {
+double SectionPlan::Cost(const proto::Architecture& architecture, const std::vector<Limit>& limits,
+                         size_t limit) const {
   double sum = costs[limit].fixed;
   for (int i = 0; i < architecture.layer_size(); ++i) {
     const auto& layer = architecture.layer(i);

@@ -40,7 +40,8 @@ std::optional<size_t> Place(const std::vector<T>& values, const Is& is) {
 // Of hidden width, number of layers and embedding.
 bool DiffersInOne(const proto::Architecture& a, const proto::Architecture& b, proto::Stage::Vary what) {
   const auto same = [&](proto::Stage::Vary each, bool equal) { return equal != (each == what); };
-  return same(proto::Stage::HIDDEN, a.hidden() == b.hidden()) && same(proto::Stage::LAYERS, a.layer_size() == b.layer_size()) &&
+  return same(proto::Stage::HIDDEN, a.hidden() == b.hidden()) &&
+         same(proto::Stage::LAYERS, a.layer_size() == b.layer_size()) &&
          same(proto::Stage::EMBEDDING, SameEmbedding(a.embedding(), b.embedding()));
 }
 
@@ -191,7 +192,8 @@ std::optional<proto::Architecture> StageSpace::Crossover(const proto::Architectu
   return std::nullopt;
 }
 
-std::optional<proto::Architecture> StageSpace::Nearest(const proto::Architecture& wanted, Random* random) const {
+std::optional<proto::Architecture> StageSpace::Nearest(const proto::Architecture& wanted,
+                                                       Random* random) const {
   if (Feasible(wanted)) return wanted;
   return plan_->list ? plan_->list->Near(wanted, {}, 0, random) : std::nullopt;
 }

@@ -18,15 +18,15 @@ struct StoredTrial {
   int round = 0;
   Trial trial;
   int64_t deployed_parameters = 0;
-  double filter_score = 0;  // NaN: the stage has no filter
-  std::vector<float> rows{};  // Score.rows
+  double filter_score = 0;           // NaN: the stage has no filter
+  std::vector<float> rows{};         // Score.rows
   std::vector<EpochScore> epochs{};  // Score.epochs; of a trial with its repeats those of the first run
-  std::string metrics;      // JSON object: metric and loss names to values
-  std::string reason;       // of a failure
+  std::string metrics;               // JSON object: metric and loss names to values
+  std::string reason;                // of a failure
   double seconds = 0;  // what evaluating it took (latency and times are left out of comparisons of two runs)
   int left_after = 0;  // epochs, of one that left its round (TrialState::kLeft)
-  int again_of = -1;   // number of the trial that this one repeats with other random numbers; -1: it is none's
-  int runs = 1;        // of a trial with its repeats (Folded): what its value and rows are the means of
+  int again_of = -1;  // number of the trial that this one repeats with other random numbers; -1: it is none's
+  int runs = 1;       // of a trial with its repeats (Folded): what its value and rows are the means of
 };
 
 class Store {

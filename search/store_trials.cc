@@ -78,7 +78,8 @@ struct Parameter {
 template <typename Choices, typename Value>
 Parameter Categorical(const std::string& name, const Choices& choices, const Value& value) {
   const auto at = std::find(choices.begin(), choices.end(), value);
-  THIMBLE_CHECK(at != choices.end(), name + " of a trial is none of the space's choices: " + Dump(Json(value)));
+  THIMBLE_CHECK(at != choices.end(),
+                name + " of a trial is none of the space's choices: " + Dump(Json(value)));
   Json list = Json::array();
   for (const auto& choice : choices) list.push_back(choice);
   const Json distribution = {{"name", "CategoricalDistribution"}, {"attributes", {{"choices", list}}}};
@@ -87,7 +88,8 @@ Parameter Categorical(const std::string& name, const Choices& choices, const Val
 
 // The same at every hidden width: Optuna's parameters have the same choices in all trials.
 std::string MixerText(proto::Mixer mixer, const proto::Space& space) {
-  if (mixer.has_self_attention() && mixer.self_attention().head_width() == space.head_width() && space.head_width() > 0) {
+  if (mixer.has_self_attention() && mixer.self_attention().head_width() == space.head_width() &&
+      space.head_width() > 0) {
     auto* attention = mixer.mutable_self_attention();
     attention->clear_head_width();
     if (attention->heads() == space.heads()) attention->clear_heads();
@@ -98,8 +100,10 @@ std::string MixerText(proto::Mixer mixer, const proto::Space& space) {
 std::vector<Parameter> Parameters(const proto::Architecture& architecture, const proto::Stage& stage,
                                   const proto::Space& space) {
   std::vector<Parameter> parameters;
-  if (Varies(stage, proto::Stage::HIDDEN)) parameters.push_back(Categorical("hidden", space.hidden(), architecture.hidden()));
-  if (Varies(stage, proto::Stage::LAYERS)) parameters.push_back(Categorical("layers", space.layers(), architecture.layer_size()));
+  if (Varies(stage, proto::Stage::HIDDEN))
+    parameters.push_back(Categorical("hidden", space.hidden(), architecture.hidden()));
+  if (Varies(stage, proto::Stage::LAYERS))
+    parameters.push_back(Categorical("layers", space.layers(), architecture.layer_size()));
   if (Varies(stage, proto::Stage::EMBEDDING)) {
     std::vector<std::string> embeddings;
     std::string own;
@@ -122,7 +126,8 @@ std::vector<Parameter> Parameters(const proto::Architecture& architecture, const
     if (Varies(stage, proto::Stage::MIXER)) {
       std::vector<std::string> mixers;
       for (const auto& mixer : choices.mixer()) mixers.push_back(MixerText(mixer, space));
-      parameters.push_back(Categorical(prefix + "mixer", mixers, MixerText(architecture.layer(i).mixer(), space)));
+      parameters.push_back(
+          Categorical(prefix + "mixer", mixers, MixerText(architecture.layer(i).mixer(), space)));
     }
   }
   return parameters;
@@ -179,7 +184,9 @@ class TrialReader {
     std::vector<EpochScore> epochs;
     for (const Json& each : list) {
       if (!each.is_object() || !each.contains("loss")) throw Bad("epochs", "no list of objects with a loss");
-      const auto number = [&](const char* name) { return each.contains(name) ? ReadNumber(each[name]).value_or(kNaN) : kNaN; };
+      const auto number = [&](const char* name) {
+        return each.contains(name) ? ReadNumber(each[name]).value_or(kNaN) : kNaN;
+      };
       epochs.push_back({.loss = number("loss"), .score = number("score")});
     }
     return epochs;
@@ -229,7 +236,8 @@ TrialState ReadState(const std::string& name, const std::string& where) {
 
 }  // namespace
 
-void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto::Stage& spec, const proto::Space& space) {
+void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto::Stage& spec,
+                 const proto::Space& space) {
   const auto now = std::chrono::system_clock::now();
   const auto took = std::chrono::duration_cast<std::chrono::system_clock::duration>(
       std::chrono::duration<double>(std::isfinite(stored.seconds) ? stored.seconds : 0));
@@ -243,8 +251,8 @@ void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto
                       "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
                       "VALUES (?1, ?2, ?3, ?4)");
   // A ready checkpoint is none of the space's points.
-  const auto parameters =
-      stored.trial.origin == kReady ? std::vector<Parameter>() : Parameters(stored.trial.architecture, spec, space);
+  const auto parameters = stored.trial.origin == kReady ? std::vector<Parameter>()
+                                                        : Parameters(stored.trial.architecture, spec, space);
   for (const auto& p : parameters)
     parameter.Bind(trial, p.name, static_cast<double>(p.choice), p.distribution).Run();
   Statement attribute(db,
@@ -269,8 +277,10 @@ void InsertTrial(Database& db, int stage, const StoredTrial& stored, const proto
     else
       statement.Bind(trial, number, value, "FINITE").Run();
   };
-  // What Optuna's tools draw as a learning curve. Its pruned trials have their last intermediate value as their value.
-  const std::string intermediate = "trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)";
+  // What Optuna's tools draw as a learning curve. Its pruned trials have their last intermediate value as
+  // their value.
+  const std::string intermediate =
+      "trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)";
   const int last = stored.trial.state == TrialState::kLeft ? stored.left_after : 0;
   for (size_t i = 0; i < stored.epochs.size(); ++i)
     if (const int step = static_cast<int>(i) + 1; step != last && !std::isnan(stored.epochs[i].score))
@@ -334,7 +344,8 @@ std::vector<StoredTrial> ReadTrials(Database& db, int stage) {
     stored.trial.origin = reader.TextOrEmpty("origin");
     if (const auto kept = row_scores.find(rows.Integer(0)); kept != row_scores.end()) {
       const Json numbers = Json::parse(kept->second, nullptr, /*allow_exceptions=*/false);
-      if (!numbers.is_array() || !std::all_of(numbers.begin(), numbers.end(), [](const Json& each) { return each.is_number(); }))
+      if (!numbers.is_array() ||
+          !std::all_of(numbers.begin(), numbers.end(), [](const Json& each) { return each.is_number(); }))
         throw BadRequest(where, std::string("system attribute \"") + kRowsKey + "\" is no list of numbers");
       stored.rows = numbers.get<std::vector<float>>();
     }

@@ -53,7 +53,8 @@ std::optional<proto::Architecture> Novelty::Sample() {
   return std::nullopt;
 }
 
-std::vector<proto::Architecture> Novelty::Propose(int count, const std::function<std::optional<proto::Architecture>()>& own) {
+std::vector<proto::Architecture> Novelty::Propose(
+    int count, const std::function<std::optional<proto::Architecture>()>& own) {
   std::vector<proto::Architecture> proposals;
   while (static_cast<int>(proposals.size()) < count) {
     std::optional<proto::Architecture> candidate;

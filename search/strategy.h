@@ -18,7 +18,8 @@ enum class TrialState {
   kComplete,
   kPruned,  // thinned by the filter
   kFail,
-  kLeft,  // its round before the end (Score::left_after): its value is of less training than those of complete ones
+  kLeft,  // its round before the end (Score::left_after): its value is of less training than those of
+          // complete ones
 };
 
 struct Trial {
@@ -36,12 +37,15 @@ struct EpochScore {
   double score = 0;  // as Score.value, on the held-out rows; NaN: it was not scored then
 };
 
-// What controls are called, whoever proposes them: a student whose layers are all alike, one by chance, the study's ready checkpoint.
+// What controls are called, whoever proposes them: a student whose layers are all alike, one by chance, the
+// study's ready checkpoint.
 inline constexpr char kUniform[] = "uniform", kRandom[] = "random", kReady[] = "ready checkpoint";
-inline bool IsControl(const std::string& origin) { return origin == kUniform || origin == kRandom || origin == kReady; }
+inline bool IsControl(const std::string& origin) {
+  return origin == kUniform || origin == kRandom || origin == kReady;
+}
 
-// What cutting a teacher's blocks costs its answers, by teacher layer: of keeping the k most useful heads, or k * neuron_step neurons
-// (distill/start/sliced.h).
+// What cutting a teacher's blocks costs its answers, by teacher layer: of keeping the k most useful heads, or
+// k * neuron_step neurons (distill/start/sliced.h).
 struct CutDamages {
   std::vector<std::vector<double>> heads, neurons;
   int neuron_step = 0;
@@ -82,9 +86,10 @@ class Novelty {
   // A new point at random, claimed. nullopt when the space has run out: every point of a stage of up to
   // 100,000 points is found; beyond that, and where expressions vary, 2,000 draws in a row that are not new.
   std::optional<proto::Architecture> Sample();
-  // Up to `count` candidates, fewer when the space has run out: each what `own` proposes, which has claimed it, or, where that is nothing, a
-  // Sample.
-  std::vector<proto::Architecture> Propose(int count, const std::function<std::optional<proto::Architecture>()>& own = {});
+  // Up to `count` candidates, fewer when the space has run out: each what `own` proposes, which has claimed
+  // it, or, where that is nothing, a Sample.
+  std::vector<proto::Architecture> Propose(
+      int count, const std::function<std::optional<proto::Architecture>()>& own = {});
   Random* stream() { return &random_; }
   const StageSpace& space() const { return space_; }
 
@@ -97,15 +102,18 @@ class Novelty {
 
 struct StrategyEntry {
   std::string name{};  // oneof case in proto/study.proto; set by Strategies()
-  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random, StageInput input) = nullptr;
-  // Throws a BadRequest, as "where.FIELD", if the fields do not go together, or not with the stage; nullptr: they always do.
+  std::unique_ptr<Strategy> (*make)(const proto::Strategy&, const StageSpace& space, Random random,
+                                    StageInput input) = nullptr;
+  // Throws a BadRequest, as "where.FIELD", if the fields do not go together, or not with the stage; nullptr:
+  // they always do.
   void (*check)(const proto::Stage&, const std::string& where) = nullptr;
   // Likewise, if they do not go together with the study.
   void (*check_study)(const proto::Study&, const proto::Stage&, const std::string& where) = nullptr;
-  bool by_default = false;       // what a stage has that names none; one strategy is
-  bool proposes_base = false;    // itself proposes what the stage starts from, and the controls
-  bool needs_damages = false;    // StageInput.damages: the study slices its teacher
-  bool lists_points = false;     // goes through StageSpace's points, in an order of its own whatever the seed: there are some
+  bool by_default = false;     // what a stage has that names none; one strategy is
+  bool proposes_base = false;  // itself proposes what the stage starts from, and the controls
+  bool needs_damages = false;  // StageInput.damages: the study slices its teacher
+  bool lists_points =
+      false;  // goes through StageSpace's points, in an order of its own whatever the seed: there are some
 };
 const std::vector<StrategyEntry>& Strategies();
 const StrategyEntry& EntryOf(const proto::Strategy& spec);  // of an empty one, the strategy by default

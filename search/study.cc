@@ -44,7 +44,8 @@ void CheckFrom(const proto::Study& study, int index, const std::string& at) {
                    earlier.empty() ? "nothing, in the first stage" : earlier);
 }
 
-// Whether the space, or any layer of it, offers more than one value of something the stage varies. Expressions always do.
+// Whether the space, or any layer of it, offers more than one value of something the stage varies.
+// Expressions always do.
 bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
   const int depth = *std::max_element(space.layers().begin(), space.layers().end());
   for (const int what : stage.vary()) {
@@ -54,8 +55,9 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
     if (what == proto::Stage::EMBEDDING && space.embedding_size() > 1) return true;
     for (int i = 0; i < depth; ++i) {
       const auto choices = LayerChoices(space, i);
-      const int values = what == proto::Stage::STACKS  ? choices.ffn().stacks_size()
-                         : what == proto::Stage::RATIO ? choices.ffn().ratio_size() + choices.ffn().width_size()
+      const int values = what == proto::Stage::STACKS ? choices.ffn().stacks_size()
+                         : what == proto::Stage::RATIO
+                             ? choices.ffn().ratio_size() + choices.ffn().width_size()
                          : what == proto::Stage::MIXER ? choices.mixer_size()
                                                        : 1;
       if (values > 1) return true;
@@ -65,8 +67,9 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
 }
 
 void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::string& at) {
-  if (stage.vary().empty()) throw BadRequest(at, "a stage varies something", "",
-                                             "EXPRESSION, STACKS, RATIO or WIDTH, MIXER or HEADS, HIDDEN, LAYERS, EMBEDDING");
+  if (stage.vary().empty())
+    throw BadRequest(at, "a stage varies something", "",
+                     "EXPRESSION, STACKS, RATIO or WIDTH, MIXER or HEADS, HIDDEN, LAYERS, EMBEDDING");
   for (int i = 0; i < stage.vary_size(); ++i)
     if (std::find(stage.vary().begin(), stage.vary().begin() + i, stage.vary(i)) != stage.vary().begin() + i)
       throw BadRequest(at + "[" + std::to_string(i) + "]", "named twice",
@@ -81,7 +84,8 @@ void CheckConstraints(const proto::Study& study, const SpaceContext& context, co
   std::set<std::string> names;
   for (int i = 0; i < study.target_size(); ++i) {
     const std::string at = At(where, "target[" + std::to_string(i) + "]"), name = TargetName(study.target(i));
-    if (!names.insert(name).second) throw BadRequest(at, "another target has the same name", name, "each target once");
+    if (!names.insert(name).second)
+      throw BadRequest(at, "another target has the same name", name, "each target once");
     LimitsOf(OfTarget(study, i), context);
   }
 }
@@ -111,15 +115,16 @@ void CheckStage(const proto::Study& study, int index, const SpaceContext& contex
                                        {proto::Stage::LAYERS, study.space().layers_size()},
                                        {proto::Stage::EMBEDDING, study.space().embedding_size()}})
       if (values > 1 && std::find(stage.vary().begin(), stage.vary().end(), what) != stage.vary().end())
-        throw BadRequest(at(".vary"), "one supernet holds the candidates of this stage", proto::Stage::Vary_Name(what),
+        throw BadRequest(at(".vary"), "one supernet holds the candidates of this stage",
+                         proto::Stage::Vary_Name(what),
                          "what layers hold; `from` a stage that has decided the rest, or another evaluator");
   if (stage.has_filter() && std::ceil(RoundSize(stage, 0) / stage.filter().keep()) > kMostProposals)
     throw BadRequest(at(".filter.keep"),
                      "asks for more than " + std::to_string(kMostProposals) + " proposals a round",
                      std::to_string(stage.filter().keep()));
   if (stage.again() > 0 && !evaluator.trains_cohorts)
-    throw BadRequest(at(".again"), "trains candidates once more, and this stage trains none", std::to_string(stage.again()),
-                     "0, or an evaluator that trains them");
+    throw BadRequest(at(".again"), "trains candidates once more, and this stage trains none",
+                     std::to_string(stage.again()), "0, or an evaluator that trains them");
   const StrategyEntry& strategy = EntryOf(stage.strategy());
   if (strategy.needs_damages) {
     RequireSliced(study, at(".strategy." + strategy.name), "another strategy");
@@ -146,8 +151,8 @@ void ValidateStudy(const proto::Study& study, const SpaceContext& context, const
   for (int i = 0; i < study.stage_size(); ++i) CheckStage(study, i, context, where);
   const auto trains = [](const proto::Stage& stage) { return EntryOf(stage.evaluator()).trains_cohorts; };
   if (study.has_ready() && std::none_of(study.stage().begin(), study.stage().end(), trains))
-    throw BadRequest(At(where, "ready"), "is trained beside candidates, and no stage trains any", study.ready(),
-                     "a stage with short_distillation or successive_halving");
+    throw BadRequest(At(where, "ready"), "is trained beside candidates, and no stage trains any",
+                     study.ready(), "a stage with short_distillation or successive_halving");
   // A stage with `from` can always keep what it starts from, which met the same constraints.
   for (const auto& one : TargetStudies(study))
     for (int i = 0; i < one.stage_size(); ++i) {

@@ -7,10 +7,11 @@
 #include "base/files.h"
 #include "base/parallel.h"
 #include "search/controller.h"
-#include "tools/choice.h"
-#include "tools/common.h"
-#include "tools/study_context.h"
-#include "tools/study_run.h"
+#include "tools/options.h"
+#include "tools/study/choice.h"
+#include "tools/study/study_context.h"
+#include "tools/study/study_file.h"
+#include "tools/study/study_run.h"
 
 namespace thimble::toolkit {
 namespace {
@@ -125,13 +126,13 @@ std::vector<Metric> Study::Export(const std::string& directory, const ExportOpti
   if (options.epochs && *options.epochs < 0)
     throw BadRequest("epochs", "must not be below 0", std::to_string(*options.epochs));
   tools::ExportRequest request{.study = this->directory(),
-                                .out = directory,
-                                .target = options.target,
-                                .trial = options.trial,
-                                .epochs = options.epochs.value_or(-1),
-                                .uniform = options.uniform,
-                                .int8 = options.int8,
-                                .force = options.replace};
+                               .out = directory,
+                               .target = options.target,
+                               .trial = options.trial,
+                               .epochs = options.epochs,
+                               .uniform = options.uniform,
+                               .int8 = options.int8,
+                               .force = options.replace};
   if (options.max_parameters) request.max_params = *options.max_parameters;
   if (options.max_latency_ms) request.max_ms = *options.max_latency_ms;
   std::vector<Metric> metrics;

@@ -4,7 +4,7 @@
 
 #include "data/spans.h"
 #include "models/encoder/cost.h"
-#include "tools/row_length.h"
+#include "tools/run/row_length.h"
 #include "train/task_model.h"
 
 namespace thimble::tools {

@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "tools/common.h"
-
 namespace thimble::tools {
 
 // A model that is to be scored on a task, its outputs in the task's order.

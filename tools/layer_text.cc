@@ -5,13 +5,13 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/kinds.h"
 #include "search/space.h"
-#include "tools/common.h"
+#include "tools/quantities.h"
 
 namespace thimble::tools {
 namespace {
 
 // Parameters of a layer's blocks in another size.
-int64_t OfBlocks(const models::Shape& shape, int width, int stacks) {
+int64_t OfBlocks(const models::ResolvedArchitecture& shape, int width, int stacks) {
   models::LayerShape layer = shape.layers[0];
   layer.width = width;
   layer.stacks = stacks;
@@ -32,7 +32,8 @@ std::string BesidesBerts(const proto::Mixer& mixer) {
   return models::TextOf(mixer) + "; ";
 }
 
-std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest) {
+std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space,
+                                                         const models::ResolvedArchitecture& largest) {
   std::vector<std::vector<std::string>> rows;
   const auto ffn = search::LayerChoices(space, 0).ffn();
   for (const int stacks : ffn.stacks())
@@ -43,21 +44,26 @@ std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& spa
   const auto widths = std::minmax_element(ffn.width().begin(), ffn.width().end());
   for (const int stacks : ffn.stacks())
     if (!ffn.width().empty())
-      rows.push_back({"ffn, " + std::to_string(stacks) + " x " + std::to_string(*widths.first) + " to " + std::to_string(*widths.second) + " wide",
-                      Millions(*widths.first == 0 ? 0 : OfBlocks(largest, *widths.first, stacks)) + " to " + Millions(OfBlocks(largest, *widths.second, stacks))});
+      rows.push_back({"ffn, " + std::to_string(stacks) + " x " + std::to_string(*widths.first) + " to " +
+                          std::to_string(*widths.second) + " wide",
+                      Millions(*widths.first == 0 ? 0 : OfBlocks(largest, *widths.first, stacks)) + " to " +
+                          Millions(OfBlocks(largest, *widths.second, stacks))});
   return rows;
 }
 
 std::string BlocksText(const proto::FeedForward& ffn, const std::string& times) {
   if (ffn.has_none()) return "none";
-  return std::to_string(ffn.stacks()) + times + (ffn.width() > 0 ? std::to_string(ffn.width()) + " wide" : ffn.ratio());
+  return std::to_string(ffn.stacks()) + times +
+         (ffn.width() > 0 ? std::to_string(ffn.width()) + " wide" : ffn.ratio());
 }
 
 std::string LayersText(const proto::Architecture& architecture) {
   std::string text = std::to_string(architecture.hidden()) + " wide:";
   for (const auto& layer : architecture.layer()) {
     const auto& attention = layer.mixer().self_attention();
-    const int heads = layer.mixer().has_none() ? 0 : attention.heads() > 0 ? attention.heads() : architecture.heads();
+    const int heads = layer.mixer().has_none() ? 0
+                      : attention.heads() > 0  ? attention.heads()
+                                               : architecture.heads();
     // One block of a width of its own: heads + neurons.
     const bool cut = (layer.ffn().has_none() || (layer.ffn().width() > 0 && layer.ffn().stacks() == 1)) &&
                      (layer.mixer().has_none() || layer.mixer().has_self_attention());

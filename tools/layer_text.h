@@ -18,6 +18,7 @@ std::string BlocksText(const proto::FeedForward& ffn, const std::string& times);
 std::string LayersText(const proto::Architecture& architecture);
 
 // Size of each stacks x ratio choice: rows of (choice, parameters).
-std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space, const models::Shape& largest);
+std::vector<std::vector<std::string>> FeedForwardChoices(const proto::Space& space,
+                                                         const models::ResolvedArchitecture& largest);
 
 }  // namespace thimble::tools

@@ -11,8 +11,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "tools/command_line.h"
-#include "tools/standard_output.h"
+#include "tools/shell/command_line.h"
+#include "tools/shell/standard_output.h"
 
 namespace thimble::tools {
 namespace {

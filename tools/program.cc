@@ -2,9 +2,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "tools/command_line.h"
-#include "tools/command_tree.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/shell/command_line.h"
+#include "tools/shell/command_tree.h"
 #include "train/memory.h"
 
 namespace thimble::tools {

@@ -17,8 +17,8 @@ namespace {
 // Spans: where an answer may begin or end, and the labels.
 void AddSpans(const data::Dataset& data, const std::vector<int>& rows, bool labelled, models::Batch* batch) {
   const int64_t length = batch->ids.size(1);
-  batch->places = at::zeros(batch->ids.sizes(), at::kFloat);
-  auto* places = batch->places.mutable_data_ptr<float>();
+  batch->answer_mask = at::zeros(batch->ids.sizes(), at::kFloat);
+  auto* places = batch->answer_mask.mutable_data_ptr<float>();
   for (size_t b = 0; b < rows.size(); ++b) {
     const auto& window = data.windows[rows[b]];
     float* row = places + static_cast<int64_t>(b) * length;
@@ -36,8 +36,8 @@ void AddSpans(const data::Dataset& data, const std::vector<int>& rows, bool labe
 
 }  // namespace
 
-models::Head HeadOf(data::TaskKind kind) {
-  return kind == data::TaskKind::kSpan ? models::Head::kTokens : models::Head::kPooled;
+models::TaskHead HeadOf(data::TaskKind kind) {
+  return kind == data::TaskKind::kSpan ? models::TaskHead::kTokens : models::TaskHead::kPooled;
 }
 
 int PaddedLength(const proto::Recipe& recipe) {
@@ -96,7 +96,7 @@ void CheckFits(const models::Model& model, const data::Dataset& data, const std:
     throw BadRequest("data for " + who, "a row has " + what + " that the model has no room for",
                      std::to_string(got), "below " + std::to_string(limit));
   };
-  const models::Shape& shape = model.shape;
+  const models::ResolvedArchitecture& shape = model.shape;
   if (data.corpus) {  // it knows its bounds
     if (data.corpus->longest() > shape.positions)
       refuse("a position", data.corpus->longest() - 1, shape.positions);

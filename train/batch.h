@@ -15,7 +15,7 @@ class Recipe;
 
 namespace thimble::train {
 
-models::Head HeadOf(data::TaskKind kind);  // what a task's head reads
+models::TaskHead HeadOf(data::TaskKind kind);  // what a task's head reads
 
 // Padded to the longest row, or to `length` where that is longer.
 models::Batch MakeBatch(const data::Dataset& data, const std::vector<int>& rows, int length = 0);

@@ -21,7 +21,7 @@ struct RunState {
   int64_t batch = 0;  // of that epoch, the next one
   struct MemberState {
     MemberResult result;
-    double loss_sum = 0;  // over the batches of this epoch
+    double loss_sum = 0;                                     // over the batches of this epoch
     double best = -std::numeric_limits<double>::infinity();  // of MemberResult::best_epoch
   };
   std::vector<MemberState> members;

@@ -20,7 +20,8 @@
 #include "distill/projections.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
-#include "train/mixture.h"
+#include "train/task_sampler.h"
+#include "train/training_events.h"
 
 namespace thimble::train {
 namespace {
@@ -45,7 +46,7 @@ struct Student {
 };
 
 // What several models share is theirs under its own name; a head is its task's.
-models::Weights WeightsOf(const Member& member, const std::vector<Source>& sources) {
+models::Weights WeightsOf(const Member& member, const std::vector<TrainingTask>& sources) {
   models::Weights all;
   for (size_t s = 0; s < sources.size(); ++s)
     for (const auto& [name, tensor] : member.models[s]->weights) {
@@ -83,12 +84,14 @@ Student MakeStudent(const Job& job, const Member& member) {
   distill::AddOwnProjections(job.recipe.objective(), member.models);
   Student student{.member = &member, .weights = WeightsOf(member, job.sources)};
   for (size_t s = 0; s < job.sources.size(); ++s) {
-    const Source& source = job.sources[s];
+    const TrainingTask& source = job.sources[s];
     const models::Model& model = *member.models[s];
-    const bool labelled = job.recipe.batching().has_masking() || (source.train != nullptr && source.train->classes > 0);
+    const bool labelled =
+        job.recipe.batching().has_masking() || (source.train != nullptr && source.train->classes > 0);
     student.objectives.emplace_back(job.recipe.objective(), model.shape, source.teacher, labelled);
     if (source.teacher != nullptr)
-      distill::CheckProjection(job.recipe.objective(), model, source.teacher->shape.hidden, "recipe.objective");
+      distill::CheckProjection(job.recipe.objective(), model, source.teacher->shape.hidden,
+                               "recipe.objective");
   }
   for (const auto& [name, tensor] : student.weights)
     student.parameters.push_back({.name = name, .value = tensor, .decay = optim::DecayByName(name)});
@@ -112,12 +115,14 @@ void CheckSources(const Job& job) {
 // Of batches that are all filled to one length.
 void CheckPositions(const Job& job, const models::Model& model, const std::string& who) {
   if (PaddedLength(job.recipe) > model.shape.positions)
-    throw BadRequest("recipe.batching.max_length", "count_padding fills every batch to it, and " + who + " has fewer positions",
-                     std::to_string(PaddedLength(job.recipe)), "at most " + std::to_string(model.shape.positions));
+    throw BadRequest("recipe.batching.max_length",
+                     "count_padding fills every batch to it, and " + who + " has fewer positions",
+                     std::to_string(PaddedLength(job.recipe)),
+                     "at most " + std::to_string(model.shape.positions));
 }
 
 // Both sets of rows, as the model would read them.
-void CheckRows(const models::Model& model, const Source& source, const std::string& who) {
+void CheckRows(const models::Model& model, const TrainingTask& source, const std::string& who) {
   for (const auto* data : {source.train, source.validate})
     if (data != nullptr) CheckFits(model, *data, who);
 }
@@ -137,7 +142,8 @@ const Job& Checked(const Job& job) {
   if (job.recipe.keep() == proto::BEST)
     for (const auto& source : job.sources)
       if (source.validate == nullptr)
-        throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and there are none", "BEST", "LAST");
+        throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and there are none",
+                         "BEST", "LAST");
   const auto& rule = optim::EntryOf(job.recipe.optimizer());
   if (!rule.needs_float32.empty() && job.recipe.precision() != proto::FLOAT32)
     throw BadRequest("recipe.precision", rule.name + " " + rule.needs_float32,
@@ -149,8 +155,7 @@ const Job& Checked(const Job& job) {
     THIMBLE_CHECK(member.models.size() == job.sources.size(), "a model for each source");
     THIMBLE_CHECK(member.first_epoch >= 0 && member.epochs >= 0, member.name + " joins before the run");
     CheckPositions(job, *member.models.front(), member.name);
-    for (size_t s = 0; s < job.sources.size(); ++s)
-      CheckRows(*member.models[s], job.sources[s], member.name);
+    for (size_t s = 0; s < job.sources.size(); ++s) CheckRows(*member.models[s], job.sources[s], member.name);
   }
   for (const auto& source : job.sources) {
     if (source.teacher == nullptr) continue;
@@ -160,10 +165,10 @@ const Job& Checked(const Job& job) {
   return job;
 }
 
-Mixture MixtureOf(const Job& job) {
-  std::vector<Mixture::Part> parts;
+TaskSampler SamplerOf(const Job& job) {
+  std::vector<TaskSampler::Part> parts;
   for (const auto& source : job.sources) parts.push_back({source.train, source.weight});
-  return Mixture(parts, job.mix_exponent, job.recipe.batching(), job.recipe.seed());
+  return TaskSampler(parts, job.mix_exponent, job.recipe.batching(), job.recipe.seed());
 }
 
 class Cohort {
@@ -180,12 +185,13 @@ class Cohort {
     int64_t rows;
     models::Batch batch;
     std::optional<models::Outputs> teacher;
-    std::vector<std::optional<models::Shape>> views;  // one for each member
+    std::vector<std::optional<models::ResolvedArchitecture>> views;  // one for each member
   };
 
   void RunEpoch(Progress* progress);
   Part Take(int64_t batch);
-  models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data, const std::vector<int>& rows) const;
+  models::Batch BatchOf(size_t source, int64_t batch, const data::Dataset& data,
+                        const std::vector<int>& rows) const;
   int64_t UpdateAll(int64_t group);  // one update of all from that many batches; their rows
   // Of one batch of a group. `shares`: of what each loss counts in the group, what is in the batch. False if
   // the member failed.
@@ -198,7 +204,7 @@ class Cohort {
                                                 const models::Batch& batch) const;
   void Fail(size_t i, const std::string& what);     // at the step that is being made
   void Stop(size_t i, const std::string& failure);  // the member leaves
-  int64_t Batch() const { return state_.epoch * mixture_.batches() + state_.batch; }  // of the run
+  int64_t Batch() const { return state_.epoch * sampler_.batches() + state_.batch; }  // of the run
   int LastEpoch(size_t i) const {  // of the run, one past the member's last
     const Member& member = *students_[i].member;
     return member.first_epoch + (member.epochs > 0 ? member.epochs : job_.recipe.epochs());
@@ -206,16 +212,17 @@ class Cohort {
   // Updates of a member.
   int64_t Steps(size_t i) const {
     const int64_t group = job_.recipe.accumulate();
-    return (mixture_.batches() + group - 1) / group * (LastEpoch(i) - students_[i].member->first_epoch);
+    return (sampler_.batches() + group - 1) / group * (LastEpoch(i) - students_[i].member->first_epoch);
   }
-  double Share(size_t i) const;  // of its steps, 0 at the first, 1 at the last
+  double Share(size_t i) const;            // of its steps, 0 at the first, 1 at the last
   bool Takes(size_t i, int epoch) const {  // whether the epoch is one of the member's
     return students_[i].member->first_epoch <= epoch && epoch < LastEpoch(i);
   }
-  bool Left(size_t i) const;     // and does not come back
+  bool Left(size_t i) const;          // and does not come back
   std::vector<size_t> Alive() const;  // those that step in this epoch
   bool Ended() const;                 // nobody steps in this epoch or a later one
-  int64_t Rows(int epoch, int64_t batch);  // that all members together have learnt from by then; counts batch by batch
+  int64_t Rows(int epoch,
+               int64_t batch);  // that all members together have learnt from by then; counts batch by batch
   double MeanLoss() const;
   bool ScoresEpochs() const { return job_.score_epochs || job_.prune || job_.recipe.keep() == proto::BEST; }
   void Save();
@@ -226,10 +233,11 @@ class Cohort {
   const bool bfloat16_;
   const TorchThreads torch_threads_;
   Workers workers_;
-  Mixture mixture_;
+  TaskSampler sampler_;
   std::vector<Student> students_;
   RunState state_;
-  Identity identity_;  // empty without a checkpoint
+  std::vector<TrainingEvents> events_;  // of each member, once it runs
+  Identity identity_;                   // empty without a checkpoint
   Clock::time_point saved_ = Clock::now();
 };
 
@@ -239,7 +247,7 @@ Cohort::Cohort(const Job& job)
       bfloat16_(job.recipe.precision() == proto::BFLOAT16),
       torch_threads_(threads_),
       workers_(job.members_threads, std::max(1, threads_ / std::max(1, job.members_threads))),
-      mixture_(MixtureOf(job)) {
+      sampler_(SamplerOf(job)) {
   for (const auto& member : job.members) {
     Student student = MakeStudent(job, member);
     student.weights.RequireGrad(true);
@@ -260,7 +268,8 @@ Cohort::~Cohort() {
 
 std::vector<MemberTensors> Cohort::Tensors() const {
   std::vector<MemberTensors> tensors;
-  for (const auto& student : students_) tensors.push_back({student.weights, student.optimizer.get(), student.best});
+  for (const auto& student : students_)
+    tensors.push_back({student.weights, student.optimizer.get(), student.best});
   return tensors;
 }
 
@@ -292,7 +301,8 @@ int64_t Cohort::Rows(int epoch, int64_t batch) {
   for (size_t i = 0; i < students_.size(); ++i) {
     const int first = students_[i].member->first_epoch, last = LastEpoch(i);
     if (epoch < first) continue;
-    rows += (epoch < last ? mixture_.RowsBefore(epoch, batch) : mixture_.RowsBefore(last, 0)) - mixture_.RowsBefore(first, 0);
+    rows += (epoch < last ? sampler_.RowsBefore(epoch, batch) : sampler_.RowsBefore(last, 0)) -
+            sampler_.RowsBefore(first, 0);
   }
   return rows;
 }
@@ -309,8 +319,10 @@ std::vector<MemberResult> Cohort::Run() {
   for (size_t i = 0; i < students_.size(); ++i) last = std::max(last, LastEpoch(i));
   if (!job_.checkpoint.empty() &&
       ReadCheckpoint(job_.checkpoint, identity_, FormerIdentityOf(job_), &state_, Tensors()))
-    Say(job_.what + ": going on after " + std::to_string(Batch()) + " of " +
-        std::to_string(last * mixture_.batches()) + " batches");
+    Info(job_.what + ": going on after " + std::to_string(Batch()) + " of " +
+         std::to_string(last * sampler_.batches()) + " batches");
+  for (size_t i = 0; i < students_.size(); ++i)
+    events_.emplace_back(students_[i].member->events, state_.members[i].result.steps, Steps(i));
   {
     Progress progress(job_.what + " (examples)", Rows(last, 0));
     while (!Ended()) RunEpoch(&progress);
@@ -325,19 +337,19 @@ std::vector<MemberResult> Cohort::Run() {
 }
 
 void Cohort::RunEpoch(Progress* progress) {
-  THIMBLE_CHECK(state_.batch <= mixture_.batches(), "another number of batches");
+  THIMBLE_CHECK(state_.batch <= sampler_.batches(), "another number of batches");
   int64_t members = 0;
   for (size_t i = 0; i < students_.size(); ++i) members += Takes(i, state_.epoch) ? 1 : 0;
   int64_t done = Rows(state_.epoch, state_.batch);
   if (state_.batch > 0) progress->Update(done);
-  while (state_.batch < mixture_.batches() && !Alive().empty()) {
-    const int64_t group = std::min<int64_t>(job_.recipe.accumulate(), mixture_.batches() - state_.batch);
+  while (state_.batch < sampler_.batches() && !Alive().empty()) {
+    const int64_t group = std::min<int64_t>(job_.recipe.accumulate(), sampler_.batches() - state_.batch);
     done += UpdateAll(group) * members;
     state_.batch += group;
     progress->Update(done, "loss " + Format("%.4g", MeanLoss()));
     const bool interrupted = InterruptRequested();
     const double age = std::chrono::duration<double>(Clock::now() - saved_).count();
-    if (interrupted || (state_.batch < mixture_.batches() && age >= job_.deployment.checkpoint_seconds()))
+    if (interrupted || (state_.batch < sampler_.batches() && age >= job_.deployment.checkpoint_seconds()))
       Save();
     if (interrupted) throw Interrupted();
   }
@@ -349,21 +361,20 @@ void Cohort::FinishEpoch() {
   std::vector<std::vector<Evaluation>> evaluations(alive.size());  // of each member, one for each source
   for (const size_t i : alive) students_[i].optimizer->ShowAverage();
   for (size_t s = 0; s < job_.sources.size() && !alive.empty(); ++s) {
-    const Source& source = job_.sources[s];
+    const TrainingTask& source = job_.sources[s];
     std::vector<Evaluation> scored(alive.size());
     if (source.validate != nullptr && ScoresEpochs()) {
       std::vector<Subject> subjects;
       for (const size_t i : alive)
         subjects.push_back(
             {.model = students_[i].member->models[s], .objective = &students_[i].objectives[s]});
-      scored = EvaluateTogether(
-          subjects, *source.validate, source.task,
-          {.teacher = source.teacher,
-           .teacher_cache = source.validate_cache,
-           .bfloat16 = bfloat16_,
-           .padded_length = PaddedLength(job_.recipe),
-           .teacher_logits = source.validate_logits},
-          &workers_);
+      scored = EvaluateTogether(subjects, *source.validate, source.task,
+                                {.teacher = source.teacher,
+                                 .teacher_cache = source.validate_cache,
+                                 .bfloat16 = bfloat16_,
+                                 .padded_length = PaddedLength(job_.recipe),
+                                 .teacher_logits = source.validate_logits},
+                                &workers_);
     }
     for (size_t k = 0; k < alive.size(); ++k) {
       scored[k].answers.clear();  // an epoch keeps scores; the answers are many strings
@@ -388,8 +399,9 @@ void Cohort::FinishEpoch() {
       Stop(alive[k], "no score after epoch " + std::to_string(state_.epoch + 1) + ": " + why);
       continue;
     }
-    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(mixture_.batches()),
+    member.result.epochs.push_back({.train_loss = member.loss_sum / static_cast<double>(sampler_.batches()),
                                     .validations = std::move(evaluations[k])});
+    events_[alive[k]].EpochEnded(member.result.steps, member.result.epochs.back(), job_.sources);
     member.loss_sum = 0;
   }
   ++state_.epoch;
@@ -404,7 +416,8 @@ void Cohort::Prune(std::vector<size_t> going_on) {
   std::vector<MemberResult> results;
   for (const auto& member : state_.members) results.push_back(member.result);
   for (const size_t i : job_.prune(results, going_on)) {
-    THIMBLE_CHECK(std::binary_search(going_on.begin(), going_on.end(), i), "a member leaves that is not there");
+    THIMBLE_CHECK(std::binary_search(going_on.begin(), going_on.end(), i),
+                  "a member leaves that is not there");
     state_.members[i].result.pruned = true;
   }
 }
@@ -420,7 +433,7 @@ std::optional<models::Outputs> Cohort::TeacherOutputs(size_t source, const std::
     objective.Ask(&asked);
   }
   if (!needed) return std::nullopt;
-  const Source& from = job_.sources[source];
+  const TrainingTask& from = job_.sources[source];
   if (from.teacher_cache != nullptr) return from.teacher_cache->Get(rows);
   // Not inference mode: the losses' backward keeps what comes from here.
   const at::NoGradGuard no_grad;
@@ -441,9 +454,9 @@ models::Batch Cohort::BatchOf(size_t source, int64_t batch, const data::Dataset&
 }
 
 Cohort::Part Cohort::Take(int64_t batch) {
-  const auto [source, rows] = mixture_.At(state_.epoch, batch);
+  const auto [source, rows] = sampler_.At(state_.epoch, batch);
   Part part{.source = source,
-            .number = state_.epoch * mixture_.batches() + batch,
+            .number = state_.epoch * sampler_.batches() + batch,
             .rows = static_cast<int64_t>(rows.rows->size()),
             .batch = BatchOf(source, batch, *rows.data, *rows.rows)};
   part.teacher = TeacherOutputs(source, *rows.rows, part.batch);
@@ -454,7 +467,7 @@ Cohort::Part Cohort::Take(int64_t batch) {
   return part;
 }
 
-// So that the group gives the gradient of one large batch: every row, token or hidden word weighs the same,
+// So that the group gives the gradient of one large batch: every row, token or masked token weighs the same,
 // however many its batch has.
 std::vector<std::vector<double>> Cohort::Shares(int64_t group) {
   const auto& objectives = students_.front().objectives;  // all members have the recipe's
@@ -463,7 +476,7 @@ std::vector<std::vector<double>> Cohort::Shares(int64_t group) {
   std::vector<double> whole(objectives.front().names().size(), 0);
   for (int64_t k = 0; k < group; ++k) {
     const int64_t batch = state_.batch + k;
-    const auto [source, rows] = mixture_.At(state_.epoch, batch);
+    const auto [source, rows] = sampler_.At(state_.epoch, batch);
     shares.push_back(objectives[source].Things(BatchOf(source, batch, *rows.data, *rows.rows)));
     for (size_t i = 0; i < whole.size(); ++i) whole[i] += shares.back()[i];
   }
@@ -522,6 +535,7 @@ bool Cohort::AddGradient(size_t i, const Part& part, const std::vector<double>& 
   Random random = Random(student.member->seed).Fork("dropout", static_cast<uint64_t>(part.number));
   const at::AutoGradMode with_grad(true);  // a mode of the thread
   at::Tensor total, added;
+  std::vector<distill::LossSum> losses;
   {
     const Autocast autocast(bfloat16_);
     models::ForwardOptions asked{.candidate = part.views[i] ? &*part.views[i] : nullptr,
@@ -530,8 +544,7 @@ bool Cohort::AddGradient(size_t i, const Part& part, const std::vector<double>& 
     objective.Ask(&asked);
     const auto outputs = Forward(model, part.batch, asked);
     const double share = Share(i);
-    const auto losses =
-        objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch, share);
+    losses = objective.Compute(model, outputs, part.teacher ? &*part.teacher : nullptr, part.batch, share);
     total = objective.Total(losses, share);
     added = job_.recipe.accumulate() > 1 ? objective.Total(losses, shares, share) : total;
   }
@@ -541,6 +554,8 @@ bool Cohort::AddGradient(size_t i, const Part& part, const std::vector<double>& 
     return false;
   }
   if (count) state_.members[i].loss_sum += value;
+  if (const int64_t step = state_.members[i].result.steps + 1; count && events_[i].Tells(step))
+    events_[i].Losses(step, value, objective.names(), losses);
   // Nothing depends on the weights where a progressive objective's layer has no loss.
   if (added.requires_grad()) added.backward();
   return true;
@@ -561,9 +576,11 @@ void Cohort::Update(size_t i) {
   const double applied = clip > 0 ? std::min(clip, norm) : norm;
   if (applied * applied > std::numeric_limits<float>::max())
     return Fail(i, "the gradient norm of " + Format("%g", norm) + " is too large for float32");
-  student.optimizer->Step(optim::ScheduleFactor(job_.recipe.schedule(), result.steps, Steps(i)));
+  const double factor = optim::ScheduleFactor(job_.recipe.schedule(), result.steps, Steps(i));
+  student.optimizer->Step(factor);
   student.optimizer->ZeroGradients();
   ++result.steps;
+  if (events_[i].Tells(result.steps)) events_[i].Update(result.steps, norm, factor);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ std::vector<double> Divergences(const std::vector<std::vector<double>>& teacher,
   const auto classes = static_cast<size_t>(of.classes);
   for (size_t row = 0; row < teacher.size(); ++row) {
     const auto &t = teacher[row], &s = student[row];
-    if (of.head == models::Head::kTokens) {
+    if (of.head == models::TaskHead::kTokens) {
       double sum = 0;
       for (size_t c = 0; c < classes; ++c) sum += Kl(t.data() + c, s.data() + c, t.size() / classes, classes);
       all.push_back(sum / static_cast<double>(classes));

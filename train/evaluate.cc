@@ -67,8 +67,9 @@ void AddLosses(const Subject& subject, const models::Outputs& outputs, const mod
 }
 
 // What is wrong with the head's outputs of these rows; empty: nothing.
-std::string WhyNoScore(const models::Model& model, const models::Shape* candidate, const data::Dataset& data,
-                       const std::vector<int>& rows, const models::Batch& batch, const at::Tensor& logits) {
+std::string WhyNoScore(const models::Model& model, const models::ResolvedArchitecture* candidate,
+                       const data::Dataset& data, const std::vector<int>& rows, const models::Batch& batch,
+                       const at::Tensor& logits) {
   const auto bad = models::FirstNonFiniteRow(logits, batch.mask);
   if (!bad) return "";
   const int example = rows[*bad];

@@ -29,7 +29,7 @@ void TakeLabelOrder(const data::TaskEntry& task, bool assume_label_order, models
   if (task.kind != data::TaskKind::kClassification) return;
   const auto order = data::MatchLabels(
       model->directory, {.names = model->label_names, .ids = model->label_ids}, task, assume_label_order);
-  if (!order.note.empty()) Say(model->directory + ": " + order.note);
+  if (!order.note.empty()) Info(model->directory + ": " + order.note);
   if (!std::is_sorted(order.output.begin(), order.output.end()))
     models::ReorderHead(order.output, &model->model);
   model->label_names = task.labels;
@@ -41,9 +41,9 @@ data::TaskEntry WithSettings(const data::TaskEntry& task, const models::Pretrain
   const auto& [max_length, null_threshold, reading, model_max_length] = model.settings;
   if (null_threshold) {
     if (task.null_threshold != 0 && task.null_threshold != *null_threshold)
-      Say(model.directory + ": no answer above " + std::to_string(*null_threshold) +
-          ", which was tuned with the model; the task's null_threshold, " +
-          std::to_string(task.null_threshold) + ", is for models that have none");
+      Info(model.directory + ": no answer above " + std::to_string(*null_threshold) +
+           ", which was tuned with the model; the task's null_threshold, " +
+           std::to_string(task.null_threshold) + ", is for models that have none");
     own.null_threshold = *null_threshold;
   }
   if (!reading) return own;
@@ -51,13 +51,14 @@ data::TaskEntry WithSettings(const data::TaskEntry& task, const models::Pretrain
   if (!task.spans_given) {
     own.spans = trained;
   } else if (task.spans != trained) {
-    Say(model.directory + ": passages are read with " + Shown(task.spans) +
-        ", as the task says; it was trained with " + Shown(trained));
+    Info(model.directory + ": passages are read with " + Shown(task.spans) +
+         ", as the task says; it was trained with " + Shown(trained));
   }
   return own;
 }
 
-models::Settings TrainedWith(const data::TaskEntry& task, int max_length, const models::Shape& shape) {
+models::Settings TrainedWith(const data::TaskEntry& task, int max_length,
+                             const models::ResolvedArchitecture& shape) {
   models::Settings settings{.max_length = std::min(max_length, shape.positions)};
   if (task.kind != data::TaskKind::kSpan) return settings;
   auto& reading = settings.reading.emplace();

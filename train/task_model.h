@@ -21,6 +21,7 @@ void TakeLabelOrder(const data::TaskEntry& task, bool assume_label_order, models
 data::TaskEntry WithSettings(const data::TaskEntry& task, const models::Pretrained& model);
 
 // What a run that read rows of `task` at up to `max_length` tokens stores with the model.
-models::Settings TrainedWith(const data::TaskEntry& task, int max_length, const models::Shape& shape);
+models::Settings TrainedWith(const data::TaskEntry& task, int max_length,
+                             const models::ResolvedArchitecture& shape);
 
 }  // namespace thimble::train

@@ -39,10 +39,10 @@ void Reserve(PendingFile* file, int64_t bytes) try {
 }
 
 // Whether all layers have as many heads, of one width: a file's rows are laid out for that.
-bool AlikeLayers(const models::Shape& shape) {
+bool AlikeLayers(const models::ResolvedArchitecture& shape) {
   return std::all_of(shape.layers.begin(), shape.layers.end(), [&](const models::LayerShape& layer) {
     const models::MixerSize size = models::SizeOf(shape, layer.mixer);
-    return size.scores == shape.heads && size.context == shape.block_width();
+    return size.heads == shape.heads && size.context == shape.block_width();
   });
 }
 
@@ -65,14 +65,14 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
               .classes = teacher.classes,
               .layers = static_cast<int64_t>(teacher.shape.layers.size()),
               .projected = teacher.shape.block_width(),
-              .on_tokens = teacher.classes > 0 && teacher.head == models::Head::kTokens} {
+              .on_tokens = teacher.classes > 0 && teacher.head == models::TaskHead::kTokens} {
   const std::set<int> layers(objective.layer_map().begin(), objective.layer_map().end());  // from 1
   if (objective.needs_hidden()) {
-    layout_.hidden.push_back(0);
-    layout_.hidden.insert(layout_.hidden.end(), layers.begin(), layers.end());
+    layout_.hidden_states.push_back(0);
+    layout_.hidden_states.insert(layout_.hidden_states.end(), layers.begin(), layers.end());
   }
   if (objective.needs_scores())
-    for (const int layer : layers) layout_.scores.push_back(layer - 1);
+    for (const int layer : layers) layout_.attention_logits.push_back(layer - 1);
   layout_.projections = objective.projection_layers();
   starts_.push_back(0);
   for (const auto& example : data.examples) {
@@ -82,11 +82,13 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
 }
 
 std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, const models::Model& teacher,
-                                                 const models::Shape& student, const data::Dataset& data,
-                                                 int passes, const std::string& directory, int64_t* room) {
+                                                 const models::ResolvedArchitecture& student,
+                                                 const data::Dataset& data, int passes,
+                                                 const std::string& directory, int64_t* room) {
   const distill::Objective objective(recipe.objective(), student, &teacher, data.classes > 0);
   if (!objective.needs_teacher() || passes < 2 || PaddedLength(recipe) > 0) return nullptr;
-  if ((objective.needs_scores() || objective.needs_projections()) && !AlikeLayers(teacher.shape)) return nullptr;
+  if ((objective.needs_scores() || objective.needs_projections()) && !AlikeLayers(teacher.shape))
+    return nullptr;
   std::unique_ptr<TeacherCache> cache(new TeacherCache(teacher, objective, data));
   const int64_t bytes = 2 * cache->starts_.back();
   if (bytes > (room != nullptr ? *room : Room(recipe))) return nullptr;
@@ -95,8 +97,8 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
   const bool bfloat16 = recipe.precision() == proto::BFLOAT16;
   std::string key = std::string(kFormat) + (bfloat16 ? " bfloat16 " : " float32 ") + data.hash + " " +
                     teacher.weights.Hash();
-  for (const int layer : cache->layout_.hidden) key += " h" + std::to_string(layer);
-  for (const int layer : cache->layout_.scores) key += " s" + std::to_string(layer);
+  for (const int layer : cache->layout_.hidden_states) key += " h" + std::to_string(layer);
+  for (const int layer : cache->layout_.attention_logits) key += " s" + std::to_string(layer);
   for (const int layer : cache->layout_.projections) key += " p" + std::to_string(layer);
   for (const int64_t tokens : cache->tokens_) key += " " + std::to_string(tokens);
   const std::string path = directory + "/teacher-" + HashHex(key).substr(0, 16);
@@ -123,8 +125,8 @@ void TeacherCache::Map(const std::string& path, at::ScalarType type, bool writab
   numbers_ = at::from_file(path, /*shared=*/writable, starts_.back(), at::TensorOptions(type));
 }
 
-bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16, at::ScalarType type,
-                        const std::string& path) {
+bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data, bool bfloat16,
+                        at::ScalarType type, const std::string& path) {
   CheckFits(teacher, data, "the teacher");
   const EnsuredDirectory directory(fs::path(path).parent_path().string());
   PendingFile file(path);
@@ -138,8 +140,8 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
     int64_t done = 0;
     for (const auto& rows : data::PlanEvaluation(data, kBatch)) {
       if (InterruptRequested()) throw Interrupted();
-      const models::ForwardOptions asked{.hidden = !layout_.hidden.empty(),
-                                         .scores = !layout_.scores.empty(),
+      const models::ForwardOptions asked{.hidden_states = !layout_.hidden_states.empty(),
+                                         .attention_logits = !layout_.attention_logits.empty(),
                                          .projections = !layout_.projections.empty()};
       const auto outputs = Forward(teacher, MakeBatch(data, rows), ForLogits(teacher, asked));
       for (size_t b = 0; b < rows.size(); ++b) {
@@ -150,9 +152,9 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
           numbers_.narrow(0, at, value.numel()).view(value.sizes()).copy_(value);
           at += value.numel();
         };
-        for (const int layer : layout_.hidden) put(outputs.hidden[layer][row].narrow(0, 0, t));
-        for (const int layer : layout_.scores)
-          put(outputs.scores[layer][row].narrow(1, 0, t).narrow(2, 0, t));
+        for (const int layer : layout_.hidden_states) put(outputs.hidden_states[layer][row].narrow(0, 0, t));
+        for (const int layer : layout_.attention_logits)
+          put(outputs.attention_logits[layer][row].narrow(1, 0, t).narrow(2, 0, t));
         for (const int layer : layout_.projections)
           for (const auto* part : Parts(outputs.projections[layer])) put((*part)[row].narrow(0, 0, t));
         if (layout_.classes == 0) continue;
@@ -178,14 +180,16 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
   for (const int row : rows) longest = std::max(longest, tokens_[row]);
   models::Outputs outputs;
   const auto layers = static_cast<size_t>(layout_.layers);
-  if (!layout_.hidden.empty()) outputs.hidden.resize(layers + 1);
-  if (!layout_.scores.empty()) outputs.scores.resize(layers);
+  if (!layout_.hidden_states.empty()) outputs.hidden_states.resize(layers + 1);
+  if (!layout_.attention_logits.empty()) outputs.attention_logits.resize(layers);
   if (!layout_.projections.empty()) outputs.projections.resize(layers);
-  for (const int layer : layout_.hidden) outputs.hidden[layer] = at::zeros({size, longest, layout_.width});
-  for (const int layer : layout_.scores)
-    outputs.scores[layer] = at::zeros({size, layout_.heads, longest, longest});
+  for (const int layer : layout_.hidden_states)
+    outputs.hidden_states[layer] = at::zeros({size, longest, layout_.width});
+  for (const int layer : layout_.attention_logits)
+    outputs.attention_logits[layer] = at::zeros({size, layout_.heads, longest, longest});
   for (const int layer : layout_.projections)
-    for (auto* part : Parts(outputs.projections[layer])) *part = at::zeros({size, longest, layout_.projected});
+    for (auto* part : Parts(outputs.projections[layer]))
+      *part = at::zeros({size, longest, layout_.projected});
   if (layout_.classes > 0) {
     auto sizes = layout_.Logits(longest);
     sizes.insert(sizes.begin(), size);
@@ -199,10 +203,10 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
       at += count;
       return numbers_.narrow(0, at - count, count).view(sizes);
     };
-    for (const int layer : layout_.hidden)
-      outputs.hidden[layer][b].narrow(0, 0, t).copy_(take({t, layout_.width}));
-    for (const int layer : layout_.scores)
-      outputs.scores[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
+    for (const int layer : layout_.hidden_states)
+      outputs.hidden_states[layer][b].narrow(0, 0, t).copy_(take({t, layout_.width}));
+    for (const int layer : layout_.attention_logits)
+      outputs.attention_logits[layer][b].narrow(1, 0, t).narrow(2, 0, t).copy_(take({layout_.heads, t, t}));
     for (const int layer : layout_.projections)
       for (auto* part : Parts(outputs.projections[layer]))
         (*part)[b].narrow(0, 0, t).copy_(take({t, layout_.projected}));

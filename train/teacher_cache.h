@@ -13,20 +13,22 @@
 namespace thimble::train {
 
 // The file holds float16, without padding, only what the objective looks at: hidden states and scores are
-// rounded to 11 significant bits, logits to 22; bfloat16 (8 and 16 bits) where a number is beyond float16's 65504. A training run that reads from it is therefore not equal bit
-// for bit to one that runs the teacher; which of the two a run does follows from recipe and data alone
-// (Open), so that a resumed run does the same. Immutable; may be used from several threads.
+// rounded to 11 significant bits, logits to 22; bfloat16 (8 and 16 bits) where a number is beyond float16's
+// 65504. A training run that reads from it is therefore not equal bit for bit to one that runs the teacher;
+// which of the two a run does follows from recipe and data alone (Open), so that a resumed run does the same.
+// Immutable; may be used from several threads.
 class TeacherCache {
  public:
   // Opens the file in `directory`, or makes it (a kill leaves none). Its name is a hash of everything that
   // its content follows from: files of other teachers, data or objectives are left alone. nullptr if the
-  // recipe's objective needs no teacher or counts padding, `passes` over the rows are less than two, or the file
-  // would be larger than `room` bytes, from which it is taken (nullptr: recipe.teacher_cache_gib for this file alone).
-  // `student`: any of those that are taught, of one depth; of several depths the teacher's own shape: the file then holds every
-  // layer. Error (exit 1) if the disk is full.
+  // recipe's objective needs no teacher or counts padding, `passes` over the rows are less than two, or the
+  // file would be larger than `room` bytes, from which it is taken (nullptr: recipe.teacher_cache_gib for
+  // this file alone). `student`: any of those that are taught, of one depth; of several depths the teacher's
+  // own shape: the file then holds every layer. Error (exit 1) if the disk is full.
   static std::unique_ptr<TeacherCache> Open(const proto::Recipe& recipe, const models::Model& teacher,
-                                            const models::Shape& student, const data::Dataset& data,
-                                            int passes, const std::string& directory, int64_t* room = nullptr);
+                                            const models::ResolvedArchitecture& student,
+                                            const data::Dataset& data, int passes,
+                                            const std::string& directory, int64_t* room = nullptr);
   static int64_t Room(const proto::Recipe& recipe);  // recipe.teacher_cache_gib in bytes
 
   // As Forward(teacher, MakeBatch(data, rows)) with what the objective needs, float32; padding is 0. Layers

@@ -20,7 +20,8 @@ models::Weights ReadTrainingWeights(const std::string& directory, models::Model*
   const std::string path = directory + "/" + kTrainingWeights;
   if (!std::filesystem::exists(path)) return words;
   const auto file = models::ReadSafetensors(path);
-  for (const auto& [name, tensor] : file.tensors) (name.rfind("head.", 0) == 0 ? words : model->weights).Add(name, tensor);
+  for (const auto& [name, tensor] : file.tensors)
+    (name.rfind("head.", 0) == 0 ? words : model->weights).Add(name, tensor);
   if (model->weights.Has("fit_dense.weight")) {
     const auto& weight = model->weights.at("fit_dense.weight");
     if (weight.dim() != 2 || weight.size(1) != model->shape.hidden)
@@ -32,7 +33,7 @@ models::Weights ReadTrainingWeights(const std::string& directory, models::Model*
 
 void WriteTrainingWeights(const models::Model& model, const std::string& directory) {
   models::Weights kept;
-  const bool words = model.head == models::Head::kWords && model.classes > 0;
+  const bool words = model.head == models::TaskHead::kMaskedTokens && model.classes > 0;
   for (const auto& [name, tensor] : model.weights)
     if (name.rfind(kProjection, 0) == 0 || (words && name.rfind("head.", 0) == 0)) kept.Add(name, tensor);
   if (kept.size() > 0) models::WriteSafetensors(directory + "/" + kTrainingWeights, kept, {});

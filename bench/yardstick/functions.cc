@@ -40,13 +40,13 @@ struct Facts {
 };
 
 Facts FactsOf(const proto::Architecture& architecture, const Scales& scales) {
-  const models::Shape shape = models::Resolve(architecture);
+  const models::ResolvedArchitecture shape = models::Resolve(architecture);
   Facts facts{.hidden = shape.hidden / scales.hidden,
               .depth = static_cast<double>(shape.layers.size()) / scales.layers,
               .layers = {}};
   for (const auto& layer : shape.layers) {
     auto& of = facts.layers.emplace_back();
-    of.heads = models::SizeOf(shape, layer.mixer).scores / scales.heads;
+    of.heads = models::SizeOf(shape, layer.mixer).heads / scales.heads;
     of.width = layer.width / scales.width;
     of.stacks = layer.width > 0 ? layer.stacks / scales.stacks : 0;
     if (scales.expressions && layer.ffn.has_expression())
@@ -150,12 +150,12 @@ Yardstick Expressions() {
 Scales ScalesOf(const search::StageSpace& space) {
   Scales scales{.expressions = space.varies(proto::Stage::EXPRESSION)};
   for (const auto& section : space.sections()) {
-    const models::Shape shape = models::Resolve(section.base);
+    const models::ResolvedArchitecture shape = models::Resolve(section.base);
     scales.hidden = std::max<double>(scales.hidden, shape.hidden);
     scales.layers = std::max(scales.layers, static_cast<double>(shape.layers.size()));
     for (const auto& layer : section.layers) {
       for (const auto& mixer : layer.mixers)
-        scales.heads = std::max<double>(scales.heads, models::SizeOf(shape, mixer).scores);
+        scales.heads = std::max<double>(scales.heads, models::SizeOf(shape, mixer).heads);
       for (const auto& block : layer.blocks) {
         scales.width = std::max<double>(scales.width, models::InnerWidth(block.inner, shape.ffn_hidden));
         scales.stacks = std::max<double>(scales.stacks, block.stacks);

@@ -141,8 +141,9 @@ std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool release
       }
       for (const Json& each : line.at("layers")) {
         auto* layer = model.architecture.add_layer();
-        *layer->mutable_mixer() =
-            Model(path, each.at("operation").get<std::string>() + " " + each.at("parameter").get<std::string>(), each.at("heads"), hidden);
+        *layer->mutable_mixer() = Model(
+            path, each.at("operation").get<std::string>() + " " + each.at("parameter").get<std::string>(),
+            each.at("heads"), hidden);
         layer->mutable_ffn()->mutable_mlp()->set_activation(proto::Mlp::gelu_erf);
         layer->mutable_ffn()->mutable_mlp()->set_hidden_layers(each.at("ffn_hidden_layers"));
         layer->mutable_ffn()->set_width(released ? 1024 : each.at("ffn").get<int>());

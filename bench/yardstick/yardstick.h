@@ -31,8 +31,8 @@ struct BenchModel {
   proto::Architecture architecture;
   double score = 0;  // GLUE, the mean of eight tasks
 };
-// `released`: as the notebook that the published figures of proxies come from builds them: its configuration takes neither the hidden
-// nor the inner width over, so that all are 256 and 1024 wide.
+// `released`: as the notebook that the published figures of proxies come from builds them: its configuration
+// takes neither the hidden nor the inner width over, so that all are 256 and 1024 wide.
 std::vector<BenchModel> NasBenchBertModels(const std::string& path, bool released);
 // The students of `thimble rank` by the mean of their seeds' first metric on dev rows, in points: PATH of a
 // ranks.jsonl.

@@ -18,9 +18,9 @@ class Comparison {
 
   void OfVocabulary(const TokenizerJson* json, const VocabularyFile& vocabulary) {
     if (json == nullptr && vocabulary.repeated > 0)
-      Say(vocabulary.path + ": " + std::to_string(vocabulary.repeated) + " lines repeat a token, " +
-          Quoted(vocabulary.first_repeated) + " of line " + std::to_string(vocabulary.first_line) +
-          " first; a token's last line is taken, here line " + std::to_string(vocabulary.taken_line));
+      Info(vocabulary.path + ": " + std::to_string(vocabulary.repeated) + " lines repeat a token, " +
+           Quoted(vocabulary.first_repeated) + " of line " + std::to_string(vocabulary.first_line) +
+           " first; a token's last line is taken, here line " + std::to_string(vocabulary.taken_line));
     if (json == nullptr) return;
     std::string first;
     size_t count = 0;
@@ -67,16 +67,16 @@ class Comparison {
       Taken(Source(false), json.path, choice_.name + " and a post_processor with other tokens around a text",
             Source(false));
     if (choice_.kind == TokenizerClass::kWholeFile && !json.around)
-      Say(json.path +
-          ": no post_processor: transformers puts no [CLS] and [SEP] around a text; thimble does, "
-          "as a BERT wants it");
+      Info(json.path +
+           ": no post_processor: transformers puts no [CLS] and [SEP] around a text; thimble does, "
+           "as a BERT wants it");
   }
 
   void OfTokenTypes() {
     if (!settings_.token_types)
-      Say(settings_.path +
-          ": model_input_names has no token_type_ids: transformers gives both texts of a pair "
-          "the type 0; thimble gives the second the type 1");
+      Info(settings_.path +
+           ": model_input_names has no token_type_ids: transformers gives both texts of a pair "
+           "the type 0; thimble gives the second the type 1");
   }
 
   void OfIds(const TokenIds& stated) {
@@ -98,7 +98,7 @@ class Comparison {
     const std::string& other = by_settings && stated.path != settings_.path ? settings_.path : taken_.path;
     const std::string what = std::to_string(count) + " added tokens, " + first;
     if (other == stated.path)
-      Say(stated.path + " contradicts itself: " + what + "; tokens are numbered as transformers does");
+      Info(stated.path + " contradicts itself: " + what + "; tokens are numbered as transformers does");
     else
       Taken(stated.path, other, what, other);
   }
@@ -128,10 +128,10 @@ class Comparison {
   std::vector<std::string> Sentences() { return std::move(sentences_); }
 
  private:
-  void Say(const std::string& sentence) { sentences_.push_back(sentence); }
+  void Info(const std::string& sentence) { sentences_.push_back(sentence); }
   void Taken(const std::string& a, const std::string& b, const std::string& what, const std::string& taken) {
-    Say(a + " and " + b + " contradict each other: " + what + "; " + taken +
-        " is taken, as transformers does");
+    Info(a + " and " + b + " contradict each other: " + what + "; " + taken +
+         " is taken, as transformers does");
   }
   // The file that says which class reads the directory, or the one with the options.
   std::string Source(bool options) const {

@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "data/text/piece_table.h"
 #include "data/readers/table.h"
 #include "data/text/added_tokens.h"
 #include "data/text/basic_tokenizer.h"
+#include "data/text/piece_table.h"
 #include "data/text/tokenizer_files.h"
 #include "data/text/truncation.h"
 

@@ -18,8 +18,8 @@ class AttentionDistributions final : public Loss {
   double Things(const models::Batch& batch) const override { return batch.mask.sum().item<double>(); }
 
   LossSum Compute(const LossInput& input) const override {
-    const auto& student = input.student_outputs.scores;
-    const auto& teacher = input.teacher_outputs->scores;
+    const auto& student = input.student_outputs.attention_logits;
+    const auto& teacher = input.teacher_outputs->attention_logits;
     LossSum loss;
     for (size_t i = last_layer_ ? student.size() - 1 : 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
@@ -39,7 +39,8 @@ class AttentionDistributions final : public Loss {
   const bool last_layer_;
 };
 
-void Check(const proto::Loss& spec, const std::string& where, const models::Shape&, const models::Shape&) {
+void Check(const proto::Loss& spec, const std::string& where, const models::ResolvedArchitecture&,
+           const models::ResolvedArchitecture&) {
   if (spec.attention_distributions().divergence() == proto::AVERAGED_CROSS_ENTROPY)
     throw BadRequest(where + ".divergence", "averages over classes, which attention does not have",
                      "AVERAGED_CROSS_ENTROPY", "KL or CROSS_ENTROPY");
@@ -48,7 +49,7 @@ void Check(const proto::Loss& spec, const std::string& where, const models::Shap
 }  // namespace
 
 LossEntry attention_distributions() {
-  return {.scores = true,
+  return {.attention_logits = true,
           .equal_heads = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<AttentionDistributions>(spec.attention_distributions());

@@ -17,8 +17,8 @@ class AttentionScores final : public Loss {
   double Things(const models::Batch& batch) const override { return Pairs(batch.mask.to(at::kFloat)); }
 
   LossSum Compute(const LossInput& input) const override {
-    const auto& student = input.student_outputs.scores;
-    const auto& teacher = input.teacher_outputs->scores;
+    const auto& student = input.student_outputs.attention_logits;
+    const auto& teacher = input.teacher_outputs->attention_logits;
     const int64_t heads = student[0].size(1), length = student[0].size(3);
     const at::Tensor mask = input.batch.mask.to(at::kFloat).contiguous();
     auto rows = Queries(mask, heads, length);
@@ -36,7 +36,8 @@ class AttentionScores final : public Loss {
       at::Tensor sum =
           SquaredError(student[i].reshape({-1, length}), teacher[layer].reshape({-1, length}), rows);
       // A layer with fewer heads weighs as much as the first.
-      if (heads_of_rows != heads) sum = sum * (static_cast<double>(heads) / static_cast<double>(heads_of_rows));
+      if (heads_of_rows != heads)
+        sum = sum * (static_cast<double>(heads) / static_cast<double>(heads_of_rows));
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
     return loss;
@@ -69,7 +70,7 @@ class AttentionScores final : public Loss {
 }  // namespace
 
 LossEntry attention_scores() {
-  return {.scores = true,
+  return {.attention_logits = true,
           .equal_heads = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<AttentionScores>(spec.attention_scores().count_padding());

@@ -1,4 +1,4 @@
-// Cross-entropy with the labels of the data, or with the hidden words of masked text; of a regression head,
+// Cross-entropy with the labels of the data, or with the masked tokens of masked text; of a regression head,
 // the squared difference to them; of a span head, the mean over start and end, each among the real tokens of
 // its window (as run_squad.py, which has padding take part, too).
 #include <ATen/ATen.h>
@@ -31,7 +31,8 @@ class HardLabels final : public Loss {
     }
     const at::Tensor q = at::log_softmax(input.student_outputs.logits.to(at::kFloat), 1);
     at::Tensor labels = input.batch.labels;
-    if (labels.dim() == 2) labels = labels.masked_select(labels >= 0);  // hidden words, as the logits are ordered
+    if (labels.dim() == 2)
+      labels = labels.masked_select(labels >= 0);  // masked tokens, as the logits are ordered
     const at::Tensor of_label = q.gather(1, labels.unsqueeze(1));
     return {-of_label.sum(), static_cast<double>(q.size(0))};
   }

@@ -1,7 +1,7 @@
 // Distance of projected student states and teacher states. Squared: Jiao et al., EMNLP Findings 2020,
-// equations 8 and 9, with one projection for all layers as EfficientBERT has it, over real tokens only, or over
-// padding, too, as the published code averages. Cosine: Sanh et al., 2019 (DistilBERT), section 3; on [CLS] of
-// inner layers it is, but for a factor of 2, Sun et al., EMNLP 2019 (PKD), equation 7.
+// equations 8 and 9, with one projection for all layers as EfficientBERT has it, over real tokens only, or
+// over padding, too, as the published code averages. Cosine: Sanh et al., 2019 (DistilBERT), section 3; on
+// [CLS] of inner layers it is, but for a factor of 2, Sun et al., EMNLP 2019 (PKD), equation 7.
 #include <ATen/ATen.h>
 
 #include "base/error.h"
@@ -39,8 +39,8 @@ class HiddenStates final : public Loss {
   }
 
   LossSum Compute(const LossInput& input) const override {
-    const auto& student = input.student_outputs.hidden;
-    const auto& teacher = input.teacher_outputs->hidden;
+    const auto& student = input.student_outputs.hidden_states;
+    const auto& teacher = input.teacher_outputs->hidden_states;
     const bool projected = input.student.weights.Has("fit_dense.weight");
     const at::Tensor real = Compared(input.batch.mask);
     const auto rows = Pairs(real, projected, teacher[0].size(2));
@@ -56,7 +56,8 @@ class HiddenStates final : public Loss {
       at::Tensor state = student[i].flatten(0, 1);
       if (projected) {
         if (real.numel() < state.size(0)) state = state.index_select(0, real);
-        state = models::Linear(input.student, ProjectionOf(input.student.weights, i, spec_.own_projections()), state);
+        state = models::Linear(input.student, ProjectionOf(input.student.weights, i, spec_.own_projections()),
+                               state);
       }
       const at::Tensor sum = Distance(state, teacher[layer].flatten(0, 1), rows, real, projected);
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
@@ -100,8 +101,8 @@ class HiddenStates final : public Loss {
   const Spec spec_;
 };
 
-void Check(const proto::Loss& loss, const std::string& where, const models::Shape& student,
-           const models::Shape&) {
+void Check(const proto::Loss& loss, const std::string& where, const models::ResolvedArchitecture& student,
+           const models::ResolvedArchitecture&) {
   if (loss.hidden_states().states() == Spec::INNER && student.layers.size() < 2)
     throw BadRequest(where + ".states", "the student has no layer before its last", "1 layer",
                      "ALL, LAYERS, EMBEDDING, LAST");
@@ -110,7 +111,7 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
 }  // namespace
 
 LossEntry hidden_states() {
-  return {.hidden = true,
+  return {.hidden_states = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<HiddenStates>(spec.hidden_states());
           },

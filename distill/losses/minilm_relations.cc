@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "models/encoder/kinds.h"
-#include "models/encoder/resolve.h"
 #include "distill/distributions.h"
 #include "distill/loss.h"
+#include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::distill {
@@ -63,8 +63,8 @@ class MiniLmRelations final : public Loss {
   std::vector<int> parts_;
 };
 
-void Check(const proto::Loss& loss, const std::string& where, const models::Shape& student,
-           const models::Shape& teacher) {
+void Check(const proto::Loss& loss, const std::string& where, const models::ResolvedArchitecture& student,
+           const models::ResolvedArchitecture& teacher) {
   const auto& spec = loss.minilm_relations();
   const int heads = spec.heads() > 0 ? spec.heads() : student.heads;
   const int from = spec.teacher_layer() > 0 ? spec.teacher_layer() : static_cast<int>(teacher.layers.size());
@@ -75,13 +75,13 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Shap
   const models::MixerSize of_student = models::SizeOf(student, student.layers.back().mixer),
                           of_teacher = models::SizeOf(teacher, teacher.layers[from - 1].mixer);
   if (!of_teacher.projections)
-    throw BadRequest(where, "the teacher's layer " + std::to_string(from) + " has no queries, keys and values",
+    throw BadRequest(where,
+                     "the teacher's layer " + std::to_string(from) + " has no queries, keys and values",
                      models::TextOf(teacher.layers[from - 1].mixer), "another teacher_layer");
   const int ours = of_student.context, theirs = of_teacher.context;
   if (ours % heads != 0 || theirs % heads != 0)
-    throw BadRequest(
-        where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
-        "a divisor of " + std::to_string(ours) + " and " + std::to_string(theirs));
+    throw BadRequest(where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
+                     "a divisor of " + std::to_string(ours) + " and " + std::to_string(theirs));
 }
 
 }  // namespace

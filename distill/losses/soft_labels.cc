@@ -1,8 +1,8 @@
 // KL(teacher || student) of the class distributions (of masked text: over the vocabulary) at a temperature,
-// times its square, so that its gradient keeps the scale of the hard-label loss. Hinton et al., 2015, section 2.
-// A regression head, of one output, has no distribution: there it is the squared difference to the teacher. A
-// span head has two, of where the answer starts and where it ends, over [CLS] and the passage: the mean of
-// their divergences.
+// times its square, so that its gradient keeps the scale of the hard-label loss. Hinton et al., 2015,
+// section 2. A regression head, of one output, has no distribution: there it is the squared difference to the
+// teacher. A span head has two, of where the answer starts and where it ends, over [CLS] and the passage: the
+// mean of their divergences.
 #include <ATen/ATen.h>
 
 #include "base/error.h"
@@ -25,7 +25,7 @@ class SoftLabels final : public Loss {
     const at::Tensor& teacher = input.teacher_outputs->logits;
     THIMBLE_CHECK(teacher.defined() && teacher.sizes() == student.sizes(),
                   "logits of student and teacher have different shapes");
-    if (student.dim() == 3) return Spans(student, teacher, input.batch.places);
+    if (student.dim() == 3) return Spans(student, teacher, input.batch.answer_mask);
     if (student.size(1) == 1) {
       const at::Tensor difference = student.to(at::kFloat) - teacher.detach().to(at::kFloat);
       return {difference.square().sum(), static_cast<double>(student.size(0))};

@@ -44,7 +44,8 @@ struct Sums {
 struct Statistics {
   std::vector<Sums> states;             // by LayerNorm
   std::vector<at::Tensor> activations;  // by layer: sum of |activation|, [m] float64
-  std::vector<at::Tensor> head_energy;  // by layer: sum over tokens of the square of what a head adds, [H] float64
+  std::vector<at::Tensor>
+      head_energy;  // by layer: sum over tokens of the square of what a head adds, [H] float64
 };
 
 // What the second linear of a block read.
@@ -69,8 +70,8 @@ at::Tensor HeadEnergy(const models::Model& teacher, const std::string& scope, co
   const at::Tensor centred = context - context.mean(0);
   at::Tensor energy = at::zeros({heads.count}, at::kDouble);
   for (int64_t head = 0; head < heads.count; ++head) {
-    const at::Tensor moved = centred.slice(1, head * heads.width, (head + 1) * heads.width), columns =
-        out.slice(1, head * heads.width, (head + 1) * heads.width);
+    const at::Tensor moved = centred.slice(1, head * heads.width, (head + 1) * heads.width),
+                     columns = out.slice(1, head * heads.width, (head + 1) * heads.width);
     energy[head] = (Gram(moved) * Gram(columns)).sum();
   }
   return energy;
@@ -102,7 +103,8 @@ void Walk(const models::Model& teacher, const Rows& rows, Statistics* statistics
     const proto::Mixer& mixer = teacher.shape.layers[l].mixer;
     const std::string scope = models::MixerScope(static_cast<int>(l), mixer) + ".";
     at::Tensor context = PackedContext(teacher, l, mixer, rows, x);
-    if (statistics) Add(HeadEnergy(teacher, scope, HeadsOf(teacher.shape, mixer), context), l, &statistics->head_energy);
+    if (statistics)
+      Add(HeadEnergy(teacher, scope, HeadsOf(teacher.shape, mixer), context), l, &statistics->head_energy);
     x = pass_norm(scope + "norm", x + models::Linear(teacher, scope + models::kOutput, context));
     DownInput inner;
     at::Tensor value =
@@ -184,8 +186,8 @@ TeacherRecord Record(const models::Model& teacher, const std::vector<models::Bat
   return record;
 }
 
-void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens, double weigh,
-              TeacherRecord* record) {
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+              double weigh, TeacherRecord* record) {
   record->fit = SplitRows(fit, tokens).kept;
   record->fit_sums.clear();
   Walk(teacher, record->fit, nullptr, &record->fit_sums);
@@ -225,8 +227,9 @@ std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<
     target.state = models::LayerNorm(teacher, prefix, z).matmul(p);
     if (!weights.empty()) target.weights = weights[norm];
     const auto mean = [&] {
-      return target.weights.defined() ? Weighed(target.state, target.weights).sum(0, true) / target.weights.sum()
-                                      : target.state.mean(0, true);
+      return target.weights.defined()
+                 ? Weighed(target.state, target.weights).sum(0, true) / target.weights.sum()
+                 : target.state.mean(0, true);
     };
     at::Tensor spread = z.size(0) > 1 ? target.state - mean() : target.state;
     target.variance = Weighed(spread * spread, target.weights).sum(at::kDouble).item<double>();

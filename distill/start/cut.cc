@@ -69,7 +69,8 @@ at::Tensor Cutter::NarrowTable(const at::Tensor& tokens) {
   double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
   at::Tensor& project = student_.weights.at("embedding.project.weight");
   project.zero_();
-  const int64_t first = models::EntryOf(student_.shape.embedding).own_part * width;  // the current token's columns
+  const int64_t first =
+      models::EntryOf(student_.shape.embedding).own_part * width;  // the current token's columns
   project.slice(1, first, first + kept).copy_(b.t() / scale);
   student_.weights.at("embedding.project.bias").zero_();
   return table * scale;
@@ -151,7 +152,8 @@ void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) 
 void Cutter::Ends() {
   Set("fit_dense.weight", p_.t());
   Set("fit_dense.bias", at::zeros({p_.size(1)}));
-  if (student_.classes > 0 && student_.head == models::Head::kTokens) {  // reads states, as the pooler does
+  if (student_.classes > 0 &&
+      student_.head == models::TaskHead::kTokens) {  // reads states, as the pooler does
     Set("head.weight", Teacher("head.weight").matmul(p_.t()));
     Set("head.bias", Teacher("head.bias"));
   }
@@ -173,7 +175,7 @@ void Cutter::WakeUnusedDirections() {
   };
   for (auto& [name, tensor] : student_.weights) {
     bool reads = name == "pooler.weight" || name == "fit_dense.weight" ||
-                 (name == "head.weight" && student_.head == models::Head::kTokens);
+                 (name == "head.weight" && student_.head == models::TaskHead::kTokens);
     for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"})
       reads |= ends_with(name, part);
     if (!reads) continue;
@@ -184,8 +186,9 @@ void Cutter::WakeUnusedDirections() {
 
 }  // namespace
 
-void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders, const Basis& basis,
-                const std::vector<int>& layer_map, const CutOptions& options, models::Model* student, Random random) {
+void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders,
+                const Basis& basis, const std::vector<int>& layer_map, const CutOptions& options,
+                models::Model* student, Random random) {
   Cutter cutter(teacher, record, orders, basis, options, student, random);
   cutter.Embedding();
   int taken = 0;

@@ -14,7 +14,7 @@ namespace {
 constexpr int kNeuronStep = 32;  // neurons go so many at a time
 
 // All layers, heads and neurons of the teacher, at another width.
-proto::Architecture Dense(const models::Shape& teacher, int width) {
+proto::Architecture Dense(const models::ResolvedArchitecture& teacher, int width) {
   proto::Architecture dense = models::LikeTeacher(teacher);
   dense.set_hidden(width);
   if (width % teacher.heads != 0) dense.set_heads(1);
@@ -42,8 +42,8 @@ std::vector<double> Damage(const Elimination& of, double sensitivity, int64_t to
 DataBase MakeDataBase(const DataBaseInput& input) {
   const auto& [teacher, record, basis, fit, held_out, ridge, options] = input;
   const auto width = static_cast<int>(basis.embed.size(0));
-  models::Model dense = models::MakeModel(Dense(teacher.shape, width), teacher.classes, teacher.shape.hidden, Random(0),
-                                          teacher.head);
+  models::Model dense = models::MakeModel(Dense(teacher.shape, width), teacher.classes, teacher.shape.hidden,
+                                          Random(0), teacher.head);
   std::vector<int> layer_map(teacher.shape.layers.size());
   std::iota(layer_map.begin(), layer_map.end(), 1);
   CutTeacher(teacher, record, record.by_output, basis, layer_map, {options.weigh_scores()}, &dense,

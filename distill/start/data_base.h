@@ -14,8 +14,8 @@ struct DataBase {
 struct DataBaseInput {
   const models::Model& teacher;
   const TeacherRecord& record;
-  const Basis& basis;                 // of the width
-  const std::vector<Target>& fit;     // by teacher LayerNorm
+  const Basis& basis;              // of the width
+  const std::vector<Target>& fit;  // by teacher LayerNorm
   const std::vector<Target>& held_out;
   double ridge = 0;
   const proto::Sliced& options;

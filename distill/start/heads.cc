@@ -1,5 +1,5 @@
-// Heads of a self-attention in the student's coordinates: rotating and cutting weights by principal directions
-// follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks. In float64.
+// Heads of a self-attention in the student's coordinates: rotating and cutting weights by principal
+// directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks. In float64.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 
 namespace thimble::distill {
 
-Heads HeadsOf(const models::Shape& shape, const proto::Mixer& mixer) {
+Heads HeadsOf(const models::ResolvedArchitecture& shape, const proto::Mixer& mixer) {
   const models::MixerSize size = models::SizeOf(shape, mixer);
-  return {size.scores, size.scores > 0 ? size.context / size.scores : 0};
+  return {size.heads, size.heads > 0 ? size.context / size.heads : 0};
 }
 
 std::vector<std::vector<HeadShare>> ShareHeads(int64_t teacher_heads, int64_t student_heads) {
@@ -43,7 +43,9 @@ std::vector<std::vector<HeadShare>> KeepHeads(const at::Tensor& order, int64_t c
 void CutHeads(const MixerCutInput& in, const Heads& heads) {
   const std::string &t = in.teacher_scope, &s = in.scope;
   const auto teacher = [&](const std::string& name) { return in.teacher.weights.at(name).to(at::kDouble); };
-  const auto set = [&](const std::string& name, const at::Tensor& value) { in.student.weights.at(name).copy_(value); };
+  const auto set = [&](const std::string& name, const at::Tensor& value) {
+    in.student.weights.at(name).copy_(value);
+  };
   // Rows act on [1 b].
   auto with_bias = [&](const std::string& name) {
     at::Tensor w = teacher(t + name + ".weight");

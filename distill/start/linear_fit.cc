@@ -13,7 +13,8 @@ constexpr int64_t kColumnBlock = 128;  // a Gram matrix is symmetric: blocks lef
 constexpr int kSteps = 6;
 
 at::Tensor WeighedMean(const at::Tensor& x, const at::Tensor& weights) {
-  return ColumnSums(Weighed(x, weights)) / (weights.defined() ? weights.sum(at::kDouble).item<double>() : x.size(0));
+  return ColumnSums(Weighed(x, weights)) /
+         (weights.defined() ? weights.sum(at::kDouble).item<double>() : x.size(0));
 }
 
 }  // namespace
@@ -35,7 +36,8 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& w
   at::Tensor sum = at::zeros({a.size(1), b.size(1)}, at::kDouble);
   for (int64_t first = 0; first < a.size(0); first += kChunk) {
     const int64_t end = std::min(a.size(0), first + kChunk);
-    const at::Tensor weighed = Weighed(b.slice(0, first, end), weights.defined() ? weights.slice(0, first, end) : weights);
+    const at::Tensor weighed =
+        Weighed(b.slice(0, first, end), weights.defined() ? weights.slice(0, first, end) : weights);
     sum += a.slice(0, first, end).t().matmul(weighed);
   }
   return sum;
@@ -99,9 +101,9 @@ LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
   at::Tensor goal = path.identity() ? y : y - path.Apply(at::zeros_like(y));
   at::Tensor weight = sliced.weight.to(at::kDouble), level = a_.Mean(goal);
   if (factor_.defined()) {
-    weight =
-        at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat), a_.weights) + lambda_ * weight.t(), factor_)
-            .t();
+    weight = at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat), a_.weights) + lambda_ * weight.t(),
+                                factor_)
+                 .t();
   }
   return Finish(weight, level);
 }
@@ -146,10 +148,11 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
   for (int step = 0; step < kSteps; ++step) {
     at::Tensor slope = path.Derivative(u), r = (y - value) * slope;
     at::Tensor curvature = a_.Mean(slope.square_()).clamp_min(1e-6);
-    at::Tensor gradient = (Product(a_.x, r, a_.weights) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
+    at::Tensor gradient =
+        (Product(a_.x, r, a_.weights) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
     at::Tensor move = gradient.matmul(inverse);  // symmetric
-    at::Tensor better =
-        take_better(weight + length.to(at::kFloat).unsqueeze(1) * move, level + length * a_.Mean(r) / curvature);
+    at::Tensor better = take_better(weight + length.to(at::kFloat).unsqueeze(1) * move,
+                                    level + length * a_.Mean(r) / curvature);
     length = at::where(better, (1.5 * length).clamp_max(2), 0.3 * length);
   }
   return Finish(weight.to(at::kDouble), level);

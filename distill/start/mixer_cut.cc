@@ -15,8 +15,8 @@ namespace cuts {
 const MixerCut* CutOf(const proto::Mixer& mixer) {
   static const std::vector<MixerCut> all = [] {
     std::vector<MixerCut> list;
-#define MIXER_CUT(kind)          \
-  list.push_back(cuts::kind());  \
+#define MIXER_CUT(kind)         \
+  list.push_back(cuts::kind()); \
   list.back().name = #kind;
 #include "distill/start/cuts.inc"
 #undef MIXER_CUT

@@ -1,6 +1,6 @@
-// Private to start/: what a mixer's inside starts as, of the teacher's self-attention. Each kind that takes something
-// over is a file in cuts/ and a line in cuts.inc; others start drawn, and their output linear is fitted to what
-// the teacher's layer does.
+// Private to start/: what a mixer's inside starts as, of the teacher's self-attention. Each kind that takes
+// something over is a file in cuts/ and a line in cuts.inc; others start drawn, and their output linear is
+// fitted to what the teacher's layer does.
 #pragma once
 #include <string>
 
@@ -11,7 +11,8 @@ namespace thimble::distill {
 struct Heads {
   int64_t count = 0, width = 0;
 };
-Heads HeadsOf(const models::Shape& shape, const proto::Mixer& mixer);  // none: of one without attention scores
+Heads HeadsOf(const models::ResolvedArchitecture& shape,
+              const proto::Mixer& mixer);  // none: of one without attention scores
 
 proto::Mixer AttentionOf(const Heads& heads);  // a teacher's kind of mixer
 
@@ -33,13 +34,14 @@ struct MixerCutInput {
 struct MixerCut {
   std::string name;  // the mixer's
   void (*cut)(const MixerCutInput& in) = nullptr;
-  Heads (*heads)(const models::Shape& shape, const proto::Mixer& mixer) = nullptr;  // of the student's mixer
+  Heads (*heads)(const models::ResolvedArchitecture& shape,
+                 const proto::Mixer& mixer) = nullptr;  // of the student's mixer
 };
 const MixerCut* CutOf(const proto::Mixer& mixer);  // nullptr: nothing is taken over
 
-// Queries, keys, values and output of the teacher's heads as `heads` heads of the student. Heads as wide as the
-// teacher's are its most useful ones. Where widths differ and numbers too, the teacher's are merged or split
-// (ShareHeads). Of each product of two matrices the nearest of the head's rank.
+// Queries, keys, values and output of the teacher's heads as `heads` heads of the student. Heads as wide as
+// the teacher's are its most useful ones. Where widths differ and numbers too, the teacher's are merged or
+// split (ShareHeads). Of each product of two matrices the nearest of the head's rank.
 void CutHeads(const MixerCutInput& in, const Heads& heads);
 
 }  // namespace thimble::distill

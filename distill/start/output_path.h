@@ -72,11 +72,12 @@ at::Tensor ColumnSums(const at::Tensor& x);
 // What a linear reads, about its mean: a = x + mean.
 struct Centred {
   Centred() = default;
-  // Takes `a` over and centres it in place. `weights` [N] of rows in all regressions on it; undefined: 1 each.
+  // Takes `a` over and centres it in place. `weights` [N] of rows in all regressions on it; undefined: 1
+  // each.
   explicit Centred(const at::Tensor& a, at::Tensor weights = {});
   Centred Every(int64_t stride) const;                  // every stride-th row; the mean stays that of all
   at::Tensor Apply(const LinearWeights& linear) const;  // a W^T + b, [N, out]
-  at::Tensor Mean(const at::Tensor& y) const;           // of y [N, k] over the rows, by their weights, [k] float64
+  at::Tensor Mean(const at::Tensor& y) const;  // of y [N, k] over the rows, by their weights, [k] float64
 
   at::Tensor x;        // [N, in] float32
   at::Tensor mean;     // [in] float64
@@ -98,8 +99,9 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& w
 class LinearFit {
  public:
   LinearFit(const Centred& a, double ridge);
-  // Minimises |y - path(a W^T + b)|^2 + lambda |W - W0|^2, rows by their weights, the bias free; lambda = ridge times the mean
-  // diagonal of the centred Gram matrix. One solve if the path is affine, else damped Gauss-Newton steps.
+  // Minimises |y - path(a W^T + b)|^2 + lambda |W - W0|^2, rows by their weights, the bias free; lambda =
+  // ridge times the mean diagonal of the centred Gram matrix. One solve if the path is affine, else damped
+  // Gauss-Newton steps.
   LinearWeights Solve(const OutputPath& path, const at::Tensor& y, const LinearWeights& sliced) const;
 
  private:

@@ -48,7 +48,8 @@ struct Moments {
   at::Tensor covariance;  // [D, D]
 };
 
-// Which of a teacher's heads and neurons a student keeps: by teacher layer, the most useful first, [H] and [m] int64.
+// Which of a teacher's heads and neurons a student keeps: by teacher layer, the most useful first, [H] and
+// [m] int64.
 struct Orders {
   std::vector<at::Tensor> heads, neurons;
 };
@@ -58,21 +59,23 @@ struct TeacherRecord {
   Rows fit, held_out;
   std::vector<at::Tensor> fit_sums, held_out_sums;  // what each LayerNorm receives, [N, D] float32
   std::vector<Moments> states;                      // what each LayerNorm returns
-  at::Tensor directions;            // [D, D] float64: orthonormal rows, the mean's direction first
-  // Neurons by what they write, heads likewise: mean |activation| times norm of the output column, mean energy of
-  // what a head adds. [m] and [H] int64.
+  at::Tensor directions;  // [D, D] float64: orthonormal rows, the mean's direction first
+  // Neurons by what they write, heads likewise: mean |activation| times norm of the output column, mean
+  // energy of what a head adds. [m] and [H] int64.
   Orders by_output;
-  // Of tokens in regressions towards each LayerNorm, [N] float32, 1 on average (sensitivity.cc); empty: all alike.
+  // Of tokens in regressions towards each LayerNorm, [N] float32, 1 on average (sensitivity.cc); empty: all
+  // alike.
   std::vector<at::Tensor> fit_weights, held_out_weights;
-  std::vector<double> sensitivities;  // of each LayerNorm, mean over the fit tokens; empty: not asked for yet, or not known
-  at::Tensor token_counts;          // [V] float64
+  std::vector<double>
+      sensitivities;  // of each LayerNorm, mean over the fit tokens; empty: not asked for yet, or not known
+  at::Tensor token_counts;  // [V] float64
 };
 // `tokens`: how many of the fit rows' tokens refits see. `weigh`: Sliced.weigh_tokens.
 TeacherRecord Record(const models::Model& teacher, const std::vector<models::Batch>& fit,
                      const std::vector<models::Batch>& held_out, int64_t tokens, double weigh);
 // Replaces the fit rows of a record by fewer or more of the same sample.
-void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens, double weigh,
-              TeacherRecord* record);
+void Resample(const models::Model& teacher, const std::vector<models::Batch>& fit, int64_t tokens,
+              double weigh, TeacherRecord* record);
 
 // [n, 1]: 1 or -1 for each row of `rows` [n, k], by which its element of largest size becomes positive.
 // LAPACK leaves the signs of eigenvectors and singular vectors open, and a student depends on them: P mixes
@@ -104,7 +107,7 @@ std::vector<Target> MakeTargets(const models::Model& teacher, const std::vector<
 // gradients |g|^2 of a token. The sum of g g^T over tokens and classes is the Fisher information of the
 // teacher's answer, so that KL(teacher, student) is near 1/2 (sum over tokens of g . change)^2: of classes
 // g = sqrt(p) d log p, a pass each; of a number its gradient; of a span its likeliest one.
-// Empty without a task head that answers rows (no head, hidden words).
+// Empty without a task head that answers rows (no head, masked tokens).
 std::vector<at::Tensor> Sensitivity(const models::Model& teacher, const Rows& rows);
 std::vector<double> Means(const std::vector<at::Tensor>& sensitivity);
 // share |g|^2 / mean |g|^2 + 1 - share.
@@ -133,7 +136,8 @@ Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spr
                  const at::Tensor& spread_b, int64_t rank);
 
 // N(0, deviation), a function of stream and name. [rows, columns] float64.
-at::Tensor Noise(const Random& random, const std::string& name, int64_t rows, int64_t columns, double deviation);
+at::Tensor Noise(const Random& random, const std::string& name, int64_t rows, int64_t columns,
+                 double deviation);
 
 // --- cut.cc ---
 
@@ -157,8 +161,9 @@ struct CutOptions {
   // Heads in their order although all are there, for a supernet that is cropped to fewer of them.
   bool sort_heads = false;
 };
-void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders, const Basis& basis,
-                const std::vector<int>& layer_map, const CutOptions& options, models::Model* student, Random random);
+void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders,
+                const Basis& basis, const std::vector<int>& layer_map, const CutOptions& options,
+                models::Model* student, Random random);
 
 // --- refit.cc ---
 
@@ -169,10 +174,10 @@ enum class Refit { kNormsOnly, kAll, kNothing };
 // Walks through the student block by block (the refit) and changes its output linears and LayerNorms. With
 // kNormsOnly it sets the LayerNorms of a supernet and the output biases of its further blocks; the held-out
 // rows have no say. With kNothing it only reports.
-// A linear that is fitted: what it reads, what it should write for the sum before the norm to be the teacher's
-// [N, d], and its weights before.
-using OnRegression = std::function<void(const std::string& block, const Centred& input, const at::Tensor& goal,
-                                        const at::Tensor& sliced)>;
+// A linear that is fitted: what it reads, what it should write for the sum before the norm to be the
+// teacher's [N, d], and its weights before.
+using OnRegression = std::function<void(const std::string& block, const Centred& input,
+                                        const at::Tensor& goal, const at::Tensor& sliced)>;
 
 struct RefitInput {
   const TeacherRecord& record;

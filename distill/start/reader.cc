@@ -46,7 +46,8 @@ Factors Truncate(const at::Tensor& a, const at::Tensor& b, const at::Tensor& spr
   return {pad(left * signs), pad(right * signs)};
 }
 
-at::Tensor Noise(const Random& random, const std::string& name, int64_t rows, int64_t columns, double deviation) {
+at::Tensor Noise(const Random& random, const std::string& name, int64_t rows, int64_t columns,
+                 double deviation) {
   Random stream = random.Fork(name);
   at::Tensor noise = at::empty({rows, columns}, at::kDouble);
   double* values = noise.mutable_data_ptr<double>();

@@ -124,8 +124,10 @@ void Walker::Judge(const View& held_out, const at::Tensor& n, Trial* trial) cons
   trial->r2 = 1 - error / std::max(held_out.target->variance, 1e-12);
 }
 
-void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, const at::Tensor& weights, Trial* trial) const {
-  const double rows = weights.defined() ? weights.sum(at::kDouble).item<double>() : static_cast<double>(n.size(0));
+void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, const at::Tensor& weights,
+                     Trial* trial) const {
+  const double rows =
+      weights.defined() ? weights.sum(at::kDouble).item<double>() : static_cast<double>(n.size(0));
   at::Tensor mean = ColumnSums(Weighed(n, weights)) / rows, goal = ColumnSums(Weighed(state, weights)) / rows;
   at::Tensor spread = n - mean.to(at::kFloat);
   at::Tensor covariance = ColumnSums(Weighed(spread * (state - goal.to(at::kFloat)), weights));
@@ -186,7 +188,9 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   at::Tensor thin_state, thin_weights;
   if (input_.what != Refit::kNothing) {
     thin = Thin(fit, kNormStride);
-    const auto every = [&](const at::Tensor& x) { return x.slice(0, 0, x.size(0), kNormStride).contiguous(); };
+    const auto every = [&](const at::Tensor& x) {
+      return x.slice(0, 0, x.size(0), kNormStride).contiguous();
+    };
     thin_state = every(fit.target->state);
     if (fit.target->weights.defined()) thin_weights = every(fit.target->weights);
   }
@@ -264,7 +268,8 @@ void Walker::FeedForwardBlock(int layer, int stack) {
     FeedForwardReading block =
         ReadFeedForward(student_, layer, stack, student_.shape.layers[layer], x, memory);
     const Target& goal = Goal(targets, layer, false);
-    return View{x, block.input.defined() ? Centred(block.input, goal.weights) : Centred(), std::move(block.path), &goal};
+    return View{x, block.input.defined() ? Centred(block.input, goal.weights) : Centred(),
+                std::move(block.path), &goal};
   };
   View fit, held_out;
   if (input_.what != Refit::kNothing) fit = view(fit_, input_.fit, &fit_memory_);

@@ -121,9 +121,10 @@ at::Tensor PackedContext(const models::Model& model, int layer, const proto::Mix
     at::Tensor padded = at::zeros({batch.rows() * batch.ids.size(1), x.size(1)}, x.options());
     padded.index_copy_(0, places, x.slice(0, first, first + places.size(0)));
     first += places.size(0);
-    at::Tensor context = models::ComputeMixer(model, layer, mixer,
-                                              padded.view({batch.rows(), batch.ids.size(1), x.size(1)}), batch, {})
-                             .context;
+    at::Tensor context =
+        models::ComputeMixer(model, layer, mixer, padded.view({batch.rows(), batch.ids.size(1), x.size(1)}),
+                             batch, {})
+            .context;
     if (!context.defined()) return {};
     parts.push_back(PackTokens(context, places));
   }

@@ -1,6 +1,6 @@
 // Which tokens a teacher's answer depends on: the Fisher information of its outputs, at what each LayerNorm
-// receives. As weights of a least-squares refit: optimal brain surgeon on the empirical Fisher, Kurtic et al.,
-// EMNLP 2022, here with the teacher's own distribution in the place of labels.
+// receives. As weights of a least-squares refit: optimal brain surgeon on the empirical Fisher, Kurtic et
+// al., EMNLP 2022, here with the teacher's own distribution in the place of labels.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -16,8 +16,9 @@ struct NormInputs final : models::Listener {
 };
 
 // What is differentiated, [] each: of rows that do not share tokens the sum over rows tells them apart.
-std::vector<at::Tensor> Answers(const models::Model& teacher, const at::Tensor& logits, const models::Batch& batch) {
-  if (teacher.head == models::Head::kTokens) {
+std::vector<at::Tensor> Answers(const models::Model& teacher, const at::Tensor& logits,
+                                const models::Batch& batch) {
+  if (teacher.head == models::TaskHead::kTokens) {
     const at::Tensor hidden = (1 - batch.mask).to(at::kBool).unsqueeze(2);
     const at::Tensor shares = at::log_softmax(logits.masked_fill(hidden, -1e4), 1);  // [B, T, 2]
     // The same places however the rows are cut into batches: the likeliest, in the place of drawn ones.
@@ -27,7 +28,8 @@ std::vector<at::Tensor> Answers(const models::Model& teacher, const at::Tensor& 
   const at::Tensor log_shares = at::log_softmax(logits, 1), shares = log_shares.detach().exp();
   // sqrt(p) d log p, sqrt(q) d log q with q = 1 - p: together sqrt(p q) d(log p - log q).
   if (logits.size(1) == 2)
-    return {((logits.select(1, 1) - logits.select(1, 0)) * (shares.select(1, 0) * shares.select(1, 1)).sqrt()).sum()};
+    return {((logits.select(1, 1) - logits.select(1, 0)) * (shares.select(1, 0) * shares.select(1, 1)).sqrt())
+                .sum()};
   std::vector<at::Tensor> answers;
   for (int64_t c = 0; c < logits.size(1); ++c)
     answers.push_back((log_shares.select(1, c) * shares.select(1, c).sqrt()).sum());
@@ -37,10 +39,11 @@ std::vector<at::Tensor> Answers(const models::Model& teacher, const at::Tensor& 
 }  // namespace
 
 std::vector<at::Tensor> Sensitivity(const models::Model& teacher, const Rows& rows) {
-  if (teacher.classes == 0 || teacher.head == models::Head::kWords) return {};
+  if (teacher.classes == 0 || teacher.head == models::TaskHead::kMaskedTokens) return {};
   at::AutoGradMode grad(true);
   models::Model model = teacher;  // shares its tensors but for the one that everything is computed from
-  model.weights.at("embedding.segment") = teacher.weights.at("embedding.segment").detach().clone().requires_grad_(true);
+  model.weights.at("embedding.segment") =
+      teacher.weights.at("embedding.segment").detach().clone().requires_grad_(true);
   std::vector<std::vector<at::Tensor>> squares;  // by LayerNorm, of each batch
   for (size_t b = 0; b < rows.batches.size(); ++b) {
     NormInputs norms;

@@ -1,7 +1,7 @@
 #include "distill/start/sliced.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 
 #include <cmath>
 #include <cstdio>
@@ -37,18 +37,18 @@ struct PlainMode {
 };
 
 // Rotations go through LayerNorm and residual sums of one width.
-void CheckNorms(const models::Shape& shape, const std::string& whose) {
+void CheckNorms(const models::ResolvedArchitecture& shape, const std::string& whose) {
   if (shape.bottleneck > 0)
     throw BadRequest(kWhere, "the " + whose + " has a bottleneck", std::to_string(shape.bottleneck),
                      "layers at the hidden width");
   if (shape.no_norm) throw BadRequest(kWhere, "the " + whose + " has no LayerNorm", "NO_NORM", "LAYER_NORM");
 }
 
-void CheckTeacher(const models::Shape& teacher) {
+void CheckTeacher(const models::ResolvedArchitecture& teacher) {
   CheckNorms(teacher, "teacher");
   if (!models::EntryOf(teacher.embedding).bert) {
-    throw BadRequest(kWhere, "the teacher has a " + models::EntryOf(teacher.embedding).name + " embedding", "",
-                     "a teacher with a plain embedding, as BERT's");
+    throw BadRequest(kWhere, "the teacher has a " + models::EntryOf(teacher.embedding).name + " embedding",
+                     "", "a teacher with a plain embedding, as BERT's");
   }
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
@@ -65,7 +65,7 @@ void CheckTeacher(const models::Shape& teacher) {
   }
 }
 
-void CheckStudent(const models::Shape& student, const models::Model& teacher) {
+void CheckStudent(const models::ResolvedArchitecture& student, const models::Model& teacher) {
   CheckNorms(student, "student");
   auto same = [](const std::string& what, int of_student, int of_teacher) {
     if (of_student == of_teacher) return;
@@ -73,7 +73,7 @@ void CheckStudent(const models::Shape& student, const models::Model& teacher) {
                      "the teacher's, " + std::to_string(of_teacher));
   };
   same("vocabularies", student.vocabulary, teacher.shape.vocabulary);
-  if (teacher.classes > 0 && teacher.head == models::Head::kPooled)
+  if (teacher.classes > 0 && teacher.head == models::TaskHead::kPooled)
     same("pooler widths", student.pooler, teacher.shape.pooler);
 }
 
@@ -88,8 +88,10 @@ int64_t HeadRows(const Heads& student, const Heads& teacher) {
 
 // Weights of `student`, a part of a supernet with `supernet` stacks' widths, that nothing in the teacher
 // corresponds to.
-std::vector<std::string> Initialised(const models::Shape& student, const models::Shape& supernet,
-                                     const models::Shape& teacher, const std::vector<int>& layer_map) {
+std::vector<std::string> Initialised(const models::ResolvedArchitecture& student,
+                                     const models::ResolvedArchitecture& supernet,
+                                     const models::ResolvedArchitecture& teacher,
+                                     const std::vector<int>& layer_map) {
   std::vector<std::string> names;
   if (student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
@@ -121,7 +123,7 @@ std::vector<std::string> Initialised(const models::Shape& student, const models:
 
 }  // namespace
 
-void CheckSliceable(const models::Shape& student, const models::Model& teacher) {
+void CheckSliceable(const models::ResolvedArchitecture& student, const models::Model& teacher) {
   CheckTeacher(teacher.shape);
   CheckStudent(student, teacher);
 }
@@ -141,16 +143,17 @@ struct SlicedStart::Impl {
   mutable std::once_flag chosen;
   mutable std::mutex mutex;
   mutable std::map<int, std::unique_ptr<const Projection>> projections;  // by width; entries stay
-  mutable std::mutex data_base_mutex;  // also of record.sensitivities
-  mutable std::map<int, std::unique_ptr<const DataBase>> data_bases;  // likewise
+  mutable std::mutex data_base_mutex;                                    // also of record.sensitivities
+  mutable std::map<int, std::unique_ptr<const DataBase>> data_bases;     // likewise
 
   const Projection& Project(int width) const {
     std::lock_guard<std::mutex> lock(mutex);
     std::unique_ptr<const Projection>& projection = projections[width];
     if (!projection) {
       Basis basis = MakeBasis(record, width);
-      projection.reset(new Projection{basis, MakeTargets(teacher, record.fit_sums, record.fit_weights, basis),
-                                      MakeTargets(teacher, record.held_out_sums, record.held_out_weights, basis)});
+      projection.reset(
+          new Projection{basis, MakeTargets(teacher, record.fit_sums, record.fit_weights, basis),
+                         MakeTargets(teacher, record.held_out_sums, record.held_out_weights, basis)});
     }
     return *projection;
   }
@@ -170,8 +173,9 @@ struct SlicedStart::Impl {
     if (kept) return *kept;
     if (record.sensitivities.empty()) record.sensitivities = Means(Sensitivity(teacher, record.fit));
     const Projection& projection = Project(width);
-    kept = std::make_unique<DataBase>(MakeDataBase({teacher, record, projection.basis, projection.fit,
-                                                    projection.held_out, ridge == 0 ? kUsualRidge : ridge, options}));
+    kept = std::make_unique<DataBase>(
+        MakeDataBase({teacher, record, projection.basis, projection.fit, projection.held_out,
+                      ridge == 0 ? kUsualRidge : ridge, options}));
     return *kept;
   }
 
@@ -208,11 +212,11 @@ struct SlicedStart::Impl {
       std::snprintf(text, sizeof text,
                     "sliced start: ridge %g on %lld of %lld tokens by cross-validation (unexplained ", ridge,
                     static_cast<long long>(record.fit.tokens), static_cast<long long>(had));
-      Say(text + unexplained + ")");
+      Info(text + unexplained + ")");
     });
   }
 
-  std::vector<int> TeacherLayers(const models::Shape& student) const {
+  std::vector<int> TeacherLayers(const models::ResolvedArchitecture& student) const {
     const auto ours = static_cast<int>(student.layers.size()),
                theirs = static_cast<int>(teacher.shape.layers.size());
     return chosen_layers.empty() ? NearestLayers(ours, theirs) : LayerMap(ours, theirs, chosen_layers);
@@ -240,16 +244,18 @@ SlicedStart::SlicedStart(const models::Model& teacher, const std::vector<models:
 
 SlicedStart::~SlicedStart() = default;
 
-models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint64_t seed, bool sort_heads) const {
+models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint64_t seed,
+                                        bool sort_heads) const {
   PlainMode mode;
   const models::Model& teacher = impl_->teacher;
-  models::Shape shape = models::Resolve(largest);
+  models::ResolvedArchitecture shape = models::Resolve(largest);
   CheckStudent(shape, teacher);
   std::vector<int> layer_map = impl_->TeacherLayers(shape);
   Random random(seed);
   models::Model student =
       models::MakeModel(largest, teacher.classes, teacher.shape.hidden, random, teacher.head);
-  const Orders& orders = impl_->options.surgeon() ? impl_->Base(shape.hidden).orders : impl_->record.by_output;
+  const Orders& orders =
+      impl_->options.surgeon() ? impl_->Base(shape.hidden).orders : impl_->record.by_output;
   CutTeacher(teacher, impl_->record, orders, impl_->Project(shape.hidden).basis, layer_map,
              {impl_->options.weigh_scores(), sort_heads}, &student, random.Fork("unused"));
   impl_->Refit(&student, Refit::kNormsOnly);
@@ -260,7 +266,7 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
 models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                                          SlicedReport* report) const {
   PlainMode mode;
-  models::Model student = models::CopyCandidate(supernet, candidate);
+  models::Model student = models::CropCandidate(supernet, candidate);
   CheckStudent(student.shape, impl_->teacher);
   impl_->Choose(student);
   std::vector<BlockFit> blocks =

@@ -45,11 +45,11 @@ struct SlicedReport {
 // Error (exit 2) if `teacher` is nothing that the sliced start can cut, or `student` nothing that it can cut
 // from it: other vocabularies or pooler widths, bottlenecks, NoNorm. SlicedStart checks too, when it gets
 // them.
-void CheckSliceable(const models::Shape& student, const models::Model& teacher);
+void CheckSliceable(const models::ResolvedArchitecture& student, const models::Model& teacher);
 
-// What cutting a teacher's blocks costs, by teacher layer: how much the teacher's answer changes, all blocks in one
-// unit, when a block keeps its k most useful heads, k from 0, or k * neuron_step neurons. Refit error times the mean
-// squared gradient of the teacher's answer at what the block writes.
+// What cutting a teacher's blocks costs, by teacher layer: how much the teacher's answer changes, all blocks
+// in one unit, when a block keeps its k most useful heads, k from 0, or k * neuron_step neurons. Refit error
+// times the mean squared gradient of the teacher's answer at what the block writes.
 struct Damages {
   std::vector<std::vector<double>> heads, neurons;
   int head_width = 0;
@@ -68,17 +68,19 @@ class SlicedStart {
   ~SlicedStart();
 
   // Steps 1 to 8. Error if vocabulary or pooler width is not the teacher's, or `layer_map` does not fit the
-  // depths. The result has the teacher's pooler units, its head, and fit_dense. `sort_heads`: its candidates may have
-  // fewer heads, the first ones; heads that are all there then stand in another order than the teacher's.
-  models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed, bool sort_heads = false) const;
+  // depths. The result has the teacher's pooler units, its head, and fit_dense. `sort_heads`: its candidates
+  // may have fewer heads, the first ones; heads that are all there then stand in another order than the
+  // teacher's.
+  models::Model MakeSupernet(const proto::Architecture& largest, uint64_t seed,
+                             bool sort_heads = false) const;
 
   // The crop of `supernet` to `candidate`, refitted block by block unless the options say no. A refit that
   // does not raise the held-out R2 of its block is refused.
   models::Model MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                               SlicedReport* report = nullptr) const;
 
-  // For students of that hidden width, worked out at its first use (docs/allocation.md). Error (exit 2) of a teacher
-  // whose answers no gradient is known of: without a task head, or of hidden words.
+  // For students of that hidden width, worked out at its first use (docs/allocation.md). Error (exit 2) of a
+  // teacher whose answers no gradient is known of: without a task head, or of masked tokens.
   Damages DamagesAt(int width) const;
 
   // Of each LayerNorm's output on the fit rows, for a student of that width.

@@ -72,7 +72,8 @@ Elimination Eliminate(const Centred& a, const at::Tensor& goal, const at::Tensor
   for (int64_t kept = units / step; kept > 0; --kept) {
     found.error[kept] = error;
     const at::Tensor costs = Costs(left, columns);
-    const at::Tensor places = std::get<1>(at::sort(costs, /*stable=*/true, 0, /*descending=*/false)).slice(0, 0, step);
+    const at::Tensor places =
+        std::get<1>(at::sort(costs, /*stable=*/true, 0, /*descending=*/false)).slice(0, 0, step);
     // Within a step the dearer unit comes first.
     order.push_back(left.units.index_select(0, places.flip(0)));
     error += Remove(places, columns, &left);
@@ -81,7 +82,8 @@ Elimination Eliminate(const Centred& a, const at::Tensor& goal, const at::Tensor
   std::reverse(order.begin(), order.end());
   found.order = at::cat(order);
   // Ridge's pull lets a smaller block come out a hair better.
-  for (size_t k = found.error.size() - 1; k-- > 0;) found.error[k] = std::max(found.error[k], found.error[k + 1]);
+  for (size_t k = found.error.size() - 1; k-- > 0;)
+    found.error[k] = std::max(found.error[k], found.error[k + 1]);
   return found;
 }
 

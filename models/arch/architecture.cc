@@ -28,7 +28,7 @@ const std::string& CanonicalExpression(const std::string& text) {
 
 }  // namespace
 
-proto::Architecture LikeTeacher(const Shape& teacher) {
+proto::Architecture LikeTeacher(const ResolvedArchitecture& teacher) {
   proto::Architecture student;
   student.set_vocabulary(teacher.vocabulary);
   student.set_positions(teacher.positions);
@@ -59,7 +59,8 @@ int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& wher
 
 int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where) {
   if (ffn.has_none() && ffn.width() > 0)
-    throw BadRequest(where + ".width", "there is no block to be so wide", std::to_string(ffn.width()), "none {} alone");
+    throw BadRequest(where + ".width", "there is no block to be so wide", std::to_string(ffn.width()),
+                     "none {} alone");
   if (ffn.has_none()) return 0;
   if (ffn.width() == 0) return RatioWidth(ffn.ratio(), ffn_hidden, where + ".ratio");
   if (ffn.has_ratio())
@@ -78,7 +79,8 @@ std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   for (auto& layer : *copy.mutable_layer()) {
     auto* ffn = layer.mutable_ffn();
     if (ffn->has_expression()) ffn->set_expression(CanonicalExpression(ffn->expression()));
-    // A width that is a ratio's is that ratio; ratios that round down to one width are one: the largest of them.
+    // A width that is a ratio's is that ratio; ratios that round down to one width are one: the largest of
+    // them.
     const int width = InnerWidth(*ffn, ffn_hidden), divisor = ffn_hidden / (width + 1) + 1;
     ffn->clear_width();
     ffn->clear_ratio();

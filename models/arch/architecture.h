@@ -17,7 +17,7 @@ struct LayerShape {
   Expression expression;  // of blocks that are one, parsed
 };
 
-struct Shape {
+struct ResolvedArchitecture {
   int vocabulary = 0, positions = 0, segments = 0;
   int hidden = 0, heads = 0, ffn_hidden = 0, pooler = 0;
   double layer_norm_epsilon = 0;
@@ -37,7 +37,7 @@ struct Shape {
 
 // What a student takes over from its teacher: tables, heads, pooler, epsilon. Width, embedding and layers are
 // the caller's.
-proto::Architecture LikeTeacher(const Shape& teacher);
+proto::Architecture LikeTeacher(const ResolvedArchitecture& teacher);
 
 // Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");

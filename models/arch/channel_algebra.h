@@ -84,7 +84,7 @@ class ChannelAlgebra {
   Value ArgumentOf(Atom atom) const { return atoms_.Item(atom, 1); }
   Sum Argument(Atom atom) const { return values_.Item(ArgumentOf(atom), 0); }  // of monotone activations
   int SignOf(Atom atom);                                                       // 0: not known
-  bool IsUnit(Atom atom);  // between -1 and 1
+  bool IsUnit(Atom atom);                                                      // between -1 and 1
   bool IsGate(Atom atom) const { return KindOf(atom) >= kGeluGate && KindOf(atom) <= kTanhGate; }
   bool IsHalf(Atom atom, bool at_least);  // from 1/2 to 1, or from 0 to 1/2
 

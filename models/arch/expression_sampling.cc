@@ -305,7 +305,8 @@ std::optional<Expression> ExpressionSampler::Cross(const Expression& a, const Ex
     changed.insert(changed.end(), second.begin() + SubtreeStart(second, from), second.begin() + from + 1);
     changed.insert(changed.end(), first.begin() + into + 1, first.end());
     Expression result = FromPostfix(changed);
-    if (WhyOutside(result).empty() && !SameForm(result.nodes(), a.nodes()) && !SameForm(result.nodes(), b.nodes()))
+    if (WhyOutside(result).empty() && !SameForm(result.nodes(), a.nodes()) &&
+        !SameForm(result.nodes(), b.nodes()))
       return result;
   }
   return std::nullopt;

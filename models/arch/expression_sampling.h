@@ -1,7 +1,7 @@
 // Random valid expressions and small changes of them, for searches. Trees are built by production rules that
 // keep to the validity and width rules from the start, where the published search draws typed trees and
-// throws away nearly all of them (EfficientBERT's code). Not stateful: results depend on the arguments and the
-// random stream alone.
+// throws away nearly all of them (EfficientBERT's code). Not stateful: results depend on the arguments and
+// the random stream alone.
 #pragma once
 #include <array>
 #include <optional>
@@ -38,8 +38,8 @@ class ExpressionSampler {
   Expression Draw(Random* random) const;
 
   // One change: a subtree replaced by a low random one, an operator by another, or an operator inserted
-  // (EfficientBERT's mutations). The result keeps to the rules and differs from `from` in canonical form; nullopt if 200
-  // tries gave none.
+  // (EfficientBERT's mutations). The result keeps to the rules and differs from `from` in canonical form;
+  // nullopt if 200 tries gave none.
   std::optional<Expression> Mutate(const Expression& from, Random* random) const;
   // What a search proposes that knows `base` only: a fresh tree or one to three mutations of `base`, half and
   // half.

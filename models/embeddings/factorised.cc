@@ -5,7 +5,7 @@
 namespace thimble::models::embeddings {
 namespace {
 
-Value Embed(const Shape& shape, Ops& ops) {
+Value Embed(const ResolvedArchitecture& shape, Ops& ops) {
   const int width = shape.embedding.factorised().width();
   return ops.Linear("project", ops.Table("token", shape.vocabulary, width, Ids::kTokens), shape.hidden);
 }

@@ -4,7 +4,7 @@
 namespace thimble::models::embeddings {
 namespace {
 
-Value Embed(const Shape& shape, Ops& ops) {
+Value Embed(const ResolvedArchitecture& shape, Ops& ops) {
   return ops.Table("token", shape.vocabulary, shape.hidden, Ids::kTokens);
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kNeighbours = 3, kOwn = 1;
 
-Value Embed(const Shape& shape, Ops& ops) {
+Value Embed(const ResolvedArchitecture& shape, Ops& ops) {
   constexpr char kName[] = "trigram";
   const int width = shape.embedding.trigram().width();
   // Beyond either end there is a zero vector. Padding is made zero too, else the last token's right neighbour

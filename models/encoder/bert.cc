@@ -46,7 +46,7 @@ std::string AcceptedActivations() {
   return names;
 }
 
-bool IsPlainBert(const Shape& shape, bool pooled) {
+bool IsPlainBert(const ResolvedArchitecture& shape, bool pooled) {
   if (!EntryOf(shape.embedding).bert || (pooled && shape.pooler != shape.hidden)) return false;
   if (shape.bottleneck > 0 || shape.no_norm) return false;
   const LayerShape& first = shape.layers[0];

@@ -14,6 +14,6 @@ std::string ActivationOfExpression(const Expression& expression);
 std::string AcceptedActivations();  // "gelu, ..."
 
 // Whether transformers' BertModel computes an encoder of this shape; `pooled`: with a pooler.
-bool IsPlainBert(const Shape& shape, bool pooled);
+bool IsPlainBert(const ResolvedArchitecture& shape, bool pooled);
 
 }  // namespace thimble::models

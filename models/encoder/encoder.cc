@@ -23,16 +23,18 @@ Value Narrow(std::string_view part, const Value& x, int width, Ops& ops) {
 }
 
 // Those tokens of x that are read.
-Value Only(Tokens read, const Value& x, Ops& ops) { return read == Tokens::kAll ? x : ops.OnlyFirst("first", x); }
+Value Only(Tokens read, const Value& x, Ops& ops) {
+  return read == Tokens::kAll ? x : ops.OnlyFirst("first", x);
+}
 
 }  // namespace
 
-Value TokenEmbedding(const Shape& shape, Ops& ops) {
+Value TokenEmbedding(const ResolvedArchitecture& shape, Ops& ops) {
   const Ops::Scope scope(ops, "embedding");
   return EntryOf(shape.embedding).embed(shape, ops);
 }
 
-Value EmbeddingSum(const Shape& shape, Ops& ops) {
+Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops) {
   Value x = TokenEmbedding(shape, ops);
   const Ops::Scope scope(ops, "embedding");
   const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
@@ -40,13 +42,13 @@ Value EmbeddingSum(const Shape& shape, Ops& ops) {
   return ops.Residual("segment", x, segment);
 }
 
-Value Embed(const Shape& shape, Ops& ops) {
+Value Embed(const ResolvedArchitecture& shape, Ops& ops) {
   const Value sum = EmbeddingSum(shape, ops);
   const Ops::Scope scope(ops, "embedding");
   return ops.Drop(ops.Norm("norm", sum));
 }
 
-LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Tokens read, Ops& ops) {
+LayerInput EnterLayer(const ResolvedArchitecture& shape, int index, const Value& x, Tokens read, Ops& ops) {
   const Ops::Scope layer(ops, LayerScope(index));
   const Value own = Only(read, x, ops);
   if (shape.bottleneck == 0) return {.key = x, .value = x, .query = own, .residual = own};
@@ -67,8 +69,8 @@ std::string MixerScope(int index, const proto::Mixer& mixer) {
   return LayerScope(index) + "." + (entry.scope != nullptr ? entry.scope : entry.name);
 }
 
-Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Tokens read,
-          Ops& ops) {
+Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, LayerInput in,
+          const Value& bias, Tokens read, Ops& ops) {
   const Ops::Scope scope(ops, MixerScope(index, mixer));
   const MixerEntry& entry = EntryOf(mixer);
   in.residual = in.entered = {};
@@ -84,8 +86,8 @@ Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput i
   return context && !entry.one_query ? Only(read, context, ops) : context;
 }
 
-Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value context, Value residual,
-                 Ops& ops) {
+Value CloseMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Value context,
+                 Value residual, Ops& ops) {
   const Ops::Scope scope(ops, MixerScope(index, mixer));
   if (!context) return ops.Norm("norm", residual);
   Value mixed = ops.Linear(kOutput, context, shape.block_width());
@@ -93,8 +95,8 @@ Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value
   return Close(std::move(residual), std::move(mixed), ops);
 }
 
-Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
-                  Ops& ops) {
+Value FeedForward(const ResolvedArchitecture& shape, int index, int stack, const LayerShape& layer,
+                  const Value& x, Ops& ops) {
   const Ops::Scope block(ops, BlockScope(index, stack));
   return EntryOf(layer.ffn).run(layer, shape.block_width(), x, ops);
 }
@@ -105,7 +107,7 @@ Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops) {
   return Close(std::move(x), std::move(value), ops);
 }
 
-Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops) {
+Value LeaveLayer(const ResolvedArchitecture& shape, int index, Value entered, Value x, Ops& ops) {
   if (shape.bottleneck == 0) return x;
   const Ops::Scope layer(ops, LayerScope(index)), bottleneck(ops, "bottleneck");
   Value out = ops.Linear("out", x, shape.hidden);
@@ -114,8 +116,8 @@ Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops
   return Close(std::move(entered), std::move(out), ops);
 }
 
-Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value x, const Value& bias, Tokens read,
-               Ops& ops) {
+Value RunLayer(const ResolvedArchitecture& shape, int index, const LayerShape& layer, Value x,
+               const Value& bias, Tokens read, Ops& ops) {
   LayerInput in = EnterLayer(shape, index, x, read, ops);
   x = {};
   Value residual = in.residual, entered = in.entered;
@@ -128,18 +130,18 @@ Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value x, 
   return LeaveLayer(shape, index, std::move(entered), std::move(x), ops);
 }
 
-Value Pool(const Shape& shape, const Value& x, Ops& ops) {
+Value Pool(const ResolvedArchitecture& shape, const Value& x, Ops& ops) {
   return ops.Apply("pooler", Function::kTanh,
                    ops.Linear("pooler", ops.FirstToken("pooler", x), shape.pooler));
 }
 
-Value RunHead(const Shape& shape, int classes, Head head, const Value& x, Ops& ops) {
+Value RunHead(const ResolvedArchitecture& shape, int classes, TaskHead head, const Value& x, Ops& ops) {
   // No dropout before a head on tokens, as BertForQuestionAnswering.
-  if (head == Head::kTokens) return ops.Linear("head", x, classes);
+  if (head == TaskHead::kTokens) return ops.Linear("head", x, classes);
   return ops.Linear("head", ops.Drop(Pool(shape, x, ops)), classes);
 }
 
-Value Encode(const Shape& shape, Tokens read, Ops& ops) {
+Value Encode(const ResolvedArchitecture& shape, Tokens read, Ops& ops) {
   Value x = Embed(shape, ops);
   const Value bias = ops.PaddingBias(kPaddingBias);
   const int layers = static_cast<int>(shape.layers.size());

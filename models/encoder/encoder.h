@@ -10,49 +10,52 @@
 namespace thimble::models {
 
 // [B, T, h]: of all three tables, before the norm. Of the tokens alone: what EmbeddingSum begins with.
-Value TokenEmbedding(const Shape& shape, Ops& ops);
-Value EmbeddingSum(const Shape& shape, Ops& ops);
-Value Embed(const Shape& shape, Ops& ops);  // with norm and dropout
+Value TokenEmbedding(const ResolvedArchitecture& shape, Ops& ops);
+Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops);
+Value Embed(const ResolvedArchitecture& shape, Ops& ops);  // with norm and dropout
 
 // The parts of a layer, in turn. `index` is the layer's, for names; `layer` its shape, which a view of a
 // larger model may have smaller than that. State x is [B, T, h], what parts exchange [B, T,
-// Shape::block_width()].
+// ResolvedArchitecture::block_width()].
 //
-// `read`: of which tokens the layer's state is read behind it. Of the last layer of a model with a pooled head it is
-// the first alone: keys and values are of all tokens, everything else is of that one, and the same.
+// `read`: of which tokens the layer's state is read behind it. Of the last layer of a model with a pooled
+// head it is the first alone: keys and values are of all tokens, everything else is of that one, and the
+// same.
 struct LayerInput {
   Value key, value;       // of all tokens
   Value query, residual;  // of those that are read. All four are x, unless there is a bottleneck
   Value entered;          // likewise; x, where there is a bottleneck
 };
-LayerInput EnterLayer(const Shape& shape, int index, const Value& x, Tokens read, Ops& ops);
-// The mixer's context, before its linear; nothing where a mixer makes none. Does not look at in.residual, in.entered.
-Value Mix(const Shape& shape, int index, const proto::Mixer& mixer, LayerInput in, const Value& bias, Tokens read,
-          Ops& ops);
+LayerInput EnterLayer(const ResolvedArchitecture& shape, int index, const Value& x, Tokens read, Ops& ops);
+// The mixer's context, before its linear; nothing where a mixer makes none. Does not look at in.residual,
+// in.entered.
+Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, LayerInput in,
+          const Value& bias, Tokens read, Ops& ops);
 // Of the context its linear, with residual and norm.
-Value CloseMixer(const Shape& shape, int index, const proto::Mixer& mixer, Value context, Value residual,
-                 Ops& ops);
+Value CloseMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Value context,
+                 Value residual, Ops& ops);
 // "layer.N.attention": before the names of a mixer's weights.
 std::string MixerScope(int index, const proto::Mixer& mixer);
 // f(x) of one stacked block, before residual and norm, nothing where a block has none; and with them.
-Value FeedForward(const Shape& shape, int index, int stack, const LayerShape& layer, const Value& x,
-                  Ops& ops);
+Value FeedForward(const ResolvedArchitecture& shape, int index, int stack, const LayerShape& layer,
+                  const Value& x, Ops& ops);
 Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops);
 // What the layer returns, of what entered it and what its last block returned.
-Value LeaveLayer(const Shape& shape, int index, Value entered, Value x, Ops& ops);
+Value LeaveLayer(const ResolvedArchitecture& shape, int index, Value entered, Value x, Ops& ops);
 
 // All of them: [B, T, h] to [B, T, h], or [B, 1, h]. `bias`: Ops::PaddingBias.
-Value RunLayer(const Shape& shape, int index, const LayerShape& layer, Value x, const Value& bias, Tokens read,
-               Ops& ops);
+Value RunLayer(const ResolvedArchitecture& shape, int index, const LayerShape& layer, Value x,
+               const Value& bias, Tokens read, Ops& ops);
 
-Value Pool(const Shape& shape, const Value& x, Ops& ops);  // [B, pooler], of the first of x's tokens
+Value Pool(const ResolvedArchitecture& shape, const Value& x,
+           Ops& ops);  // [B, pooler], of the first of x's tokens
 // Outputs of the task head of `classes` outputs: [B, classes], on tokens [B, T, classes]. Not of
-// Head::kWords.
-Value RunHead(const Shape& shape, int classes, Head head, const Value& x, Ops& ops);
+// TaskHead::kMaskedTokens.
+Value RunHead(const ResolvedArchitecture& shape, int classes, TaskHead head, const Value& x, Ops& ops);
 
 constexpr char kPaddingBias[] = "attention_mask";  // its name
 
 // From token ids to the last state: [B, T, h], or of what is read, LastStates, [B, 1, h].
-Value Encode(const Shape& shape, Tokens read, Ops& ops);
+Value Encode(const ResolvedArchitecture& shape, Tokens read, Ops& ops);
 
 }  // namespace thimble::models

@@ -4,8 +4,8 @@
 
 #include <stdexcept>
 
-#include "base/error.h"
 #include "base/config.h"
+#include "base/error.h"
 #include "proto/architecture.pb.h"
 
 namespace thimble::models {
@@ -52,7 +52,8 @@ const Entry& Find(const std::vector<Entry>& entries, const google::protobuf::Mes
       for (const Entry& entry : entries)
         if (entry.name == field.name()) found[field.number()] = &entry;
       if (found[field.number()] == nullptr)
-        throw std::logic_error("the list of kinds of " + message.GetDescriptor()->name() + " lacks " + field.name());
+        throw std::logic_error("the list of kinds of " + message.GetDescriptor()->name() + " lacks " +
+                               field.name());
     }
     return found;
   }();
@@ -97,7 +98,9 @@ const std::vector<EmbeddingEntry>& Embeddings() {
 }
 
 const MixerEntry& EntryOf(const proto::Mixer& mixer) { return Find(Mixers(), mixer, mixer.kind_case()); }
-const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn) { return Find(FeedForwards(), ffn, ffn.kind_case()); }
+const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn) {
+  return Find(FeedForwards(), ffn, ffn.kind_case());
+}
 const EmbeddingEntry& EntryOf(const proto::Embedding& embedding) {
   return Find(Embeddings(), embedding, embedding.kind_case());
 }
@@ -106,13 +109,15 @@ const google::protobuf::Message& KindMessage(const google::protobuf::Message& ki
   return kinds.GetReflection()->GetMessage(kinds, &KindOf(kinds));
 }
 
-void RefuseSharedQueryKey(const proto::Mixer&, const Shape& shape, const std::string& where) {
+void RefuseSharedQueryKey(const proto::Mixer&, const ResolvedArchitecture& shape, const std::string& where) {
   if (shape.share_query_key)
-    throw BadRequest(where, "nobody would read the linear that queries and keys share", "share_query_key: true",
-                     "another mixer, or a bottleneck that shares nothing");
+    throw BadRequest(where, "nobody would read the linear that queries and keys share",
+                     "share_query_key: true", "another mixer, or a bottleneck that shares nothing");
 }
 
-bool IsBerts(const proto::Mixer& mixer) { return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name; }
+bool IsBerts(const proto::Mixer& mixer) {
+  return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name;
+}
 
 std::string TextOf(const proto::Mixer& mixer) { return TextOfKind(mixer); }
 

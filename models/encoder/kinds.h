@@ -1,6 +1,6 @@
 // What layers are made of: four catalogues (operators: arch/operator.h), one file a kind and one line in the
-// folder's .inc. A kind is a function over Ops; everything else that is known of it is derived by reading that
-// function (encoder/trace.h), but for the few facts in its entry. docs/adding.md adds one, step by step.
+// folder's .inc. A kind is a function over Ops; everything else that is known of it is derived by reading
+// that function (encoder/trace.h), but for the few facts in its entry. docs/adding.md adds one, step by step.
 #pragma once
 #include <string>
 #include <vector>
@@ -15,11 +15,12 @@ namespace thimble::models {
 // A mixer makes a context; the layer owns the linear named kOutput, the residual and the norm behind it.
 struct MixerInput {
   Value key;    // [B, T, width]
-  Value query;  // the same; of an entry with one_query in a layer of which only the first token is read: [B, 1, width]
+  Value query;  // the same; of an entry with one_query in a layer of which only the first token is read: [B,
+                // 1, width]
   Value value;  // as keys; [B, T, hidden] where queries and keys share a linear of a bottleneck
-  Value bias;       // Ops::PaddingBias
-  int width = 0;    // at which layers work
-  int heads = 0;    // Architecture.heads, which divides it
+  Value bias;   // Ops::PaddingBias
+  int width = 0;  // at which layers work
+  int heads = 0;  // Architecture.heads, which divides it
 };
 inline constexpr char kOutput[] = "out";
 
@@ -28,24 +29,28 @@ struct MixerEntry {
   // The context, [B, T, any width]. Nothing: tokens exchange nothing, and the layer has no output linear.
   Value (*mix)(const proto::Mixer& spec, MixerInput in, Ops& ops) = nullptr;
   // Throws a BadRequest, as "where.FIELD", if the fields do not go together in this shape.
-  void (*check)(const proto::Mixer& spec, const Shape& shape, const std::string& where) = nullptr;
+  void (*check)(const proto::Mixer& spec, const ResolvedArchitecture& shape,
+                const std::string& where) = nullptr;
   const char* scope = nullptr;  // of its weights, layer.N.SCOPE; nullptr: its name
   bool bert = false;            // without fields it is what BERT has
-  // Its context has the tokens of in.query, and is asked for the first alone where no other is read. Else it is made of
-  // all tokens whatever is read.
+  // Its context has the tokens of in.query, and is asked for the first alone where no other is read. Else it
+  // is made of all tokens whatever is read.
   bool one_query = false;
-  // Its class in modeling_thimble.py, named as its message, derived from Mixer: mix(query_key, value, mask) makes
-  // the context. Empty if there is none to be made.
+  // Its class in modeling_thimble.py, named as its message, derived from Mixer: mix(query_key, value, mask)
+  // makes the context. Empty if there is none to be made.
   const char* python = "";
 };
 
-// MixerEntry::check of those that read neither queries nor keys: refuses a bottleneck with a linear for these alone.
-void RefuseSharedQueryKey(const proto::Mixer& spec, const Shape& shape, const std::string& where);
+// MixerEntry::check of those that read neither queries nor keys: refuses a bottleneck with a linear for these
+// alone.
+void RefuseSharedQueryKey(const proto::Mixer& spec, const ResolvedArchitecture& shape,
+                          const std::string& where);
 
 struct HeadSize {
   int count = 0, width = 0;  // channels of each
 };
-// What the message of a mixer says (fields heads and head_width), else the model's: `heads` of them, which share `width`.
+// What the message of a mixer says (fields heads and head_width), else the model's: `heads` of them, which
+// share `width`.
 template <typename Spec>
 HeadSize HeadSizeOf(const Spec& spec, int heads, int width) {
   return {spec.heads() > 0 ? spec.heads() : heads, spec.head_width() > 0 ? spec.head_width() : width / heads};
@@ -55,12 +60,13 @@ HeadSize HeadSizeOf(const Spec& spec, int heads, int width) {
 
 struct FeedForwardEntry {
   std::string name;
-  // f(x), of each token by itself: x and f(x) are [B, T, outer], or of the first token alone. The linear that the
-  // sliced start fits is named "down"; behind it only Apply and Combine may stand. Nothing: the block is its norm.
+  // f(x), of each token by itself: x and f(x) are [B, T, outer], or of the first token alone. The linear that
+  // the sliced start fits is named "down"; behind it only Apply and Combine may stand. Nothing: the block is
+  // its norm.
   Value (*run)(const LayerShape& layer, int outer, const Value& x, Ops& ops) = nullptr;
-  // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of them
-  // once. Throws as MixerEntry::check.
-  void (*resolve)(const Shape& shape, const std::string& where, LayerShape* layer) = nullptr;
+  // Checks the fields at the shape's block_width and layer->width, and keeps in the layer what is made of
+  // them once. Throws as MixerEntry::check.
+  void (*resolve)(const ResolvedArchitecture& shape, const std::string& where, LayerShape* layer) = nullptr;
   // How people and config.json spell a kind whose field is a text; nullptr: by its message's fields.
   std::string (*text)(const LayerShape& layer) = nullptr;
   const char* python = "";  // its class, derived from Block: value(x) is f(x)
@@ -73,7 +79,7 @@ struct FeedForwardEntry {
 struct EmbeddingEntry {
   std::string name;
   // [B, T, hidden]. Its table, if it has one, is named "token", the linear behind it "project".
-  Value (*embed)(const Shape& shape, Ops& ops) = nullptr;
+  Value (*embed)(const ResolvedArchitecture& shape, Ops& ops) = nullptr;
   bool bert = false;
   int own_part = 0;         // which part of what "project" reads (Ops::Linear, in_parts) is the token itself
   const char* python = "";  // its class, derived from Embedding: tokens(ids, mask)
@@ -93,7 +99,8 @@ const google::protobuf::Message& KindMessage(const google::protobuf::Message& ki
 // BERT's own, no field set to anything but its default.
 bool IsBerts(const proto::Mixer& mixer);
 
-// "self_attention", "self_attention { heads: 4 }"; "linear(gelu(linear(x,wb1)),wb2)", "glu { activation: \"silu\" }".
+// "self_attention", "self_attention { heads: 4 }"; "linear(gelu(linear(x,wb1)),wb2)", "glu { activation:
+// \"silu\" }".
 std::string TextOf(const proto::Mixer& mixer);
 std::string TextOf(const LayerShape& layer);  // of its blocks
 

@@ -2,9 +2,9 @@
 // feed_forwards/, embeddings/) are functions over them. Interpreters read those functions: Trace counts
 // (encoder/trace.h), TorchOps computes (torch/torch_ops.h), OnnxOps writes a graph (onnx/onnx_ops.h).
 //
-// B rows of T tokens, H heads. A state is [B, T, c] and c its width; of the first token alone, [B, 1, c], where no
-// other is read (OnlyFirst). `name` is a weight's and a step's, within the scope: "query" in layer.0.attention has
-// the weights layer.0.attention.query.{weight,bias}.
+// B rows of T tokens, H heads. A state is [B, T, c] and c its width; of the first token alone, [B, 1, c],
+// where no other is read (OnlyFirst). `name` is a weight's and a step's, within the scope: "query" in
+// layer.0.attention has the weights layer.0.attention.query.{weight,bias}.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -61,8 +61,8 @@ enum class Tapped { kQuery, kKey, kValue };
 struct LinearForm {
   int in_parts = 1;  // its columns are as many parts side by side, of each of which a crop keeps the first
   bool starts_as_one = false;  // a new one returns 1 whatever it reads: weight 0, bias 1
-  // Its channels, in and out, are as many groups side by side, each with a linear of its own: the weight is [out, in / groups]. A crop
-  // has the first channels of each group, or the first groups. Without a bias.
+  // Its channels, in and out, are as many groups side by side, each with a linear of its own: the weight is
+  // [out, in / groups]. A crop has the first channels of each group, or the first groups. Without a bias.
   int groups = 1;
   bool bias = true;
 };
@@ -98,7 +98,8 @@ class Ops {
   virtual Value Apply(std::string_view name, Function function, const Value& x) = 0;
   virtual Value Combine(std::string_view name, Combination how, const Value& a, const Value& b) = 0;
   virtual Value Residual(std::string_view name, const Value& a, const Value& b) = 0;  // a + b, before a norm
-  virtual Value Affine(std::string_view name, const Value& x, double factor, double shift) = 0;  // of all numbers
+  virtual Value Affine(std::string_view name, const Value& x, double factor,
+                       double shift) = 0;                                // of all numbers
   virtual Value Drop(const Value& x) = 0;                                // dropout, while a model is trained
   virtual Value MaskPadding(std::string_view name, const Value& x) = 0;  // zero where a token is padding
 
@@ -106,8 +107,9 @@ class Ops {
   virtual Value Crop(std::string_view name, const Value& x, int width) = 0;  // the first channels
   virtual Value Shift(std::string_view name, const Value& x,
                       int by) = 0;  // token t gets token t + by's; zero beyond
-  virtual Value Concat(std::string_view name, const std::vector<Value>& parts) = 0;  // of channels, or of heads' channels
-  virtual Value FirstToken(std::string_view name, const Value& x) = 0;               // [B, c]
+  virtual Value Concat(std::string_view name,
+                       const std::vector<Value>& parts) = 0;            // of channels, or of heads' channels
+  virtual Value FirstToken(std::string_view name, const Value& x) = 0;  // [B, c]
   // [B, 1, c]: words that look at one token at a time, and queries, go on with it as with a state. Shift,
   // MaskPadding and sums over tokens want all of them (Trace checks).
   virtual Value OnlyFirst(std::string_view name, const Value& x) = 0;
@@ -120,9 +122,9 @@ class Ops {
   virtual Value SplitHeads(std::string_view name, const Value& x, int heads,
                            Order order = Order::kTokensFirst) = 0;
   virtual Value MergeHeads(std::string_view name, const Value& x) = 0;  // back to [B, T, c]
-  // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H], as many tokens as the queries. One word,
-  // so that it may be one kernel.
-  // Losses may look at its scores, unless the mixer's other half is no attention: heads could not be told from heads then.
+  // softmax(q k / sqrt(c / H) + bias) v of split heads: [B, H, T, c / H], as many tokens as the queries. One
+  // word, so that it may be one kernel. Losses may look at its scores, unless the mixer's other half is no
+  // attention: heads could not be told from heads then.
   enum class Scores { kShown, kHidden };
   virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
                           Scores scores = Scores::kShown) = 0;
@@ -137,10 +139,12 @@ class Ops {
 
   // --- Other mixing ---
   virtual Value Softmax(std::string_view name, const Value& x) = 0;  // over the last axis of split heads
-  // Of split heads: the row's real tokens transformed, zero where a token is padding. The length is the row's own.
+  // Of split heads: the row's real tokens transformed, zero where a token is padding. The length is the row's
+  // own.
   virtual Value Spectrum(std::string_view name, const Value& x, Transform how) = 0;
-  // Weighted sums over neighbours, zeros beyond the ends: of token t the sum over j of weights[.., t, j] x[.., t + j - k / 2, :].
-  // weights [B, H, T, k], x [B, H, T, a]. And with weights of each channel's own, of a state: the weight is [c, kernel], no bias.
+  // Weighted sums over neighbours, zeros beyond the ends: of token t the sum over j of weights[.., t, j]
+  // x[.., t + j - k / 2, :]. weights [B, H, T, k], x [B, H, T, a]. And with weights of each channel's own, of
+  // a state: the weight is [c, kernel], no bias.
   virtual Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) = 0;
   virtual Value Depthwise(std::string_view name, const Value& x, int kernel) = 0;
 

@@ -10,14 +10,15 @@
 namespace thimble::models {
 namespace {
 
-void ResolveBottleneck(const proto::Bottleneck& bottleneck, const std::string& where, Shape* shape) {
+void ResolveBottleneck(const proto::Bottleneck& bottleneck, const std::string& where,
+                       ResolvedArchitecture* shape) {
   shape->bottleneck = bottleneck.width();
   shape->share_query_key = bottleneck.share_query_key();
   if (shape->bottleneck <= 0)
     throw BadRequest(where + ".width", "too narrow", std::to_string(shape->bottleneck), "1 or more");
 }
 
-void ResolveEmbedding(Shape* shape) {
+void ResolveEmbedding(ResolvedArchitecture* shape) {
   Trace trace(Trace::Names::kKept);
   TokenEmbedding(*shape, trace);
   for (const WeightShape& weight : trace.weights()) {
@@ -26,12 +27,13 @@ void ResolveEmbedding(Shape* shape) {
   }
 }
 
-void CheckMixer(const proto::Mixer& mixer, const Shape& shape, const std::string& where) {
+void CheckMixer(const proto::Mixer& mixer, const ResolvedArchitecture& shape, const std::string& where) {
   const MixerEntry& entry = EntryOf(mixer);
   if (entry.check != nullptr) entry.check(mixer, shape, where + "." + entry.name);
 }
 
-LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std::string& where) {
+LayerShape ResolveLayer(const proto::Layer& layer, const ResolvedArchitecture& shape,
+                        const std::string& where) {
   LayerShape resolved{layer.mixer(), {layer.beside().begin(), layer.beside().end()}, layer.ffn()};
   CheckMixer(layer.mixer(), shape, where + ".mixer");
   std::set<const MixerEntry*> kinds;
@@ -39,7 +41,8 @@ LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std
   for (const proto::Mixer& mixer : layer.beside()) {
     CheckMixer(mixer, shape, where + ".beside");
     if (!kinds.insert(&EntryOf(mixer)).second)
-      throw BadRequest(where + ".beside", "a kind of mixer stands twice", TextOf(mixer), "each once, the largest");
+      throw BadRequest(where + ".beside", "a kind of mixer stands twice", TextOf(mixer),
+                       "each once, the largest");
   }
   const std::string ffn = where + ".ffn";
   resolved.stacks = layer.ffn().stacks();
@@ -53,8 +56,8 @@ LayerShape ResolveLayer(const proto::Layer& layer, const Shape& shape, const std
 
 }  // namespace
 
-Shape Resolve(const proto::Architecture& architecture, const std::string& where) {
-  Shape shape;
+ResolvedArchitecture Resolve(const proto::Architecture& architecture, const std::string& where) {
+  ResolvedArchitecture shape;
   shape.vocabulary = architecture.vocabulary();
   shape.positions = architecture.positions();
   shape.segments = architecture.segments();
@@ -65,7 +68,8 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   shape.layer_norm_epsilon = architecture.layer_norm_epsilon();
   shape.embedding = architecture.embedding();
   shape.no_norm = architecture.norm() == proto::NO_NORM;
-  if (architecture.has_bottleneck()) ResolveBottleneck(architecture.bottleneck(), where + ".bottleneck", &shape);
+  if (architecture.has_bottleneck())
+    ResolveBottleneck(architecture.bottleneck(), where + ".bottleneck", &shape);
   const std::string width = shape.bottleneck > 0 ? "bottleneck" : "hidden";
   if (shape.heads <= 0 || shape.hidden <= 0 || shape.block_width() % shape.heads != 0)
     throw BadRequest(
@@ -81,7 +85,7 @@ Shape Resolve(const proto::Architecture& architecture, const std::string& where)
   return shape;
 }
 
-Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace* trace) {
+Value TraceMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Trace* trace) {
   const Value x = trace->State(shape.block_width()), value = trace->State(shape.value_input());
   const LayerInput in{.key = x, .value = value, .query = x};
   const Value context = Mix(shape, index, mixer, in, trace->PaddingBias(kPaddingBias), Tokens::kAll, *trace);
@@ -89,10 +93,11 @@ Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace
   return context;
 }
 
-MixerSize SizeOf(const Shape& shape, const proto::Mixer& mixer) {
+MixerSize SizeOf(const ResolvedArchitecture& shape, const proto::Mixer& mixer) {
   Trace trace(Trace::Names::kLeftOut);
   const Value context = TraceMixer(shape, 0, mixer, &trace);
-  return {context ? static_cast<int>(Trace::Width(context)) : 0, trace.taps().scores, trace.taps().projections};
+  return {context ? static_cast<int>(Trace::Width(context)) : 0, trace.taps().heads,
+          trace.taps().projections};
 }
 
 }  // namespace thimble::models

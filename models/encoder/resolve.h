@@ -1,4 +1,5 @@
-// From an Architecture (proto/architecture.proto) to a Shape, checked: what is wrong is said before work starts.
+// From an Architecture (proto/architecture.proto) to a ResolvedArchitecture, checked: what is wrong is said
+// before work starts.
 #pragma once
 #include <string>
 
@@ -6,21 +7,22 @@
 
 namespace thimble::models {
 
-// Error (with `where`) if heads do not divide the width at which layers work, a ratio is not "1" or "1/N", a kind
-// refuses its fields (an expression that is invalid or whose widths do not fit), or there is no layer.
-Shape Resolve(const proto::Architecture& architecture, const std::string& where = "architecture");
+// Error (with `where`) if heads do not divide the width at which layers work, a ratio is not "1" or "1/N", a
+// kind refuses its fields (an expression that is invalid or whose widths do not fit), or there is no layer.
+ResolvedArchitecture Resolve(const proto::Architecture& architecture,
+                             const std::string& where = "architecture");
 
 class Trace;
 class Value;
 // A mixer alone, with its output linear, residual and norm. Returns the context; nothing where it makes none.
-Value TraceMixer(const Shape& shape, int index, const proto::Mixer& mixer, Trace* trace);
+Value TraceMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Trace* trace);
 
 // What a mixer makes, by its trace.
 struct MixerSize {
   int context = 0;           // channels that the layer's output linear reads; 0: there is none
-  int scores = 0;            // maps of attention scores, one a head
+  int heads = 0;             // maps of attention logits, one each
   bool projections = false;  // queries, keys and values of `context` channels each
 };
-MixerSize SizeOf(const Shape& shape, const proto::Mixer& mixer);
+MixerSize SizeOf(const ResolvedArchitecture& shape, const proto::Mixer& mixer);
 
 }  // namespace thimble::models

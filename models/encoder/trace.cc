@@ -28,7 +28,9 @@ Value Trace::Part(const Value& x, int64_t width, int heads) {
   return Value::Of(Traced{x.as<Traced>().memory, width, heads, TokensOf(x)});
 }
 
-void Trace::WantAll(const Value& x) { THIMBLE_CHECK(TokensOf(x) == Tokens::kAll, "a word about all tokens, of one"); }
+void Trace::WantAll(const Value& x) {
+  THIMBLE_CHECK(TokensOf(x) == Tokens::kAll, "a word about all tokens, of one");
+}
 
 Value Trace::Together(const Value& a, const Value& b) {
   THIMBLE_CHECK(TokensOf(a) == TokensOf(b), "one token's state with all tokens'");
@@ -43,7 +45,8 @@ void Trace::Keep(const Value& x) {
   memory.kept = true;
 }
 
-void Trace::Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form) {
+void Trace::Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes,
+                   LinearForm form) {
   int64_t numbers = 1;
   for (const int64_t size : sizes) numbers *= size;
   cost_->parameters += numbers;
@@ -65,7 +68,8 @@ Value Trace::Positions(std::string_view name, int rows, int width) {
 Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const int64_t in = Width(x);
   const int input = x.as<Traced>().memory->id;
-  THIMBLE_CHECK(form.groups == 1 || (!form.bias && in % form.groups == 0 && out % form.groups == 0), Full(name));
+  THIMBLE_CHECK(form.groups == 1 || (!form.bias && in % form.groups == 0 && out % form.groups == 0),
+                Full(name));
   const int64_t of_group = in / form.groups;
   Weight(name, ".weight", {out, of_group}, form);
   if (form.bias) Weight(name, ".bias", {out}, form);
@@ -161,7 +165,7 @@ Value Trace::MergeHeads(std::string_view, const Value& x) {
 Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&, Scores shown) {
   constexpr int kNodes = 5;
   for (const Value& each : {query, key, value}) Keep(each);
-  if (shown == Scores::kShown) taps_.scores += query.as<Traced>().heads;
+  if (shown == Scores::kShown) taps_.heads += query.as<Traced>().heads;
   const int64_t products = Width(query) + Width(value);
   if (TokensOf(query) == Tokens::kAll) {
     cost_->pair_products += products;
@@ -210,8 +214,8 @@ Value Trace::Softmax(std::string_view, const Value& x) {
   return Part(shares, Width(x), x.as<Traced>().heads);
 }
 
-// Over channels, two products with a matrix of a head's channels by as many; over tokens, of each with one of all pairs. What the latter
-// matrices hold is next to nothing beside a head's states.
+// Over channels, two products with a matrix of a head's channels by as many; over tokens, of each with one of
+// all pairs. What the latter matrices hold is next to nothing beside a head's states.
 Value Trace::Spectrum(std::string_view, const Value& x, Transform how) {
   WantAll(x);
   const int heads = x.as<Traced>().heads, products = how == Transform::kDft ? 2 : 1;

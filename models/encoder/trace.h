@@ -45,14 +45,14 @@ class Trace final : public Ops {
             inputs = 0;  // of linears: their numbers; inputs read by several once
     int64_t alive = 0,
             most_alive = 0;   // channels a token of states held at once, without gradients; now, at most. One
-                          // token's channels are next to nothing beside all tokens'
+                              // token's channels are next to nothing beside all tokens'
     int64_t kept = 0;         // channels a token that the way back of a training step reads, of all tokens
     int64_t kept_shares = 0;  // likewise numbers a pair of tokens
   };
   // What a mixer lets losses look at (Ops::Attention, Ops::Tap): maps of attention scores, one a head; and
   // queries, keys and values.
   struct Taps {
-    int scores = 0;
+    int heads = 0;
     bool projections = false;
   };
   const Taps& taps() const { return taps_; }
@@ -83,7 +83,8 @@ class Trace final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                  Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -96,9 +97,11 @@ class Trace final : public Ops {
 
  private:
   static Tokens TokensOf(const Value& x) { return x.as<Traced>().tokens; }
-  static void WantAll(const Value& x);                // CHECK
-  Value Together(const Value& a, const Value& b);     // element by element. CHECK: of as many tokens
-  int64_t& Products(Tokens tokens) { return tokens == Tokens::kAll ? cost_->token_products : cost_->row_products; }
+  static void WantAll(const Value& x);             // CHECK
+  Value Together(const Value& a, const Value& b);  // element by element. CHECK: of as many tokens
+  int64_t& Products(Tokens tokens) {
+    return tokens == Tokens::kAll ? cost_->token_products : cost_->row_products;
+  }
   Value New(int64_t width, int64_t nodes, Tokens tokens = Tokens::kAll);
   static Value Part(const Value& x, int64_t width, int heads = 0);
   void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form = {});

@@ -38,15 +38,16 @@ Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
   return steps.back().value;
 }
 
-void Resolve(const Shape& shape, const std::string& where, LayerShape* layer) {
+void Resolve(const ResolvedArchitecture& shape, const std::string& where, LayerShape* layer) {
   const int outer = shape.block_width();
   const std::string& text = layer->ffn.expression();
   layer->expression = Expression::Parse(text, where + ".expression");
   const std::string problem = layer->expression.WhyWidthsFail(outer, layer->width);
   if (!problem.empty())
     throw BadRequest(where + ".expression", problem, text,
-                     std::string("an expression that fits ") + (shape.bottleneck > 0 ? "bottleneck " : "hidden ") +
-                         std::to_string(outer) + " and inner width " + std::to_string(layer->width));
+                     std::string("an expression that fits ") +
+                         (shape.bottleneck > 0 ? "bottleneck " : "hidden ") + std::to_string(outer) +
+                         " and inner width " + std::to_string(layer->width));
 }
 
 std::vector<Operator> Operators(const LayerShape& layer) {

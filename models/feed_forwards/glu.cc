@@ -1,5 +1,6 @@
-// Gated linear units: down(a(up(x)) * gate(x)); GEGLU with gelu, SwiGLU with swish. Shazeer, 2020 (GLU variants
-// improve Transformer), equation 6. A new gate is 1 whatever it reads: the block starts as one without a gate.
+// Gated linear units: down(a(up(x)) * gate(x)); GEGLU with gelu, SwiGLU with swish. Shazeer, 2020 (GLU
+// variants improve Transformer), equation 6. A new gate is 1 whatever it reads: the block starts as one
+// without a gate.
 #include "base/error.h"
 #include "models/arch/operator.h"
 #include "models/encoder/kinds.h"
@@ -34,9 +35,9 @@ constexpr char kPython[] = R"py(class Glu(Block):
 }  // namespace
 
 FeedForwardEntry glu() {
-  return {.run = Run,
-          .python = kPython,
-          .operators = [](const LayerShape& layer) { return std::vector<Operator>{Activation(layer)}; }};
+  return {.run = Run, .python = kPython, .operators = [](const LayerShape& layer) {
+            return std::vector<Operator>{Activation(layer)};
+          }};
 }
 
 }  // namespace thimble::models::feed_forwards

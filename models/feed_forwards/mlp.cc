@@ -1,5 +1,5 @@
-// Hidden linears in a row: down(a(hidden(a(up(x))))). Tuli et al., JAIR 2023 (FlexiBERT), whose "stacks" they are; one
-// residual and norm around all, unlike the stacked blocks of EfficientBERT.
+// Hidden linears in a row: down(a(hidden(a(up(x))))). Tuli et al., JAIR 2023 (FlexiBERT), whose "stacks" they
+// are; one residual and norm around all, unlike the stacked blocks of EfficientBERT.
 #include "base/error.h"
 #include "models/arch/operator.h"
 #include "models/encoder/kinds.h"
@@ -42,9 +42,9 @@ constexpr char kPython[] = R"py(class Mlp(Block):
 }  // namespace
 
 FeedForwardEntry mlp() {
-  return {.run = Run,
-          .python = kPython,
-          .operators = [](const LayerShape& layer) { return std::vector<Operator>{Activation(layer)}; }};
+  return {.run = Run, .python = kPython, .operators = [](const LayerShape& layer) {
+            return std::vector<Operator>{Activation(layer)};
+          }};
 }
 
 }  // namespace thimble::models::feed_forwards

@@ -16,8 +16,7 @@ constexpr char kPython[] = R"py(class NoFeedForward(Block):
 }  // namespace
 
 FeedForwardEntry none() {
-  return {.run = [](const LayerShape&, int, const Value&, Ops&) { return Value(); },
-          .python = kPython};
+  return {.run = [](const LayerShape&, int, const Value&, Ops&) { return Value(); }, .python = kPython};
 }
 
 }  // namespace thimble::models::feed_forwards

@@ -112,10 +112,10 @@ std::string ModelTypes() {
 
 std::string_view Prefix(Family family) { return kFamilies[static_cast<int>(family)].prefix; }
 
-std::string HuggingFaceName(const std::string& weight, Head head, Family family, PooledHead pooled,
+std::string HuggingFaceName(const std::string& weight, TaskHead head, Family family, PooledHead pooled,
                             int stacks) {
   constexpr std::string_view kHead = "head.";
-  if (head == Head::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
+  if (head == TaskHead::kTokens && weight.compare(0, kHead.size(), kHead) == 0)
     return "qa_outputs." + weight.substr(kHead.size());
   if (family == Family::kDistilBert) return Find(kDistilBertNames, weight);
   if (family == Family::kMobileBert) {

@@ -28,7 +28,7 @@ enum class PooledHead {
 // Its tensor for one of our weights, without the prefix; empty if the family has no such weight (a narrow
 // embedding, a second stacked block, fit_dense; DistilBERT's token types and pooler). MobileBERT has `stacks`
 // blocks a layer: the last has BERT's names, the others stand in a list.
-std::string HuggingFaceName(const std::string& weight, Head head, Family family = Family::kBert,
+std::string HuggingFaceName(const std::string& weight, TaskHead head, Family family = Family::kBert,
                             PooledHead pooled = PooledHead::kBert, int stacks = 1);
 
 }  // namespace thimble::models

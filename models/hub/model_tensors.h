@@ -16,7 +16,7 @@ class ModelTensors {
   // Of no family: the file has our names. Error (exit 2) if it holds a weight twice.
   ModelTensors(WeightFiles files, std::optional<Family> family);
 
-  void ReadHeadAs(Head head) { head_ = head; }
+  void ReadHeadAs(TaskHead head) { head_ = head; }
   void ReadPooledAs(PooledHead pooled) { pooled_ = pooled; }
   void ReadStacksAs(int stacks) { stacks_ = stacks; }
 
@@ -39,7 +39,7 @@ class ModelTensors {
 
   WeightFiles files_;
   std::optional<Family> family_;
-  Head head_ = Head::kPooled;
+  TaskHead head_ = TaskHead::kPooled;
   PooledHead pooled_ = PooledHead::kBert;
   int stacks_ = 1;
   int taken_ = 0;

@@ -40,7 +40,7 @@ std::vector<const Entry*> Select(const std::vector<Entry>& entries, const Used& 
 }
 
 // Of the operators that some block computes with, if any.
-std::string OperatorTable(const Shape& shape) {
+std::string OperatorTable(const ResolvedArchitecture& shape) {
   std::set<Operator> used;
   for (const LayerShape& layer : shape.layers)
     if (const auto operators = EntryOf(layer.ffn).operators)
@@ -52,7 +52,7 @@ std::string OperatorTable(const Shape& shape) {
   return table + "\n}";
 }
 
-std::string Kinds(const Shape& shape) {
+std::string Kinds(const ResolvedArchitecture& shape) {
   const auto any = [&](const auto& matches) {
     return std::any_of(shape.layers.begin(), shape.layers.end(), matches);
   };
@@ -62,7 +62,9 @@ std::string Kinds(const Shape& shape) {
   add(embedding.python);
   std::string tables = "EMBEDDING = " + ClassName(*proto::Embedding::descriptor(), embedding.name) + "\n";
 
-  tables += "# By the name in a layer's \"mixer\" (None: BERT's): the name of its weights, and the class.\nMIXERS = {";
+  tables +=
+      "# By the name in a layer's \"mixer\" (None: BERT's): the name of its weights, and the class.\nMIXERS "
+      "= {";
   for (const MixerEntry* mixer : Select(Mixers(), [&](const MixerEntry& entry) {
          return any([&](const LayerShape& layer) { return &EntryOf(layer.mixer) == &entry; });
        })) {
@@ -87,7 +89,7 @@ std::string Kinds(const Shape& shape) {
 
 }  // namespace
 
-std::string ModelingText(const Shape& shape) {
+std::string ModelingText(const ResolvedArchitecture& shape) {
   std::string text(std::begin(kBase), std::end(kBase));
   const std::string mark = "# KINDS\n";
   const size_t at = text.find(mark);

@@ -1,5 +1,5 @@
-// modeling_thimble.py, with which transformers computes a student: hub/modeling_base.py and the kinds that the
-// student has, each from its own file.
+// modeling_thimble.py, with which transformers computes a student: hub/modeling_base.py and the kinds that
+// the student has, each from its own file.
 #pragma once
 #include <string>
 
@@ -7,6 +7,6 @@
 
 namespace thimble::models {
 
-std::string ModelingText(const Shape& shape);
+std::string ModelingText(const ResolvedArchitecture& shape);
 
 }  // namespace thimble::models

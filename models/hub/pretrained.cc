@@ -60,7 +60,7 @@ bool ReadHead(const HubConfig& config, ModelTensors* tensors, Pretrained* result
   const bool spans = config.family() ? tensors->HasTensor("qa_outputs.weight")
                                      : config.AnswersQuestions() && tensors->HasTensor("head.weight");
   if (spans) {
-    model.head = Head::kTokens;
+    model.head = TaskHead::kTokens;
     tensors->ReadHeadAs(model.head);
     model.classes = static_cast<int>(tensors->Rows("head.weight"));
     constexpr int kStartAndEnd = 2;
@@ -84,7 +84,7 @@ bool ReadHead(const HubConfig& config, ModelTensors* tensors, Pretrained* result
 
 void ReadLabels(const HubConfig& config, Pretrained* result) {
   const int classes = result->model.classes;
-  if (result->model.head == Head::kTokens) {
+  if (result->model.head == TaskHead::kTokens) {
     // transformers writes LABEL_0 and LABEL_1 there, or nothing.
     result->label_names = {"start", "end"};
     return;
@@ -148,7 +148,8 @@ Pretrained LoadPretrained(const std::string& directory) {
         "padding is no neighbour here; transformers gives the last token of a padded row [PAD]'s vector");
   ReadLabels(config, &result);
   if (model.classes > 0) result.settings = ReadSettings(config, directory);
-  if (model.head != Head::kTokens) result.settings.null_threshold.reset(), result.settings.reading.reset();
+  if (model.head != TaskHead::kTokens)
+    result.settings.null_threshold.reset(), result.settings.reading.reset();
   result.loaded = tensors.taken();
   result.unused = tensors.Rest();
   return result;
@@ -158,13 +159,13 @@ int ReadLength(const Pretrained& model) {
   return ReadLength(model.settings, model.model.head, model.model.shape.positions);
 }
 
-bool HasHead(const Model& model, int classes, Head head) {
+bool HasHead(const Model& model, int classes, TaskHead head) {
   return model.classes == classes && (classes == 0 || model.head == head);
 }
 
-std::string DescribeHead(int classes, Head head) {
+std::string DescribeHead(int classes, TaskHead head) {
   if (classes == 0) return "no head";
-  if (head == Head::kTokens) return "a head for spans";
+  if (head == TaskHead::kTokens) return "a head for spans";
   return "a head of " + std::to_string(classes) + " classes";
 }
 
@@ -175,7 +176,7 @@ void RequireOneLabel(const Pretrained& pretrained) {
                    "one label a row; `thimble predict` and `thimble export` compute with such a model");
 }
 
-void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head) {
+void RequireHead(const Pretrained& teacher, int classes, const std::string& task, TaskHead head) {
   RequireOneLabel(teacher);
   if (HasHead(teacher.model, classes, head)) return;
   throw BadRequest(teacher.directory, "the model has no head for task " + task,
@@ -185,11 +186,11 @@ void RequireHead(const Pretrained& teacher, int classes, const std::string& task
 }
 
 void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random,
-             Head kind) {
+             TaskHead kind) {
   THIMBLE_CHECK(classes > 0 && label_names.size() == static_cast<size_t>(classes), "one name for each class");
   Model& model = pretrained->model;
   Weights weights;
-  const bool pooler = kind == Head::kPooled;
+  const bool pooler = kind == TaskHead::kPooled;
   for (const WeightShape& weight : WeightShapes(model.shape, pooler, classes, model.teacher_hidden, kind)) {
     const bool head = weight.name.compare(0, 5, "head.") == 0;
     if (!head && model.weights.Has(weight.name)) {
@@ -211,7 +212,7 @@ void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>
 }
 
 void ReorderHead(const std::vector<int>& from, Model* model) {
-  THIMBLE_CHECK(model->head == Head::kPooled && from.size() == static_cast<size_t>(model->classes),
+  THIMBLE_CHECK(model->head == TaskHead::kPooled && from.size() == static_cast<size_t>(model->classes),
                 "an output for each class");
   const at::Tensor index = at::tensor(std::vector<int64_t>(from.begin(), from.end()));
   for (const char* name : {"head.weight", "head.bias"})

@@ -49,8 +49,8 @@ struct Pretrained {
 // (exit 2), a NaN or an infinity in a weight one of exit 1. Without a pooler or head in the file: classes = 0
 // and no weights for them are made. A classifier without a pooler labels tokens: it is listed as unused with
 // a note, as are one that "architectures" gives to tokens or to choices, one whose outputs contradict
-// "problem_type", and heads for masked words. "qa_outputs" is a head on tokens, for spans; a pooler beside it
-// is listed as unused. float16 and bfloat16 become float32.
+// "problem_type", and heads for masked tokens. "qa_outputs" is a head on tokens, for spans; a pooler beside
+// it is listed as unused. float16 and bfloat16 become float32.
 Pretrained LoadPretrained(const std::string& directory);
 
 // Tokens of a row or window that the model answers from: those it was trained with; where it does not say,
@@ -63,14 +63,15 @@ int ReadLength(const Pretrained& model);
 void RequireOneLabel(const Pretrained& pretrained);
 // Likewise, and one that names `thimble finetune DIR --task ...` if `teacher` has no head, one of another
 // kind, or another number of classes.
-void RequireHead(const Pretrained& teacher, int classes, const std::string& task, Head head = Head::kPooled);
-bool HasHead(const Model& model, int classes, Head head);
-std::string DescribeHead(int classes, Head head);  // "a head of 3 classes"
+void RequireHead(const Pretrained& teacher, int classes, const std::string& task,
+                 TaskHead head = TaskHead::kPooled);
+bool HasHead(const Model& model, int classes, TaskHead head);
+std::string DescribeHead(int classes, TaskHead head);  // "a head of 3 classes"
 
 // Gives the model a new head with `classes` outputs from N(0, 0.02), and a pooler if the head reads it and
 // there is none. A head on tokens takes the pooler's place.
 void AddHead(Pretrained* pretrained, int classes, const std::vector<std::string>& label_names, Random random,
-             Head head = Head::kPooled);
+             TaskHead head = TaskHead::kPooled);
 
 // Puts the outputs of a head that reads a pooler in another order: output i becomes what output `from[i]`
 // was. Tensors that other models share stay as they are.

@@ -4,8 +4,8 @@
 
 namespace thimble::models {
 
-int ReadLength(const Settings& settings, Head head, int positions) {
-  const int standard = head == Head::kTokens ? 384 : 512;
+int ReadLength(const Settings& settings, TaskHead head, int positions) {
+  const int standard = head == TaskHead::kTokens ? 384 : 512;
   const int otherwise = std::min(standard, settings.model_max_length.value_or(standard));
   return std::min(positions, settings.max_length.value_or(otherwise));
 }

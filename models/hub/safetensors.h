@@ -14,7 +14,8 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;  // "__metadata__"
 };
 
-// Copies the tensors out of the file. Errors as ParseSafetensorsHeader. dtypes: those of models/hub/data_type.h.
+// Copies the tensors out of the file. Errors as ParseSafetensorsHeader. dtypes: those of
+// models/hub/data_type.h.
 TensorFile ReadSafetensors(const std::string& path);
 // Atomic. Tensors are made contiguous and moved to the CPU as needed.
 void WriteSafetensors(const std::string& path, const Weights& tensors,

@@ -22,11 +22,11 @@ using nlohmann::ordered_json;
 
 std::string ClassName(const Model& model, const std::string& prefix, const std::string& bare) {
   if (model.classes == 0) return bare;
-  return prefix + (model.head == Head::kTokens ? "ForQuestionAnswering" : "ForSequenceClassification");
+  return prefix + (model.head == TaskHead::kTokens ? "ForQuestionAnswering" : "ForSequenceClassification");
 }
 
 ordered_json BertConfig(const Model& model) {
-  const Shape& shape = model.shape;
+  const ResolvedArchitecture& shape = model.shape;
   ordered_json config;
   config["architectures"] = {ClassName(model, "Bert", "BertModel")};
   config["model_type"] = "bert";
@@ -87,7 +87,7 @@ ordered_json OurConfig(const Model& model) {
   config["num_attention_heads"] = model.shape.heads;
   config["pad_token_id"] = 0;
   // What follows is for modeling_thimble.py; we read architecture.textproto.
-  const Shape& shape = model.shape;
+  const ResolvedArchitecture& shape = model.shape;
   config["type_vocab_size"] = shape.segments;
   config["pooler_size"] = shape.pooler;
   config["layer_norm_eps"] = shape.layer_norm_epsilon;
@@ -106,7 +106,7 @@ ordered_json OurConfig(const Model& model) {
   return config;
 }
 
-void AddLabels(const std::vector<std::string>& names, Head head, ordered_json* config) {
+void AddLabels(const std::vector<std::string>& names, TaskHead head, ordered_json* config) {
   ordered_json to_label = ordered_json::object(), to_id = ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) {
     to_label[std::to_string(i)] = names[i];
@@ -114,7 +114,7 @@ void AddLabels(const std::vector<std::string>& names, Head head, ordered_json* c
   }
   (*config)["id2label"] = to_label;
   (*config)["label2id"] = to_id;
-  if (head == Head::kPooled)
+  if (head == TaskHead::kPooled)
     (*config)["problem_type"] = names.size() == 1 ? "regression" : "single_label_classification";
 }
 
@@ -137,7 +137,7 @@ std::string NameInFile(const std::string& weight, const Model& model) {
 }  // namespace
 
 bool IsPlainBert(const Model& model) {
-  return IsPlainBert(model.shape, model.classes == 0 || model.head == Head::kPooled);
+  return IsPlainBert(model.shape, model.classes == 0 || model.head == TaskHead::kPooled);
 }
 
 void SavePretrained(const Model& model, const std::vector<std::string>& label_names,

@@ -1,6 +1,6 @@
-// A linear transform of a head's values over tokens and channels, with nothing to learn in it. Lee-Thorp et al., NAACL 2022 (FNet,
-// over tokens and all channels); FlexiBERT (Tuli et al., JAIR 2023) in heads, the cosine transform as well. Orthonormal, which theirs
-// are not: states keep their size whatever the length.
+// A linear transform of a head's values over tokens and channels, with nothing to learn in it. Lee-Thorp et
+// al., NAACL 2022 (FNet, over tokens and all channels); FlexiBERT (Tuli et al., JAIR 2023) in heads, the
+// cosine transform as well. Orthonormal, which theirs are not: states keep their size whatever the length.
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
@@ -13,7 +13,8 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const Value value = ops.Linear("value", in.value, heads.count * heads.width);
   in.key = in.query = in.value = {};
   const Transform how = spec.transform() == proto::Fourier::DFT ? Transform::kDft : Transform::kDct;
-  return ops.MergeHeads("context", ops.Spectrum("spectrum", ops.SplitHeads("value", value, heads.count), how));
+  return ops.MergeHeads("context",
+                        ops.Spectrum("spectrum", ops.SplitHeads("value", value, heads.count), how));
 }
 
 constexpr char kPython[] = R"py(class Fourier(Mixer):

@@ -1,6 +1,7 @@
-// Linear attention: phi(q) (sum of phi(k) v^T) / phi(q) (sum of phi(k)). Its time is in proportion to the length. Katharopoulos et al., ICML
-// 2020, equations 5 and 7, with phi = elu + 1; Zhang et al., ICLR 2024 (Hedgehog), section 4, with learnt features that come near to a
-// softmax: both signs, each a softmax over features.
+// Linear attention: phi(q) (sum of phi(k) v^T) / phi(q) (sum of phi(k)). Its time is in proportion to the
+// length. Katharopoulos et al., ICML 2020, equations 5 and 7, with phi = elu + 1; Zhang et al., ICLR 2024
+// (Hedgehog), section 4, with learnt features that come near to a softmax: both signs, each a softmax over
+// features.
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 

@@ -15,7 +15,9 @@ constexpr char kPython[] = R"py(class NoMixer(Mixer):
 }  // namespace
 
 MixerEntry none() {
-  return {.mix = [](const proto::Mixer&, MixerInput, Ops&) { return Value(); }, .check = RefuseSharedQueryKey, .python = kPython};
+  return {.mix = [](const proto::Mixer&, MixerInput, Ops&) { return Value(); },
+          .check = RefuseSharedQueryKey,
+          .python = kPython};
 }
 
 }  // namespace thimble::models::mixers

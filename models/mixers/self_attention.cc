@@ -16,7 +16,8 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   };
   Value query = part("query", Tapped::kQuery, in.query, Ops::Order::kTokensFirst);
   if (spec.similarity() == proto::SelfAttention::BILINEAR) {
-    const Value weighed = ops.Linear("similarity", ops.MergeHeads("query", query), width, {.groups = heads, .bias = false});
+    const Value weighed =
+        ops.Linear("similarity", ops.MergeHeads("query", query), width, {.groups = heads, .bias = false});
     query = ops.SplitHeads("similarity", weighed, heads, Ops::Order::kTokensFirst);
   }
   const Value key = part("key", Tapped::kKey, in.key, Ops::Order::kChannelsFirst);

@@ -1,5 +1,6 @@
-// Span-based dynamic convolution. Jiang et al., NeurIPS 2020 (ConvBERT), section 4.2: the weights of a token's neighbours come from its
-// query and from keys of its surroundings. The release lets padding leak into the last tokens; here it is masked.
+// Span-based dynamic convolution. Jiang et al., NeurIPS 2020 (ConvBERT), section 4.2: the weights of a
+// token's neighbours come from its query and from keys of its surroundings. The release lets padding leak
+// into the last tokens; here it is masked.
 #include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
@@ -7,16 +8,17 @@
 namespace thimble::models::mixers {
 namespace {
 
-void Check(const proto::Mixer& mixer, const Shape& shape, const std::string& where) {
+void Check(const proto::Mixer& mixer, const ResolvedArchitecture& shape, const std::string& where) {
   const proto::SpanConvolution& spec = mixer.span_convolution();
   if (spec.kernel() % 2 == 0)
     throw BadRequest(where + ".kernel", "has no middle", std::to_string(spec.kernel()), "an odd number");
   const int heads = HeadSizeOf(spec, shape.heads, shape.block_width()).count;
   if (spec.attention() && heads % 2 != 0)
-    throw BadRequest(where + ".heads", "half of them attend", std::to_string(heads), "an even number, or attention: false");
+    throw BadRequest(where + ".heads", "half of them attend", std::to_string(heads),
+                     "an even number, or attention: false");
   if (shape.share_query_key)
-    throw BadRequest(where, "reads one state, of whose channels a bottleneck has two", "share_query_key: true",
-                     "another mixer, or a bottleneck that shares nothing");
+    throw BadRequest(where, "reads one state, of whose channels a bottleneck has two",
+                     "share_query_key: true", "another mixer, or a bottleneck that shares nothing");
 }
 
 Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
@@ -26,19 +28,22 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const Value query = ops.Linear("query", in.key, width);
   std::vector<Value> contexts;
   if (spec.attention()) {
-    const Value key = ops.SplitHeads("key", ops.Linear("key", in.key, width), heads, Ops::Order::kChannelsFirst);
+    const Value key =
+        ops.SplitHeads("key", ops.Linear("key", in.key, width), heads, Ops::Order::kChannelsFirst);
     const Value value = ops.SplitHeads("value", ops.Linear("value", in.value, width), heads);
-    contexts.push_back(ops.MergeHeads(
-        "attended", ops.Attention(ops.SplitHeads("query", query, heads), key, value, in.bias, Ops::Scores::kHidden)));
+    contexts.push_back(ops.MergeHeads("attended", ops.Attention(ops.SplitHeads("query", query, heads), key,
+                                                                value, in.bias, Ops::Scores::kHidden)));
   }
   const Value real = ops.MaskPadding("real", in.key);
   const Value span = ops.Linear("span.key", ops.Depthwise("span.neighbours", real, spec.kernel()), width);
-  const Value kernel = ops.Linear("span.kernel", ops.Combine("span.kernel", Combination::kMul, span, query), heads * spec.kernel());
+  const Value kernel = ops.Linear("span.kernel", ops.Combine("span.kernel", Combination::kMul, span, query),
+                                  heads * spec.kernel());
   const Value weights = ops.Softmax("span.kernel", ops.SplitHeads("span.kernel", kernel, heads));
   const Value value = ops.MaskPadding("span.value", ops.Linear("span.value", in.value, width));
   in.key = in.query = in.value = {};
-  contexts.push_back(
-      ops.MergeHeads("convolved", ops.LocalSum("span.sum", weights, ops.SplitHeads("span.value", value, heads), spec.kernel())));
+  contexts.push_back(ops.MergeHeads(
+      "convolved",
+      ops.LocalSum("span.sum", weights, ops.SplitHeads("span.value", value, heads), spec.kernel())));
   return contexts.size() == 1 ? contexts[0] : ops.Concat("context", contexts);
 }
 

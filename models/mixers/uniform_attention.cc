@@ -13,7 +13,8 @@ Value Mix(const proto::Mixer&, MixerInput in, Ops& ops) {
   const Value key = ops.SplitHeads("real", ops.MaskPadding("real", ones), 1, Ops::Order::kChannelsFirst);
   const Value query = ops.SplitHeads("ones", ones, 1);
   const Value sums = ops.ContractTokens("sums", key, ops.SplitHeads("value", value, 1));
-  const Value mean = ops.Divide("mean", ops.MatMul("sums", query, sums), ops.MatMul("count", query, ops.SumTokens("count", key)));
+  const Value mean = ops.Divide("mean", ops.MatMul("sums", query, sums),
+                                ops.MatMul("count", query, ops.SumTokens("count", key)));
   return ops.MergeHeads("context", mean);
 }
 

@@ -30,7 +30,7 @@ OnnxGraph Export(const Model& model, const OnnxOptions& options) {
     return graph;
   }
   RunHead(model.shape, model.classes, model.head, last, ops);
-  if (model.head == Head::kTokens) {
+  if (model.head == TaskHead::kTokens) {
     graph.Output("logits", onnx::TensorProto::FLOAT, {"batch", "length", model.classes});
   } else {
     graph.Output("logits", onnx::TensorProto::FLOAT, {"batch", model.classes});

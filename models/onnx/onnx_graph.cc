@@ -1,7 +1,7 @@
 #include "models/onnx/onnx_graph.h"
 
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <ATen/ATen.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <climits>
 #include <cstdio>

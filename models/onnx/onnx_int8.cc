@@ -44,7 +44,7 @@ std::map<std::string, at::Tensor> InputMagnitudes(const Model& model, const std:
   for (const Batch& batch : batches) {
     THIMBLE_CHECK(batch.rows() == 1, "batches of one row");
     const Outputs outputs = Forward(model, batch, ForLogits(model, {.listener = &magnitudes}));
-    if (!AllFinite(outputs.logits.defined() ? outputs.logits : outputs.last))
+    if (!AllFinite(outputs.logits.defined() ? outputs.logits : outputs.last_hidden_state))
       throw WorkFailed("the rows that eight bits are fitted to",
                        "the model says NaN or infinity, beginning with " + FirstNonFinite(model, batch));
   }

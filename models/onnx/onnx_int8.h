@@ -19,9 +19,8 @@ struct Int8Matrix {
 Int8Matrix ToInt8(const at::Tensor& matrix, int largest);
 
 // Largest magnitude of each input channel of each linear but the head over `batches`, [in] float32, by the
-// linear's name: "layer.0.attention.out"; of those tokens that a graph puts through it. Batches of one row: padding
-// would count. WorkFailed if the model says
-// NaN or infinity of one.
+// linear's name: "layer.0.attention.out"; of those tokens that a graph puts through it. Batches of one row:
+// padding would count. WorkFailed if the model says NaN or infinity of one.
 std::map<std::string, at::Tensor> InputMagnitudes(const Model& model, const std::vector<Batch>& batches);
 
 // What the inputs of linears that share them are divided by, and their weights [out, in] multiplied with, so

@@ -125,8 +125,10 @@ std::string OnnxOps::Int8Product(const std::string& linear, const std::string& x
 }
 
 // In float32 whatever the file holds: runtimes have no batched product in eight bits.
-std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups) {
-  const at::Tensor parts = model_.weights.at(linear + ".weight").unflatten(0, {groups, -1}).transpose(1, 2);  // [g, i, o]
+std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string& x, int64_t out,
+                                    int64_t groups) {
+  const at::Tensor parts =
+      model_.weights.at(linear + ".weight").unflatten(0, {groups, -1}).transpose(1, 2);  // [g, i, o]
   std::string y = Node("Reshape", linear, {x, graph_.Integers({0, 0, groups, parts.size(1)})});
   y = Node("Transpose", linear, {y}, {IntsAttribute("perm", {0, 2, 1, 3})});
   y = Node("MatMul", linear, {y, graph_.Weight(linear + ".weight", parts)});
@@ -136,7 +138,7 @@ std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string
 
 Value OnnxOps::Norm(std::string_view name, const Value& x) {
   const std::string full = Full(name);
-  const Shape& shape = model_.shape;
+  const ResolvedArchitecture& shape = model_.shape;
   if (shape.no_norm) {
     const std::string scaled = Node("Mul", full, {Name(x), Weight(full + ".weight")});
     return Of(Node("Add", full, {scaled, Weight(full + ".bias")}), Width(x));
@@ -237,7 +239,8 @@ Value OnnxOps::Concat(std::string_view name, const std::vector<Value>& parts) {
     names.push_back(Name(part));
     width += Width(part);
   }
-  return Value::Of(Named{Node("Concat", Full(name), names, {IntAttribute("axis", -1)}), width, parts[0].as<Named>().heads});
+  return Value::Of(Named{Node("Concat", Full(name), names, {IntAttribute("axis", -1)}), width,
+                         parts[0].as<Named>().heads});
 }
 
 Value OnnxOps::FirstToken(std::string_view name, const Value& x) {
@@ -278,7 +281,8 @@ Value OnnxOps::MergeHeads(std::string_view name, const Value& x) {
   return Of(Node("Reshape", scope, {rows, graph_.Integers({0, 0, width})}), width);
 }
 
-Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores) {
+Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                         Scores) {
   const std::string scope = Full("scores");
   const auto scale = static_cast<float>(std::sqrt(Width(query)));
   std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
@@ -294,12 +298,14 @@ Value OnnxOps::ContractTokens(std::string_view name, const Value& a, const Value
 }
 
 Value OnnxOps::SumTokens(std::string_view name, const Value& x) {
-  const std::string sums = Node("ReduceSum", Full(name), {Name(x), graph_.Integers({3})}, {IntAttribute("keepdims", 1)});
+  const std::string sums =
+      Node("ReduceSum", Full(name), {Name(x), graph_.Integers({3})}, {IntAttribute("keepdims", 1)});
   return Value::Of(Named{sums, 1, x.as<Named>().heads});
 }
 
 Value OnnxOps::MatMul(std::string_view name, const Value& x, const Value& matrix) {
-  return Value::Of(Named{Node("MatMul", Full(name), {Name(x), Name(matrix)}), Width(matrix), x.as<Named>().heads});
+  return Value::Of(
+      Named{Node("MatMul", Full(name), {Name(x), Name(matrix)}), Width(matrix), x.as<Named>().heads});
 }
 
 Value OnnxOps::Divide(std::string_view name, const Value& x, const Value& by) {
@@ -309,19 +315,28 @@ Value OnnxOps::Divide(std::string_view name, const Value& x, const Value& by) {
 // --- Other mixing ---
 
 Value OnnxOps::Softmax(std::string_view name, const Value& x) {
-  return Value::Of(Named{Node("Softmax", Full(name), {Name(x)}, {IntAttribute("axis", -1)}), Width(x), x.as<Named>().heads});
+  return Value::Of(Named{Node("Softmax", Full(name), {Name(x)}, {IntAttribute("axis", -1)}), Width(x),
+                         x.as<Named>().heads});
 }
 
-// Matrices [batch, 1, length, length] of a row's own length, as models/torch/mixing.cc: cosines, and of Fourier's transform sines.
+// Matrices [batch, 1, length, length] of a row's own length, as models/torch/mixing.cc: cosines, and of
+// Fourier's transform sines.
 std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Transform how) {
-  const auto binary = [&](const char* type, const std::string& a, const std::string& b) { return Node(type, scope, {a, b}); };
-  const auto axes = [&](const std::string& x, const std::vector<int64_t>& at) { return Node("Unsqueeze", scope, {x, graph_.Integers(at)}); };
+  const auto binary = [&](const char* type, const std::string& a, const std::string& b) {
+    return Node(type, scope, {a, b});
+  };
+  const auto axes = [&](const std::string& x, const std::vector<int64_t>& at) {
+    return Node("Unsqueeze", scope, {x, graph_.Integers(at)});
+  };
   const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
   const std::string pairs = binary("Mul", axes(real, {1, 2}), axes(real, {1, 3}));
-  const std::string length = Node("ReduceSum", scope, {axes(real, {1, 2}), graph_.Integers({3})}, {IntAttribute("keepdims", 1)});  // [batch, 1, 1, 1]
-  const std::string size = Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
-  const std::string place = Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
-                                 {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  const std::string length = Node("ReduceSum", scope, {axes(real, {1, 2}), graph_.Integers({3})},
+                                  {IntAttribute("keepdims", 1)});  // [batch, 1, 1, 1]
+  const std::string size =
+      Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
+  const std::string place =
+      Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
+           {IntAttribute("to", onnx::TensorProto::FLOAT)});
   std::string from = axes(place, {0});
   const std::string to = axes(place, {1});
   std::string period = length;
@@ -333,9 +348,11 @@ std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Trans
   angle = binary("Div", binary("Mul", angle, graph_.Float(static_cast<float>(2 * M_PI))), period);
   if (how == Transform::kDft) {
     const std::string scale = binary("Div", pairs, Node("Sqrt", scope, {length}));
-    return {binary("Mul", Node("Cos", scope, {angle}), scale), binary("Mul", Node("Sin", scope, {angle}), scale)};
+    return {binary("Mul", Node("Cos", scope, {angle}), scale),
+            binary("Mul", Node("Sin", scope, {angle}), scale)};
   }
-  const std::string first = binary("Add", Node("Min", scope, {to, graph_.Float(1)}), graph_.Float(1));  // 1, then 2
+  const std::string first =
+      binary("Add", Node("Min", scope, {to, graph_.Float(1)}), graph_.Float(1));  // 1, then 2
   const std::string scale = binary("Mul", pairs, Node("Sqrt", scope, {binary("Div", first, length)}));
   return {binary("Mul", Node("Cos", scope, {angle}), scale)};
 }
@@ -347,7 +364,8 @@ Value OnnxOps::Spectrum(std::string_view name, const Value& x, Transform how) {
   const std::vector<at::Tensor> channels = ChannelTransform(Width(x), how);
   std::string sum;
   for (size_t i = 0; i < channels.size(); ++i) {
-    const std::string part = Node("MatMul", scope, {Name(x), graph_.Weight(scope + (i == 0 ? ".cosines" : ".sines"), channels[i].t())});
+    const std::string part = Node(
+        "MatMul", scope, {Name(x), graph_.Weight(scope + (i == 0 ? ".cosines" : ".sines"), channels[i].t())});
     const std::string mixed = Node("MatMul", scope, {tokens[i], part});
     sum = i == 0 ? mixed : Node("Sub", scope, {sum, mixed});
   }
@@ -370,8 +388,9 @@ Value OnnxOps::LocalSum(std::string_view name, const Value& weights, const Value
 Value OnnxOps::Depthwise(std::string_view name, const Value& x, int kernel) {
   const std::string full = Full(name), weight = full + ".weight";
   const std::string channels = Node("Transpose", full, {Name(x)}, {IntsAttribute("perm", {0, 2, 1})});
-  const std::string sums = Node("Conv", full, {channels, graph_.Weight(weight, model_.weights.at(weight).unsqueeze(1))},
-                                {IntAttribute("group", Width(x)), IntsAttribute("pads", {kernel / 2, kernel / 2})});
+  const std::string sums =
+      Node("Conv", full, {channels, graph_.Weight(weight, model_.weights.at(weight).unsqueeze(1))},
+           {IntAttribute("group", Width(x)), IntsAttribute("pads", {kernel / 2, kernel / 2})});
   return Of(Node("Transpose", full, {sums}, {IntsAttribute("perm", {0, 2, 1})}), Width(x));
 }
 

@@ -2,8 +2,8 @@
 // linears as MatMul and Add, a block's value before its residual, GELUs and the attention mask as PyTorch's
 // exporter writes them. While loading, ONNX Runtime makes SkipLayerNormalization, BiasGelu, FastGelu and
 // FusedMatMul of them; its offline optimizer (onnxruntime.transformers) also Attention, which while loading
-// is known up to opset 12 only; not of a last layer whose queries are the first token's alone. Linears in eight
-// bits are spelt as its own quantizer spells them; it makes DynamicQuantizeMatMul of each.
+// is known up to opset 12 only; not of a last layer whose queries are the first token's alone. Linears in
+// eight bits are spelt as its own quantizer spells them; it makes DynamicQuantizeMatMul of each.
 #pragma once
 #include <map>
 #include <string>
@@ -43,7 +43,8 @@ class OnnxOps final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                  Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;

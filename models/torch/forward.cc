@@ -12,8 +12,8 @@
 namespace thimble::models {
 namespace {
 
-// Of the tokens that are to be found (label 0 or above), in order: [hidden words, V].
-at::Tensor WordScores(const Model& model, const at::Tensor& states, const at::Tensor& labels) {
+// Of the tokens that are to be found (label 0 or above), in order: [masked tokens, V].
+at::Tensor MlmLogits(const Model& model, const at::Tensor& states, const at::Tensor& labels) {
   const at::Tensor places = (labels.flatten() >= 0).nonzero().flatten();
   at::Tensor x = Linear(model, "head.transform", states.flatten(0, 1).index_select(0, places));
   x = LayerNorm(model, "head.norm", at::gelu(x));
@@ -49,13 +49,14 @@ at::Tensor EmbeddingSum(const Model& model, const Batch& batch) {
   return TorchOps::In(EmbeddingSum(model.shape, ops));
 }
 
-Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x, const Batch& batch,
-                   const ForwardOptions& options, const at::Tensor* value_input) {
+Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, const at::Tensor& x,
+                   const Batch& batch, const ForwardOptions& options, const at::Tensor* value_input) {
   TorchOps ops(model, batch, options);
   const Value in = TorchOps::Of(x), value = value_input ? TorchOps::Of(*value_input) : in;
   const Value context = Mix(model.shape, layer, mixer, {.key = in, .value = value, .query = in},
                             ops.PaddingBias(kPaddingBias), Tokens::kAll, ops);
-  return {std::move(ops.scores), std::move(ops.projections), context ? TorchOps::In(context) : at::Tensor()};
+  return {std::move(ops.attention_logits), std::move(ops.projections),
+          context ? TorchOps::In(context) : at::Tensor()};
 }
 
 at::Tensor FeedForwardValue(const Model& model, int layer, int stack, const LayerShape& shape,
@@ -74,24 +75,24 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
   const bool last = index + 1 == static_cast<int>(model.shape.layers.size());
   const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
   const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
-  return {TorchOps::In(state), std::move(ops.scores), std::move(ops.projections)};
+  return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections)};
 }
 
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {
-  asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden &&
-                           !asked.scores && !asked.projections;
+  asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden_states &&
+                           !asked.attention_logits && !asked.projections;
   return asked;
 }
 
 Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& options) {
-  const Shape& shape = options.candidate ? *options.candidate : model.shape;
+  const ResolvedArchitecture& shape = options.candidate ? *options.candidate : model.shape;
   THIMBLE_CHECK(shape.layers.size() == model.shape.layers.size(), "candidate and model differ in depth");
   THIMBLE_CHECK(!options.first_token_only || ForLogits(model, options).first_token_only,
                 "the last layer of the first token alone, where more of it is read");
   TorchOps ops(model, batch, options);
   Outputs outputs;
   at::Tensor x = TorchOps::In(Embed(shape, ops));
-  if (options.hidden) outputs.hidden.push_back(x);
+  if (options.hidden_states) outputs.hidden_states.push_back(x);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
     LayerOutputs layer;
     if (options.recompute) {
@@ -104,13 +105,13 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
       layer = ComputeLayer(model, i, shape.layers[i], std::move(entered), batch, options);
     }
     x = layer.state;
-    if (options.scores) outputs.scores.push_back(std::move(layer.scores));
+    if (options.attention_logits) outputs.attention_logits.push_back(std::move(layer.attention_logits));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));
-    if (options.hidden) outputs.hidden.push_back(x);
+    if (options.hidden_states) outputs.hidden_states.push_back(x);
   }
-  outputs.last = x;
-  if (model.classes > 0 && model.head == Head::kWords) {
-    if (batch.labels.defined()) outputs.logits = WordScores(model, x, batch.labels);
+  outputs.last_hidden_state = x;
+  if (model.classes > 0 && model.head == TaskHead::kMaskedTokens) {
+    if (batch.labels.defined()) outputs.logits = MlmLogits(model, x, batch.labels);
   } else if (model.classes > 0) {
     outputs.logits = TorchOps::In(RunHead(shape, model.classes, model.head, TorchOps::Of(x), ops));
   }

@@ -5,18 +5,18 @@
 namespace thimble::models {
 
 struct LayerOutputs {
-  at::Tensor state;         // [B, T, h]; with first_token_only of the last layer [B, 1, h]
-  at::Tensor scores;        // undefined unless asked for
-  Projections projections;  // likewise
+  at::Tensor state;             // [B, T, h]; with first_token_only of the last layer [B, 1, h]
+  at::Tensor attention_logits;  // undefined unless asked for
+  Projections projections;      // likewise
 };
 
 // Layer `index` of the model, of shape `layer`, on the states `input` [B, T, h].
-LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer, at::Tensor input, const Batch& batch,
-                          const ForwardOptions& options);
+LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer, at::Tensor input,
+                          const Batch& batch, const ForwardOptions& options);
 
-// The same to the last bit, gradients included. Autograd keeps `input` alone; on the way back the layer runs again,
-// with the dropout it had. Chen et al., 2016 (Training deep nets with sublinear memory cost). `model` and `batch`
-// must live until then.
+// The same to the last bit, gradients included. Autograd keeps `input` alone; on the way back the layer runs
+// again, with the dropout it had. Chen et al., 2016 (Training deep nets with sublinear memory cost). `model`
+// and `batch` must live until then.
 LayerOutputs Recomputed(const Model& model, int index, const LayerShape& layer, const at::Tensor& input,
                         const Batch& batch, const ForwardOptions& options);
 

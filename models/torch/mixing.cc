@@ -13,8 +13,9 @@
 namespace thimble::models {
 namespace {
 
-// Matrices [.., n, n] that transform the first `length` of n numbers, zero elsewhere: of the cosine transform one, of Fourier's the cosines
-// and the sines. `length` [.., 1, 1]. Products of places are made whole before they become angles: exact up to lengths of 4096.
+// Matrices [.., n, n] that transform the first `length` of n numbers, zero elsewhere: of the cosine transform
+// one, of Fourier's the cosines and the sines. `length` [.., 1, 1]. Products of places are made whole before
+// they become angles: exact up to lengths of 4096.
 std::vector<at::Tensor> TransformMatrices(const at::Tensor& length, int64_t n, Transform how) {
   const at::Tensor place = at::arange(n, length.options());
   const at::Tensor from = place.view({1, n}), to = place.view({n, 1});
@@ -34,14 +35,19 @@ std::vector<at::Tensor> TransformMatrices(const at::Tensor& length, int64_t n, T
 at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups) {
   const int64_t rows = out / groups;  // of a group
   const int64_t wide = larger.size(1), high = rows * wide / inner;
-  THIMBLE_CHECK(high > 0 && larger.size(0) % high == 0 && larger.size(0) / high >= groups && wide >= inner, "groups of a larger weight");
+  THIMBLE_CHECK(high > 0 && larger.size(0) % high == 0 && larger.size(0) / high >= groups && wide >= inner,
+                "groups of a larger weight");
   if (larger.size(0) == out && wide == inner) return larger;
-  return larger.unflatten(0, {larger.size(0) / high, high}).narrow(0, 0, groups).narrow(1, 0, rows).narrow(2, 0, inner).flatten(0, 1);
+  return larger.unflatten(0, {larger.size(0) / high, high})
+      .narrow(0, 0, groups)
+      .narrow(1, 0, rows)
+      .narrow(2, 0, inner)
+      .flatten(0, 1);
 }
 
 at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t groups) {
-  const at::Tensor parts = x.flatten(0, -2).unflatten(1, {groups, -1}).transpose(0, 1);               // [g, N, i]
-  const at::Tensor products = Product(parts, weight.unflatten(0, {groups, -1}).transpose(1, 2));      // [g, N, o]
+  const at::Tensor parts = x.flatten(0, -2).unflatten(1, {groups, -1}).transpose(0, 1);           // [g, N, i]
+  const at::Tensor products = Product(parts, weight.unflatten(0, {groups, -1}).transpose(1, 2));  // [g, N, o]
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
   return products.transpose(0, 1).reshape(sizes);
@@ -54,7 +60,8 @@ at::Tensor Spectrum(const at::Tensor& x, const at::Tensor& mask, Transform how) 
   const at::Tensor in = x.to(type);
   const at::Tensor lengths = mask.to(type).sum(1).view({-1, 1, 1, 1});
   const auto tokens = TransformMatrices(lengths, x.size(2), how);
-  const auto channels = TransformMatrices(at::full({1, 1}, static_cast<double>(x.size(3)), in.options()), x.size(3), how);
+  const auto channels =
+      TransformMatrices(at::full({1, 1}, static_cast<double>(x.size(3)), in.options()), x.size(3), how);
   at::Tensor sum = at::matmul(tokens[0], at::matmul(in, channels[0].t()));
   if (how == Transform::kDft) sum = sum - at::matmul(tokens[1], at::matmul(in, channels[1]));
   return sum.to(x.scalar_type());
@@ -64,7 +71,8 @@ std::vector<at::Tensor> ChannelTransform(int64_t channels, Transform how) {
   return TransformMatrices(at::full({1, 1}, static_cast<double>(channels), at::kFloat), channels, how);
 }
 
-at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel, const std::function<at::Tensor(int)>& factor) {
+at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel,
+                           const std::function<at::Tensor(int)>& factor) {
   const int64_t length = x.size(tokens);
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes[tokens] = kernel / 2;

@@ -9,21 +9,25 @@
 
 namespace thimble::models {
 
-// Of a weight of groups, [out', in' / groups'], the part that a smaller model has: [out, inner]. Groups' weights are as high as
-// they are wide times out / (groups inner), in both; of each the first rows and columns.
+// Of a weight of groups, [out', in' / groups'], the part that a smaller model has: [out, inner]. Groups'
+// weights are as high as they are wide times out / (groups inner), in both; of each the first rows and
+// columns.
 at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups);
 
 // x [.., c], weight [out, c / groups]: [.., out], each group of channels by its own part of the weight.
 at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t groups);
 
-// x [B, H, T, c], mask [B, T] with real tokens first: both sides transformed, tokens by the transform of the row's own length.
+// x [B, H, T, c], mask [B, T] with real tokens first: both sides transformed, tokens by the transform of the
+// row's own length.
 at::Tensor Spectrum(const at::Tensor& x, const at::Tensor& mask, Transform how);
 
-// Its matrices for a head's channels, [c, c], to be multiplied with [.., c] transposed: cosines; of Fourier's the sines as well, whose
-// products are subtracted.
+// Its matrices for a head's channels, [c, c], to be multiplied with [.., c] transposed: cosines; of Fourier's
+// the sines as well, whose products are subtracted.
 std::vector<at::Tensor> ChannelTransform(int64_t channels, Transform how);
 
-// The sum over j of x, moved by j - kernel / 2 along `tokens` (an axis; zeros beyond the ends), times factor(j).
-at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel, const std::function<at::Tensor(int)>& factor);
+// The sum over j of x, moved by j - kernel / 2 along `tokens` (an axis; zeros beyond the ends), times
+// factor(j).
+at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel,
+                           const std::function<at::Tensor(int)>& factor);
 
 }  // namespace thimble::models

@@ -10,8 +10,9 @@ namespace thimble::models {
 // Whether torch multiplies bfloat16 matrices at least as fast as float32 on this processor.
 bool MultipliesBfloat16();
 
-at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);  // as at::linear; no bias: undefined
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b);                              // as at::matmul
+at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight,
+                  const at::Tensor& bias);                     // as at::linear; no bias: undefined
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b);  // as at::matmul
 // As at::scaled_dot_product_attention without dropout.
 at::Tensor FusedAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const at::Tensor& mask);

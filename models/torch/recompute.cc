@@ -25,11 +25,12 @@ struct Plan : torch::CustomClassHolder {
   ForwardOptions options;
   Random random = Random(0);  // before the layer's first draw
   bool autocast = false;      // the way back runs outside of the forward pass' scope
-  std::array<bool, 5> made = {};  // which outputs there are: not every mixer has scores, queries, keys and values
+  std::array<bool, 5> made =
+      {};  // which outputs there are: not every mixer has scores, queries, keys and values
 };
 
 std::array<at::Tensor*, 5> Tensors(LayerOutputs* outputs) {
-  return {&outputs->state, &outputs->scores, &outputs->projections.query, &outputs->projections.key,
+  return {&outputs->state, &outputs->attention_logits, &outputs->projections.query, &outputs->projections.key,
           &outputs->projections.value};
 }
 
@@ -76,7 +77,8 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
       ForwardOptions options = plan->options;
       options.dropout.random = &random;
       std::array<bool, 5> made;
-      outputs = Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options), &made);
+      outputs =
+          Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options), &made);
     }
     variable_list reached, arrived, sought;
     for (size_t i = 0; i < outputs.size(); ++i) {

@@ -92,7 +92,8 @@ Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearFor
   const std::string full = Full(name);
   const at::Tensor& input = In(x);
   if (form.groups > 1) {
-    const at::Tensor weight = FirstOfGroups(Weight(full + ".weight"), out, input.size(-1) / form.groups, form.groups);
+    const at::Tensor weight =
+        FirstOfGroups(Weight(full + ".weight"), out, input.size(-1) / form.groups, form.groups);
     return Of(GroupedProduct(input, weight, form.groups));
   }
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
@@ -167,12 +168,14 @@ Value TorchOps::MergeHeads(std::string_view, const Value& x) {
   return Of(heads.transpose(1, 2).reshape({heads.size(0), heads.size(2), heads.size(1) * heads.size(3)}));
 }
 
-Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) {
+Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                          Scores shown) {
   const at::Tensor &q = In(query), &k = In(key), &v = In(value);
-  if (!(options_.scores && shown == Scores::kShown) && options_.dropout.probability == 0) return Of(FusedAttention(q, k, v, In(bias)));
+  if (!(options_.attention_logits && shown == Scores::kShown) && options_.dropout.probability == 0)
+    return Of(FusedAttention(q, k, v, In(bias)));
   const at::Tensor logits =
       Product(q * (1 / std::sqrt(static_cast<double>(q.size(-1)))), k.transpose(-2, -1));
-  if (options_.scores && shown == Scores::kShown) scores = logits;
+  if (options_.attention_logits && shown == Scores::kShown) attention_logits = logits;
   return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
 }
 

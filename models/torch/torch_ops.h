@@ -29,7 +29,7 @@ class TorchOps : public Ops {
   }
 
   // Of the mixer that ran last, if the options ask for them.
-  at::Tensor scores;
+  at::Tensor attention_logits;
   Projections projections;
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
@@ -51,7 +51,8 @@ class TorchOps : public Ops {
   // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                  Scores shown) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;

@@ -1,5 +1,5 @@
-// Update rules on all tensors of a model at once, in a GPU's memory: the maths of optim/kernels, a launch each
-// sweep.
+// Update rules on all tensors of a model at once, in a GPU's memory: the maths of optim/kernels, a launch
+// each sweep.
 //
 // A tensor is worked on in chunks, one block each. What a sweep sums over a tensor it leaves as a part for
 // each chunk; the next launch adds the parts up in their order: a step gives the same bits every time.
@@ -20,10 +20,10 @@ struct Tensor {
   float* second;                                         // second moment of every element; without factors
   float *row, *column, *residual_row, *residual_column;  // of all matrices, one behind the other
   float* column_factors;                                 // scratch: 1 / roots of the last column statistics
-  int64_t elements, matrices, rows, columns;  // matrices 0 where columns are
-  int64_t first_matrix;      // among those of all tensors
-  int64_t first_chunk;       // among all chunks
-  int64_t chunks_of_matrix;  // or of the elements
+  int64_t elements, matrices, rows, columns;             // matrices 0 where columns are
+  int64_t first_matrix;                                  // among those of all tensors
+  int64_t first_chunk;                                   // among all chunks
+  int64_t chunks_of_matrix;                              // or of the elements
 };
 
 // Rows of one matrix, or elements of a tensor without factors.

@@ -25,8 +25,8 @@ CutDamages ToCutDamages(const distill::Damages& damages) {
   return {damages.heads, damages.neurons, damages.neuron_step};
 }
 
-Allocator::Allocator(const models::Model& teacher, const distill::SlicedStart& start, const data::Dataset& judge,
-                     int threads, uint64_t seed)
+Allocator::Allocator(const models::Model& teacher, const distill::SlicedStart& start,
+                     const data::Dataset& judge, int threads, uint64_t seed)
     : teacher_(teacher),
       start_(start),
       judge_(judge),
@@ -46,7 +46,8 @@ models::Model Allocator::Make(const StageSpace& space, const proto::Architecture
   return start_.MakeCandidate(Supernet(space, architecture), architecture, report);
 }
 
-std::vector<AllocatedStudent> Allocator::Judge(const StageSpace& space, const std::vector<proto::Architecture>& candidates) {
+std::vector<AllocatedStudent> Allocator::Judge(const StageSpace& space,
+                                               const std::vector<proto::Architecture>& candidates) {
   for (const auto& candidate : candidates) Supernet(space, candidate);  // before they are read side by side
   std::vector<AllocatedStudent> judged(candidates.size());
   Progress progress("judging allocations", static_cast<int64_t>(candidates.size()));
@@ -58,20 +59,22 @@ std::vector<AllocatedStudent> Allocator::Judge(const StageSpace& space, const st
     AllocatedStudent& student = judged[i];
     student.architecture = candidates[i];
     student.cost = space.limits().back().cost(candidates[i]);
-    student.row_divergences =
-        train::Divergences(answers_, train::Logits(Make(space, candidates[i]), judge_, kJudgeBatch), teacher_);
-    student.divergence = std::accumulate(student.row_divergences.begin(), student.row_divergences.end(), 0.0) /
-                         static_cast<double>(student.row_divergences.size());
+    student.row_divergences = train::Divergences(
+        answers_, train::Logits(Make(space, candidates[i]), judge_, kJudgeBatch), teacher_);
+    student.divergence =
+        std::accumulate(student.row_divergences.begin(), student.row_divergences.end(), 0.0) /
+        static_cast<double>(student.row_divergences.size());
     const std::lock_guard lock(mutex);
     progress.Update(++done);
   });
   return judged;
 }
 
-std::vector<AllocatedStudent> Allocator::Allocate(const StageSpace& space, const proto::Allocation& rules, int steps) {
+std::vector<AllocatedStudent> Allocator::Allocate(const StageSpace& space, const proto::Allocation& rules,
+                                                  int steps) {
   StageInput input;
   input.damages = [this](int hidden) {
-    Say("what heads and neurons are worth, at width " + std::to_string(hidden));
+    Info("what heads and neurons are worth, at width " + std::to_string(hidden));
     return ToCutDamages(start_.DamagesAt(hidden));
   };
   proto::Strategy spec;
@@ -88,10 +91,13 @@ std::vector<AllocatedStudent> Allocator::Allocate(const StageSpace& space, const
     strategy->Observe(trials);
   };
   std::vector<proto::Architecture> by_rules;
-  for (auto next = strategy->Suggest(1); !next.empty(); next = strategy->Suggest(1)) by_rules.push_back(next[0]);
+  for (auto next = strategy->Suggest(1); !next.empty(); next = strategy->Suggest(1))
+    by_rules.push_back(next[0]);
   judge(by_rules);
-  for (int left = steps; left > 0 && !all.empty(); left -= kRound) judge(strategy->Suggest(std::min(left, kRound)));
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.divergence < b.divergence; });
+  for (int left = steps; left > 0 && !all.empty(); left -= kRound)
+    judge(strategy->Suggest(std::min(left, kRound)));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.divergence < b.divergence; });
   return all;
 }
 

@@ -1,4 +1,5 @@
-// Choices made by measuring or by what the machine has, once; stored with the study so that a resume repeats them.
+// Choices made by measuring or by what the machine has, once; stored with the study so that a resume repeats
+// them.
 #pragma once
 
 namespace thimble::search {

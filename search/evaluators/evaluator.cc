@@ -20,8 +20,8 @@ std::unique_ptr<Evaluator> MakeEvaluator(const proto::Evaluator& evaluator, Stud
   return nullptr;
 }
 
-std::vector<double> FilterScores(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                 StudyBench& bench) {
+std::vector<double> FilterScores(const proto::Stage& stage,
+                                 const std::vector<proto::Architecture>& candidates, StudyBench& bench) {
   const std::string& name = EntryOf(stage.filter()).name;
 #define FILTER(kind, ...) \
   if (name == #kind) return filters::kind(stage, candidates, bench);

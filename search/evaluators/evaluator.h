@@ -1,5 +1,6 @@
-// How a candidate gets its score, and what thins the proposals before. One file an entry in this folder, one line in
-// search/evaluators.inc or search/filters.inc, where its facts stand (search/evaluator.h). What they share is StudyBench.
+// How a candidate gets its score, and what thins the proposals before. One file an entry in this folder, one
+// line in search/evaluators.inc or search/filters.inc, where its facts stand (search/evaluator.h). What they
+// share is StudyBench.
 #pragma once
 #include <memory>
 #include <vector>
@@ -24,8 +25,8 @@ std::vector<proto::Architecture> Architectures(const Round& round);
 // `bench` must outlive the evaluator.
 std::unique_ptr<Evaluator> MakeEvaluator(const proto::Evaluator& evaluator, StudyBench& bench);
 // The stage's filter: Scorer::Filter.
-std::vector<double> FilterScores(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                 StudyBench& bench);
+std::vector<double> FilterScores(const proto::Stage& stage,
+                                 const std::vector<proto::Architecture>& candidates, StudyBench& bench);
 
 // What the files of the two catalogues define.
 namespace evaluators {
@@ -34,8 +35,9 @@ namespace evaluators {
 #undef EVALUATOR
 }  // namespace evaluators
 namespace filters {
-#define FILTER(name, ...) \
-  std::vector<double> name(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates, StudyBench& bench);
+#define FILTER(name, ...)                                                                                 \
+  std::vector<double> name(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates, \
+                           StudyBench& bench);
 #include "search/filters.inc"
 #undef FILTER
 }  // namespace filters

@@ -1,6 +1,7 @@
-// Hyperband: a round is a bracket of successive halving, from many candidates that learn for a short while to few that learn for long. Li
-// et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 2018. Every candidate is on the schedule of all
-// epochs, so that those that stay to the end compare across brackets.
+// Hyperband: a round is a bracket of successive halving, from many candidates that learn for a short while to
+// few that learn for long. Li et al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+// Optimization, JMLR 2018. Every candidate is on the schedule of all epochs, so that those that stay to the
+// end compare across brackets.
 #include <algorithm>
 #include <cmath>
 
@@ -21,8 +22,9 @@ class Hyperband final : public Evaluator {
     const auto rungs = round.number < 0 ? std::vector<int>() : BracketOf(rule, round.number).rungs;
     return bench_.DistilRound(stage, round, rule.epochs(), [&](const Standing& standing) {
       const bool rung = std::find(rungs.begin(), rungs.end(), standing.epoch) != rungs.end();
-      return Leaving(standing.scores, standing.controls,
-                     [&](double count) { return rung ? std::max(1.0, std::floor(count / rule.reduction())) : count; });
+      return Leaving(standing.scores, standing.controls, [&](double count) {
+        return rung ? std::max(1.0, std::floor(count / rule.reduction())) : count;
+      });
     });
   }
 

@@ -8,9 +8,10 @@
 
 namespace thimble::search {
 
-// `read`: of the last layer, as the task's head does. At the first question of a setting the parts of all of `space` are measured, in
-// turn. `directory` (empty: none): keeps them, in a file for each setting; it is read where it is there, so that a study goes on with
-// the times it was begun with. Error (exit 2) if that file is of another machine (models/latency_store.h).
+// `read`: of the last layer, as the task's head does. At the first question of a setting the parts of all of
+// `space` are measured, in turn. `directory` (empty: none): keeps them, in a file for each setting; it is
+// read where it is there, so that a study goes on with the times it was begun with. Error (exit 2) if that
+// file is of another machine (models/latency_store.h).
 std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)> MeasuredLatency(
     models::Tokens read, const proto::Space& space, const std::string& directory = "");
 

@@ -39,12 +39,16 @@ std::vector<at::Tensor> InnerTokens(const models::Model& network, const models::
     const int64_t count = std::min(kGroup, rows.rows() - first);
     const at::Tensor own = order.narrow(0, first, count);
     const auto length = lengths[first + count - 1].item<int64_t>();
-    const auto part = [&](const at::Tensor& all) { return all.index_select(0, own).narrow(1, 0, length).contiguous(); };
-    const models::Batch group{.ids = part(rows.ids), .segments = part(rows.segments), .mask = part(rows.mask)};
+    const auto part = [&](const at::Tensor& all) {
+      return all.index_select(0, own).narrow(1, 0, length).contiguous();
+    };
+    const models::Batch group{
+        .ids = part(rows.ids), .segments = part(rows.segments), .mask = part(rows.mask)};
     const auto states = InnerStates(network, group);
     found.resize(states.size());
     const at::Tensor real = group.mask.flatten().nonzero().squeeze(1);
-    for (size_t i = 0; i < states.size(); ++i) found[i].push_back(states[i].flatten(0, 1).index_select(0, real));
+    for (size_t i = 0; i < states.size(); ++i)
+      found[i].push_back(states[i].flatten(0, 1).index_select(0, real));
   }
   std::vector<at::Tensor> all;
   for (const auto& parts : found) all.push_back(at::cat(parts));
@@ -53,10 +57,10 @@ std::vector<at::Tensor> InnerTokens(const models::Model& network, const models::
 
 at::Tensor SummedAnswers(const models::Model& network, const models::Outputs& outputs,
                          const models::Batch& rows) {
-  THIMBLE_CHECK(outputs.logits.defined() && network.head != models::Head::kWords,
+  THIMBLE_CHECK(outputs.logits.defined() && network.head != models::TaskHead::kMaskedTokens,
                 "a network without answers");
-  return network.head == models::Head::kTokens ? (outputs.logits * rows.mask.unsqueeze(2)).sum()
-                                               : outputs.logits.sum();
+  return network.head == models::TaskHead::kTokens ? (outputs.logits * rows.mask.unsqueeze(2)).sum()
+                                                   : outputs.logits.sum();
 }
 
 std::vector<WeightGradient> Gradients(const models::Model& network, const models::Batch& rows, Part part) {

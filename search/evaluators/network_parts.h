@@ -6,15 +6,15 @@
 
 namespace thimble::search {
 
-// What the first linear of each feed-forward block returns, before any activation, [B, T, inner width], in order. A block that is
-// nothing has none.
+// What the first linear of each feed-forward block returns, before any activation, [B, T, inner width], in
+// order. A block that is nothing has none.
 std::vector<at::Tensor> InnerStates(const models::Model& network, const models::Batch& rows);
 
-// The same of real tokens alone, [n, inner width], in any order, the same for all blocks. Rows are computed in groups of like length, so
-// that padding costs next to nothing. Without gradients.
+// The same of real tokens alone, [n, inner width], in any order, the same for all blocks. Rows are computed
+// in groups of like length, so that padding costs next to nothing. Without gradients.
 std::vector<at::Tensor> InnerTokens(const models::Model& network, const models::Batch& rows);
 
-// Proxy's X, []. With a task head, not of hidden words.
+// Proxy's X, []. With a task head, not of masked tokens.
 at::Tensor SummedAnswers(const models::Model& network, const models::Outputs& outputs,
                          const models::Batch& rows);
 
@@ -22,7 +22,8 @@ struct WeightGradient {
   at::Tensor weight, gradient;  // both [out, in], of X; without gradients of their own
 };
 enum class Part { kMixers, kFeedForwards };
-// Of the linears of all mixers, output linears included, or of all feed-forward blocks. The weights require gradients.
+// Of the linears of all mixers, output linears included, or of all feed-forward blocks. The weights require
+// gradients.
 std::vector<WeightGradient> Gradients(const models::Model& network, const models::Batch& rows, Part part);
 
 }  // namespace thimble::search

@@ -1,5 +1,5 @@
-// How candidates are scored without training (search/proxy.h). Each file in search/evaluators/proxies defines one function, which says
-// how its value is computed.
+// How candidates are scored without training (search/proxy.h). Each file in search/evaluators/proxies defines
+// one function, which says how its value is computed.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,10 +14,11 @@ class StudyBench;
 
 // One of the three. Higher is better; what is not finite is no score.
 struct ProxyFunction {
-  // Of entries that look at a network. Its weights require gradients where the entry needs them. Runs beside others.
+  // Of entries that look at a network. Its weights require gradients where the entry needs them. Runs beside
+  // others.
   double (*of_network)(const proto::Proxy& proxy, const models::Model& network,
                        const models::Batch& rows) = nullptr;
-  double (*of_shape)(const models::Shape& shape, int classes, models::Head head) = nullptr;
+  double (*of_shape)(const models::ResolvedArchitecture& shape, int classes, models::TaskHead head) = nullptr;
   // `what` is being done, for the progress.
   std::vector<Score> (*of_candidates)(const std::vector<proto::Architecture>& candidates,
                                       const std::string& what, StudyBench& bench) = nullptr;

@@ -35,7 +35,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kBatch = 32;
 constexpr int kProxyRows = 40;
-constexpr int kSideBySide = 2;    // architectures distilled together, with half of the threads each
+constexpr int kSideBySide = 2;  // architectures distilled together, with half of the threads each
 
 // The file of results: whole lines only, whatever happens.
 class Lines {
@@ -90,7 +90,8 @@ Json ToJson(const train::Evaluation& evaluation) {
   return json;
 }
 
-// What the catalogue says of costs, and of the network: with random weights, and "NAME_sliced" of the student.
+// What the catalogue says of costs, and of the network: with random weights, and "NAME_sliced" of the
+// student.
 void AddProxies(const models::Model& student, const models::Batch& rows, Json* json) {
   const auto random = models::MakeModel(student.architecture, student.classes, student.teacher_hidden,
                                         Random(1), student.head);
@@ -231,7 +232,7 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
   for (const auto& candidate : *candidates) {
     // Both or neither: they are written together.
     if (lines_.Has(candidate.hash, seed)) return;
-    students.push_back(models::CopyCandidate(candidate.student, *candidate.architecture));
+    students.push_back(models::CropCandidate(candidate.student, *candidate.architecture));
     names += candidate.hash;
   }
   job.what = "distilling";
@@ -249,7 +250,10 @@ void Ranker::Distil(std::vector<Candidate>* candidates, int seed) {
       ranking_.directory + "/" + HashHex(names + std::to_string(seed)).substr(0, 16) + ".checkpoint";
   for (size_t i = 0; i < students.size(); ++i)
     job.members.push_back(
-        {.name = (*candidates)[i].hash, .models = {&students[i]}, .seed = static_cast<uint64_t>(seed)});
+        {.name = (*candidates)[i].hash,
+         .models = {&students[i]},
+         .seed = static_cast<uint64_t>(seed),
+         .events = ranking_.directory + "/events/" + (*candidates)[i].hash + "-" + std::to_string(seed)});
   const auto begin = Clock::now();
   const auto results = train::Train(job);
   std::vector<distill::Objective> objectives;
@@ -292,8 +296,8 @@ void Ranker::Run() {
            architectures[end].layer_size() == architectures[begin].layer_size())
       ++end;
     if (!Done(begin, end)) {
-      Say("architectures " + std::to_string(begin + 1) + " to " + std::to_string(end) + " of " +
-          std::to_string(architectures.size()));
+      Info("architectures " + std::to_string(begin + 1) + " to " + std::to_string(end) + " of " +
+           std::to_string(architectures.size()));
       RunTogether(begin, end);
       if (InterruptRequested()) throw Interrupted();
     }

@@ -29,8 +29,8 @@ struct Ranking {
 //   {"kind": "study", ...}    what the results depend on; another study's file is an Error (exit 2)
 //   {"kind": "cheap", ...}    of an architecture: text, cost, untrained losses and metrics on `score`,
 //   r2_last and
-//                             r2_mean (explained variance on the sliced start's held-out rows), `proxies`: those of
-//                             networks in search/proxies.inc (random weights), NAME_sliced
+//                             r2_mean (explained variance on the sliced start's held-out rows), `proxies`:
+//                             those of networks in search/proxies.inc (random weights), NAME_sliced
 //   {"kind": "trained", ...}  of an architecture and a seed: `epochs` (on `score`, after each), `dev` after
 //   the last
 // Losses and metrics have their standard errors beside them ("NAME_se"). The teacher's outputs are kept in

@@ -19,6 +19,8 @@ class ShortDistillation final : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> short_distillation(StudyBench& bench) { return std::make_unique<ShortDistillation>(bench); }
+std::unique_ptr<Evaluator> short_distillation(StudyBench& bench) {
+  return std::make_unique<ShortDistillation>(bench);
+}
 
 }  // namespace thimble::search::evaluators

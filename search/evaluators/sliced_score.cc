@@ -4,8 +4,8 @@
 
 namespace thimble::search::filters {
 
-std::vector<double> sliced_score(const proto::Stage& stage, const std::vector<proto::Architecture>& candidates,
-                                 StudyBench& bench) {
+std::vector<double> sliced_score(const proto::Stage& stage,
+                                 const std::vector<proto::Architecture>& candidates, StudyBench& bench) {
   proto::Proxy proxy;
   proxy.mutable_metric();
   return ValuesOf(ProxyScores(proxy, candidates, "stage " + stage.name() + ": untrained scores", bench));

@@ -48,11 +48,14 @@ const distill::SlicedStart& StudyBench::Start() {
     const auto& options = study().warmup().sliced();
     const size_t rows = std::min<size_t>(options.rows(), data.train.examples.size());
     const size_t held = std::min<size_t>(options.validate_rows(), data.holdout.examples.size());
-    Say("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) + " held out");
+    Info("sliced start: teacher pass over " + std::to_string(rows) + " rows, " + std::to_string(held) +
+         " held out");
     start_ = std::make_unique<distill::SlicedStart>(
-        data.start ? data.start->model : data.teacher.model, train::MakeBatches(data.train.Slice(0, rows), 32),
+        data.start ? data.start->model : data.teacher.model,
+        train::MakeBatches(data.train.Slice(0, rows), 32),
         train::MakeBatches(data.holdout.Slice(0, held), 32), options,
-        // Of several depths each takes the layers at its own height; of another model than the teacher, likewise.
+        // Of several depths each takes the layers at its own height; of another model than the teacher,
+        // likewise.
         study().space().layers_size() > 1 || data.start
             ? std::vector<int>()
             : distill::StatedLayers(study().recipe().objective(), study().space().layers(0),
@@ -72,18 +75,19 @@ const Model& StudyBench::Supernet(const proto::Architecture& candidate) {
                                            Random(study().seed()).Fork("supernet"), data.teacher.model.head);
   const auto& warmup = study().warmup().corpus();
   if (!data.corpus_files.empty() && warmup.epochs() > 0) {
-    const auto corpus = data::StreamedText({.files = data.corpus_files,
-                                            .lines = warmup.lines(),
-                                            .pairs = warmup.pairs(),
-                                            .max_length = data.MaxLength(),
-                                            .seed = study().seed()},
-                                           data::WordPiece(study().teacher().model()), data.work,
-                                           train::Threads(deployment));
+    const auto corpus =
+        data::StreamedText({.files = data.corpus_files,
+                            .lines = warmup.lines(),
+                            .pairs = warmup.pairs(),
+                            .max_length = data.MaxLength(),
+                            .seed = study().seed()},
+                           data::WordPiece(study().teacher().model()), data.work, train::Threads(deployment));
     proto::Recipe recipe = Recipe(warmup.epochs());
     *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), false, "warmup.corpus");
     optim::SetBaseLearningRate(warmup.learning_rate(), recipe.mutable_optimizer());
     const bool alone = Sections(study().space()).size() == 1;
-    TrainOnce("warm-up on text", alone ? "warmup" : "warmup-" + HashHex(key).substr(0, 12), recipe, corpus, nullptr, &made, {});
+    TrainOnce("warm-up on text", alone ? "warmup" : "warmup-" + HashHex(key).substr(0, 12), recipe, corpus,
+              nullptr, &made, {});
   }
   return supernets_.emplace(key, std::move(made)).first->second;
 }
@@ -91,7 +95,7 @@ const Model& StudyBench::Supernet(const proto::Architecture& candidate) {
 Model StudyBench::Student(const proto::Architecture& architecture, distill::SlicedReport* report) {
   const Model& from = Supernet(architecture);
   const train::TorchThreads threads(ThreadsOfOne());
-  if (!sliced()) return models::CopyCandidate(from, architecture);
+  if (!sliced()) return models::CropCandidate(from, architecture);
   Model student = Start().MakeCandidate(from, architecture, report);
   data.ProjectToTeacher(&student);
   return student;
@@ -111,7 +115,7 @@ train::Job StudyBench::TrainingJob(const std::string& what, const proto::Recipe&
 
 void StudyBench::TrainOnce(const std::string& what, const std::string& name, const proto::Recipe& recipe,
                            const data::Dataset& rows, const data::TaskEntry* labels, Model* model,
-                           std::function<models::Shape(int64_t)> view) {
+                           std::function<models::ResolvedArchitecture(int64_t)> view) {
   const std::string result = data.work + "/" + name + ".safetensors";
   const auto identity_with = [&](const std::string& warmup) {
     return HashHex(CanonicalText(recipe) + rows.hash + CanonicalText(model->architecture) +
@@ -128,7 +132,8 @@ void StudyBench::TrainOnce(const std::string& what, const std::string& name, con
     const auto trained_with = file.metadata.find("teacher");  // absent in files of older versions
     if (trained_with != file.metadata.end() && trained_with->second != teacher_hash)
       throw BadRequest(result, "comes from another teacher than " + study().teacher().model() + " holds now",
-                       "weights " + teacher_hash, "weights " + trained_with->second + ", or a new study directory");
+                       "weights " + teacher_hash,
+                       "weights " + trained_with->second + ", or a new study directory");
     distill::AddOwnProjections(recipe.objective(), {model});  // as training does; they are in the file
     for (const auto& [key, tensor] : file.tensors) model->weights.at(key) = tensor;
     return;
@@ -143,7 +148,11 @@ void StudyBench::TrainOnce(const std::string& what, const std::string& name, con
   job.sources[0].task = labels;
   job.sources[0].teacher = &data.teacher.model;
   if (&rows == &data.train) job.sources[0].teacher_cache = TeacherOnTrain();
-  job.members = {{.name = name, .models = {model}, .seed = study().seed(), .view = std::move(view)}};
+  job.members = {{.name = name,
+                  .models = {model},
+                  .seed = study().seed(),
+                  .view = std::move(view),
+                  .events = data.Events(name)}};
   job.checkpoint = data.work + "/" + name + ".checkpoint";
   const auto results = train::Train(job);
   if (!results[0].failure.empty()) throw WorkFailed(what, results[0].failure);
@@ -159,7 +168,8 @@ const train::TeacherCache* StudyBench::TeacherOn(const data::Dataset& rows, Cach
     const auto looking = study().space().layers_size() > 1
                              ? data.teacher.model.shape
                              : models::Resolve(LargestArchitecture(study().space(), data.Context()));
-    cached->cache = train::TeacherCache::Open(Recipe(1), data.teacher.model, looking, rows, passes, data.work);
+    cached->cache =
+        train::TeacherCache::Open(Recipe(1), data.teacher.model, looking, rows, passes, data.work);
     cached->decided = true;
   }
   return cached->cache.get();

@@ -1,6 +1,6 @@
-// What evaluators and filters score candidates with: students cut out of the study's supernet, the teacher's outputs on its rows,
-// scores on the held-out ones. Not thread-safe; but once Supernet and TeacherOnHoldout have been called, Student and
-// EvaluateOnHoldout may run side by side.
+// What evaluators and filters score candidates with: students cut out of the study's supernet, the teacher's
+// outputs on its rows, scores on the held-out ones. Not thread-safe; but once Supernet and TeacherOnHoldout
+// have been called, Student and EvaluateOnHoldout may run side by side.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -59,7 +59,7 @@ class StudyBench {
   // the checkpoint. `labels`: the task; nullptr: text.
   void TrainOnce(const std::string& what, const std::string& name, const proto::Recipe& recipe,
                  const data::Dataset& rows, const data::TaskEntry* labels, models::Model* model,
-                 std::function<models::Shape(int64_t)> view);
+                 std::function<models::ResolvedArchitecture(int64_t)> view);
 
   // The teacher's outputs on the rows, made once for all candidates; nullptr: too large.
   const train::TeacherCache* TeacherOnTrain() { return TeacherOn(data.train, &train_cache_); }
@@ -69,32 +69,35 @@ class StudyBench {
 
   // Who leaves a round after an epoch: positions among those that go on. Pure.
   using Leavers = std::function<std::vector<size_t>(const Standing&)>;
-  // Scores of students that are distilled side by side, each on the schedule of `epochs`; a kill in between resumes from a
-  // checkpoint. Without `leavers` all stay to the end.
-  std::vector<Score> DistilRound(const proto::Stage& stage, const Round& round, int epochs, const Leavers& leavers = {});
+  // Scores of students that are distilled side by side, each on the schedule of `epochs`; a kill in between
+  // resumes from a checkpoint. Without `leavers` all stay to the end.
+  std::vector<Score> DistilRound(const proto::Stage& stage, const Round& round, int epochs,
+                                 const Leavers& leavers = {});
 
   // --- study_scores.cc: what they score ---
 
-  // What the teacher says of the held-out rows (logits), where candidates are compared by it; nullptr: they are not. Before
-  // scores are made side by side.
+  // What the teacher says of the held-out rows (logits), where candidates are compared by it; nullptr: they
+  // are not. Before scores are made side by side.
   const std::vector<std::vector<double>>* AskTeacher(proto::Fitness fitness);
 
-  // The teacher's scores on the held-out rows, without the objective's losses; made once. `answers`: with its logits.
+  // The teacher's scores on the held-out rows, without the objective's losses; made once. `answers`: with its
+  // logits.
   const train::Evaluation& TeacherEvaluation(bool answers = false);
   // `candidate`: the view of a supernet; nullptr: all of it.
-  train::Evaluation EvaluateOnHoldout(const models::Model& model, const models::Shape* candidate);
+  train::Evaluation EvaluateOnHoldout(const models::Model& model,
+                                      const models::ResolvedArchitecture* candidate);
   // Scores candidates side by side; says how long each took.
   std::vector<Score> ScoreEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
                                const std::function<Score(const proto::Architecture&)>& score);
-  std::vector<Score> EvaluateEach(const std::string& what, const std::vector<proto::Architecture>& candidates,
-                                  proto::Fitness fitness,
-                                  const std::function<train::Evaluation(const proto::Architecture&)>& evaluate);
+  std::vector<Score> EvaluateEach(
+      const std::string& what, const std::vector<proto::Architecture>& candidates, proto::Fitness fitness,
+      const std::function<train::Evaluation(const proto::Architecture&)>& evaluate);
   // Scores of students as they are cut; TakeStudents has these students.
   std::vector<Score> Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,
                                proto::Fitness fitness);
   Score ToScore(const train::Evaluation& evaluation, proto::Fitness fitness) const;
-  // The students that were scored untrained last, where they are of these architectures, or new ones. Refitting takes
-  // seconds; those of the filter are used up.
+  // The students that were scored untrained last, where they are of these architectures, or new ones.
+  // Refitting takes seconds; those of the filter are used up.
   std::vector<models::Model> TakeStudents(const std::vector<Candidate>& candidates);
 
  private:
@@ -107,7 +110,8 @@ class StudyBench {
   std::unique_ptr<distill::SlicedStart> start_;
   std::map<std::string, models::Model> supernets_;  // by section
   Cached train_cache_, holdout_cache_;
-  std::optional<train::Evaluation> teacher_;  // on the held-out rows; with its logits where scores are divergences from them
+  std::optional<train::Evaluation>
+      teacher_;  // on the held-out rows; with its logits where scores are divergences from them
   std::map<std::string, models::Model> untrained_;  // by canonical text
 };
 

@@ -46,7 +46,8 @@ const proto::Study& WithPlaces(const proto::Study& study) {
 
 }  // namespace
 
-StudyData::StudyData(const proto::Study& given, const std::string& directory, const proto::Deployment& deployment)
+StudyData::StudyData(const proto::Study& given, const std::string& directory,
+                     const proto::Deployment& deployment)
     : study(WithPlaces(given)),
       directory(directory),
       work(directory + "/work"),
@@ -64,10 +65,10 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
   CheckObjective();
   const data::WordPiece tokenizer(study.teacher().model());
   const int threads = train::Threads(deployment);
-  const auto rows =
-      data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train), study.data().train_rows());
-  const auto all =
-      data::TokenizeCached(rows, task, tokenizer, MaxLength(), threads, data::CacheDirectory(deployment.cache()));
+  const auto rows = data::ReadRows(task, data::SplitPath(task, study.data().directory(), task.train),
+                                   study.data().train_rows());
+  const auto all = data::TokenizeCached(rows, task, tokenizer, MaxLength(), threads,
+                                        data::CacheDirectory(deployment.cache()));
   const size_t held = static_cast<size_t>(std::ceil(all.examples.size() * study.data().holdout()));
   const size_t cut = held >= all.examples.size() ? 0 : all.RowStart(all.examples.size() - held);
   if (cut == 0 || cut == all.examples.size())
@@ -84,13 +85,15 @@ StudyData::StudyData(const proto::Study& given, const std::string& directory, co
 void StudyData::CheckTokens(const std::string& field, const std::string& directory) const {
   const data::WordPiece teachers(study.teacher().model()), own(directory);
   if (own.hash() != teachers.hash())
-    throw BadRequest(field, directory + " cuts text otherwise than the teacher", own.hash(), "the teacher's tokenizer, " + teachers.hash());
+    throw BadRequest(field, directory + " cuts text otherwise than the teacher", own.hash(),
+                     "the teacher's tokenizer, " + teachers.hash());
 }
 
 models::Pretrained StudyData::LoadStart() const {
   const std::string field = "warmup.sliced.model", &from = study.warmup().sliced().model();
   if (study.warmup().has_corpus())
-    throw BadRequest("warmup.corpus", "warms up what is cut out of the teacher, and " + field + " names another model", "",
+    throw BadRequest("warmup.corpus",
+                     "warms up what is cut out of the teacher, and " + field + " names another model", "",
                      "one of the two");
   CheckTokens(field, from);
   return train::LoadTaskModel(from, task, study.teacher().assume_label_order());
@@ -103,7 +106,7 @@ models::Pretrained StudyData::LoadReady() const {
   auto loaded = models::LoadPretrained(study.ready());
   const Random random = Random(study.seed()).Fork("ready");
   if (loaded.model.classes == 0) {
-    Say(study.ready() + " has no head: it gets a new one");
+    Info(study.ready() + " has no head: it gets a new one");
     models::AddHead(&loaded, classes, task.labels, random.Fork("head"), head);
   } else {
     models::RequireHead(loaded, classes, task.name, head);
@@ -111,7 +114,8 @@ models::Pretrained StudyData::LoadReady() const {
   }
   train::ReadTrainingWeights(study.ready(), &loaded.model);
   const int width = teacher.model.shape.hidden;
-  if (loaded.model.teacher_hidden != width) train::NewProjection(width, random.Fork("projection"), &loaded.model);
+  if (loaded.model.teacher_hidden != width)
+    train::NewProjection(width, random.Fork("projection"), &loaded.model);
   distill::Objective(study.recipe().objective(), loaded.model.shape, &teacher.model, true);  // its checks
   return loaded;
 }
@@ -120,7 +124,8 @@ void StudyData::ProjectToTeacher(models::Model* student) const {
   if (!start) return;
   if (taught_) train::ProjectThrough(*taught_, student);
   const int width = teacher.model.shape.hidden;
-  if (student->teacher_hidden != width) train::NewProjection(width, Random(study.seed()).Fork("projection"), student);
+  if (student->teacher_hidden != width)
+    train::NewProjection(width, Random(study.seed()).Fork("projection"), student);
 }
 
 SpaceContext StudyData::Context() const {
@@ -142,8 +147,9 @@ void StudyData::CheckTeacher() const {
   const auto& shape = teacher.model.shape;
   const auto check = [&](const char* field, int given, int found) {
     if (given != 0 && given != found)
-      throw BadRequest(std::string("teacher.") + field, "the model in " + study.teacher().model() + " differs",
-                       std::to_string(given), std::to_string(found));
+      throw BadRequest(std::string("teacher.") + field,
+                       "the model in " + study.teacher().model() + " differs", std::to_string(given),
+                       std::to_string(found));
   };
   check("hidden", study.teacher().hidden(), shape.hidden);
   check("layers", study.teacher().layers(), static_cast<int>(shape.layers.size()));
@@ -159,12 +165,12 @@ void StudyData::TakeTeachersLength() {
   if (!study.recipe().batching().has_max_length())
     study.mutable_recipe()->mutable_batching()->set_max_length(trained);
   if (MaxLength() != trained)
-    Say("rows are read to " + std::to_string(MaxLength()) + " tokens; " + teacher.directory + " was trained with " +
-        std::to_string(trained));
+    Info("rows are read to " + std::to_string(MaxLength()) + " tokens; " + teacher.directory +
+         " was trained with " + std::to_string(trained));
 }
 
-// Objective's own checks (head counts, layer map, what a layer's mixer shows to losses) belong before any work:
-// of every mixer that a layer may have.
+// Objective's own checks (head counts, layer map, what a layer's mixer shows to losses) belong before any
+// work: of every mixer that a layer may have.
 void StudyData::CheckObjective() const {
   for (const auto& section : Sections(study.space())) {
     auto architecture = LargestArchitecture(section, Context());

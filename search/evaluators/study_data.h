@@ -16,14 +16,17 @@ namespace thimble::search {
 
 class StudyData {
  public:
-  // Loads teacher and data. Errors (exit 2): Workbench's. `directory` is the study's.
+  // Loads teacher and data. Errors (exit 2): StudyScorer's. `directory` is the study's.
   StudyData(const proto::Study& study, const std::string& directory, const proto::Deployment& deployment);
 
   SpaceContext Context() const;
-  int MaxLength() const;        // tokens of a row: the recipe's; where it does not say, the teacher's
+  int MaxLength() const;  // tokens of a row: the recipe's; where it does not say, the teacher's
   // Of a student that was cut out of `start`: its fit_dense leads to the teacher's width.
   void ProjectToTeacher(models::Model* student) const;
-  void RequireInPlace() const;  // Error (exit 1): a study that is moved while it runs is not begun anew where it was
+  // Error (exit 1): a study that is moved while it runs is not begun anew where it was.
+  void RequireInPlace() const;
+  // Folder of what a training run of the study says to TensorBoard.
+  std::string Events(const std::string& run) const { return directory + "/events/" + run; }
 
   proto::Study study;  // its recipe says MaxLength
   const std::string directory, work;
@@ -37,7 +40,8 @@ class StudyData {
 
  private:
   const std::optional<models::Model> taught_;  // start, with what leads its states to the teacher's
-  std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)> latency_;  // one for all contexts
+  std::function<double(const proto::Architecture&, const proto::LatencyConstraint&)>
+      latency_;  // one for all contexts
 
   models::Pretrained LoadStart() const;
   models::Pretrained LoadReady() const;

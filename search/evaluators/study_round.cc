@@ -8,20 +8,34 @@
 #include "search/evaluators/study_bench.h"
 
 namespace thimble::search {
+namespace {
 
-std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Round& round, int epochs, const Leavers& leavers) {
+// What tells the name of a candidate that is trained once more from its first.
+std::string Repeat(const Round& round) { return round.repeat == 0 ? "" : "-" + std::to_string(round.repeat); }
+
+}  // namespace
+
+std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Round& round, int epochs,
+                                           const Leavers& leavers) {
   const auto& candidates = round.candidates;
   std::vector<models::Model> students = TakeStudents(candidates);
   proto::Recipe recipe = Recipe(epochs);
-  const auto seed = [&](uint64_t first) { return round.repeat == 0 ? first : Random(first).Fork("again", round.repeat).Next(); };
+  const auto seed = [&](uint64_t first) {
+    return round.repeat == 0 ? first : Random(first).Fork("again", round.repeat).Next();
+  };
   recipe.set_seed(seed(recipe.seed()));
-  train::Job job = TrainingJob("stage " + stage.name() + ": distilling " + std::to_string(candidates.size()), recipe);
+  train::Job job =
+      TrainingJob("stage " + stage.name() + ": distilling " + std::to_string(candidates.size()), recipe);
   job.members_threads = choices.members_threads;
   std::string names;
   for (size_t i = 0; i < students.size(); ++i) {
-    const std::string name = models::ArchitectureHash(candidates[i].architecture) + (candidates[i].ready ? "-ready" : "");
-    job.members.push_back({.name = name, .models = {&students[i]}, .seed = seed(study().seed())});
-    names += name + (round.repeat == 0 ? "" : "-" + std::to_string(round.repeat));
+    const std::string name =
+        models::ArchitectureHash(candidates[i].architecture) + (candidates[i].ready ? "-ready" : "");
+    job.members.push_back({.name = name,
+                           .models = {&students[i]},
+                           .seed = seed(study().seed()),
+                           .events = data.Events(stage.name() + "/" + name + Repeat(round))});
+    names += name + Repeat(round);
   }
   const auto after_last_epoch = [&](const train::MemberResult& result) {
     return ToScore(result.epochs.back().validations[0], study().fitness());
@@ -49,8 +63,9 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Roun
   const auto begin = std::chrono::steady_clock::now();
   const auto results = train::Train(job);
   const double seconds = SecondsSince(begin);
-  const double steps = std::accumulate(results.begin(), results.end(), 0.0,
-                                       [](double sum, const auto& result) { return sum + static_cast<double>(result.steps); });
+  const double steps =
+      std::accumulate(results.begin(), results.end(), 0.0,
+                      [](double sum, const auto& result) { return sum + static_cast<double>(result.steps); });
   AskTeacher(study().fitness());
   std::vector<Score> scores;
   for (size_t i = 0; i < students.size(); ++i) {
@@ -58,10 +73,11 @@ std::vector<Score> StudyBench::DistilRound(const proto::Stage& stage, const Roun
     // Where some leave, the score is the one that they were compared by, to the bit.
     scores.push_back(!result.failure.empty() ? Failed(result.failure)
                      : leavers               ? after_last_epoch(result)
-                                             : ToScore(EvaluateOnHoldout(students[i], nullptr), study().fitness()));
+                               : ToScore(EvaluateOnHoldout(students[i], nullptr), study().fitness()));
     for (const auto& epoch : result.epochs)
-      scores.back().epochs.push_back({.loss = epoch.train_loss,
-                                      .score = leavers ? ToScore(epoch.validations[0], study().fitness()).value : std::nan("")});
+      scores.back().epochs.push_back(
+          {.loss = epoch.train_loss,
+           .score = leavers ? ToScore(epoch.validations[0], study().fitness()).value : std::nan("")});
     if (result.pruned) scores.back().left_after = static_cast<int>(result.epochs.size());
     // An epoch keeps no rows: those that stayed are compared in pairs.
     else if (leavers && result.failure.empty())

@@ -68,7 +68,8 @@ Score StudyBench::ToScore(const train::Evaluation& evaluation, proto::Fitness fi
   return std::isfinite(score.value) ? score : Failed("the score is not finite");
 }
 
-train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model, const models::Shape* candidate) {
+train::Evaluation StudyBench::EvaluateOnHoldout(const Model& model,
+                                                const models::ResolvedArchitecture* candidate) {
   const distill::Objective objective(study().recipe().objective(), candidate ? *candidate : model.shape,
                                      &data.teacher.model, true);
   train::EvaluateOptions options;
@@ -112,9 +113,11 @@ std::vector<Score> StudyBench::EvaluateEach(
   });
 }
 
-std::vector<Score> StudyBench::Untrained(const std::string& what, const std::vector<proto::Architecture>& candidates,
+std::vector<Score> StudyBench::Untrained(const std::string& what,
+                                         const std::vector<proto::Architecture>& candidates,
                                          proto::Fitness fitness) {
-  for (const auto& candidate : candidates) Supernet(candidate);  // made before the candidates run side by side
+  for (const auto& candidate : candidates)
+    Supernet(candidate);  // made before the candidates run side by side
   untrained_.clear();
   std::mutex mutex;
   return EvaluateEach(what, candidates, fitness, [&](const proto::Architecture& architecture) {
@@ -143,7 +146,8 @@ std::vector<Model> StudyBench::TakeStudents(const std::vector<Candidate>& candid
   }
   untrained_.clear();
   if (missing.empty()) return students;
-  for (const size_t i : missing) Supernet(candidates[i].architecture);  // made before the candidates run side by side
+  for (const size_t i : missing)
+    Supernet(candidates[i].architecture);  // made before the candidates run side by side
   ParallelFor(missing.size(), choices.members_threads, [&](size_t k) {
     if (InterruptRequested()) throw Interrupted();
     students[missing[k]] = Student(candidates[missing[k]].architecture);

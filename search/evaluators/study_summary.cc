@@ -29,7 +29,8 @@ void AddLabels(const data::Dataset& rows, const data::TaskEntry& task, Json* jso
     (*json)["mean"] = sum / static_cast<double>(rows.examples.size());
     (*json)["lowest"] = lowest, (*json)["highest"] = highest;
   } else if (task.kind == data::TaskKind::kSpan) {
-    (*json)["answered"] = std::count_if(rows.examples.begin(), rows.examples.end(), [](const auto& example) { return example.end > 0; });
+    (*json)["answered"] = std::count_if(rows.examples.begin(), rows.examples.end(),
+                                        [](const auto& example) { return example.end > 0; });
   } else {
     std::vector<int64_t> counts(task.labels.size());
     for (const auto& example : rows.examples)

@@ -30,8 +30,8 @@ class Supernet final : public Evaluator {
       return models::Resolve(*sampled);
     };
     bench_.TrainOnce("stage " + stage.name() + ": training the supernet", "stage-" + stage.name(),
-                     bench_.Recipe(stage.evaluator().supernet().epochs()), bench_.data.train, &bench_.data.task, &model,
-                     view);
+                     bench_.Recipe(stage.evaluator().supernet().epochs()), bench_.data.train,
+                     &bench_.data.task, &model, view);
     supernet_ = std::make_unique<models::Model>(std::move(model));
     stage_ = stage.name();
   }

@@ -10,7 +10,8 @@ class Untrained final : public Evaluator {
   explicit Untrained(StudyBench& bench) : bench_(bench) {}
 
   std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) override {
-    return bench_.Untrained("stage " + stage.name() + ": scoring", Architectures(round), bench_.study().fitness());
+    return bench_.Untrained("stage " + stage.name() + ": scoring", Architectures(round),
+                            bench_.study().fitness());
   }
 
  private:

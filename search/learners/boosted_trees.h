@@ -40,7 +40,8 @@ class BoostedTrees {
 
 struct HeldOutTrees {
   BoostedTrees trees;
-  double accuracy = 0;  // on the rows that were held out, both labels of one weight: whoever always says the same has 0.5
+  double accuracy =
+      0;  // on the rows that were held out, both labels of one weight: whoever always says the same has 0.5
 };
 // Fits to a random 80% of the rows; `tuning` trials of a tree-structured Parzen estimator look for the
 // hyper-parameters with the least log loss on the others. Each label must occur twice at least.

@@ -109,7 +109,9 @@ Encoding::Encoding(const StageSpace& space) : head_width_(space.study().space().
 }
 
 Encoding::Value Encoding::Read(What what, int layer, const proto::Architecture& architecture) const {
-  const auto number = [](double x) { return Value{.there = true, .bytes = {reinterpret_cast<const char*>(&x), sizeof x}, .number = x}; };
+  const auto number = [](double x) {
+    return Value{.there = true, .bytes = {reinterpret_cast<const char*>(&x), sizeof x}, .number = x};
+  };
   if (what == What::kHidden) return number(architecture.hidden());
   if (what == What::kLayers) return number(architecture.layer_size());
   if (what == What::kEmbedding) {

@@ -42,10 +42,10 @@ class Encoding {
   std::vector<double> Scaled(const proto::Architecture& architecture) const;
   int width() const { return width_; }
 
-  // EfficientBERT's features, as its code has them, numbers that a tree of thresholds reads. Where expressions vary,
-  // of each layer the first 20 ids of the tree in pre-order, -1 behind its end; a linear's id holds the
-  // number of the block, stacks * ratios in the list's order, where that varies. Where they do not, that
-  // number alone (0 to 15 as published). Further columns of the stage, each its place.
+  // EfficientBERT's features, as its code has them, numbers that a tree of thresholds reads. Where
+  // expressions vary, of each layer the first 20 ids of the tree in pre-order, -1 behind its end; a linear's
+  // id holds the number of the block, stacks * ratios in the list's order, where that varies. Where they do
+  // not, that number alone (0 to 15 as published). Further columns of the stage, each its place.
   std::vector<float> Published(const proto::Architecture& architecture) const;
 
  private:

@@ -236,8 +236,7 @@ void NaturalParameterNetwork::Backward(const Pass& pass, const Moments& slope, P
     const Eigen::MatrixXd &mean = pass.mean[layer], &variance = pass.variance[layer];
     if (by_parameters != nullptr) {
       const auto through_softplus = [&](int which, const Eigen::MatrixXd& by) {
-        (*by_parameters)[4 * layer + which] =
-            by.cwiseProduct(SigmoidOf(parameters_[4 * layer + which]));
+        (*by_parameters)[4 * layer + which] = by.cwiseProduct(SigmoidOf(parameters_[4 * layer + which]));
       };
       const Eigen::MatrixXd by_squares = inner_variance * variance.transpose();
       (*by_parameters)[4 * layer] = inner_mean * mean.transpose() + 2 * weights.cwiseProduct(by_squares);

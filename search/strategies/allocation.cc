@@ -1,5 +1,6 @@
-// Heads and neurons laid out over the layers within the budget (search/allocation.h): what the rules give at every hidden width, depth and
-// embedding, the most promising of each first; then steps from the best that was seen, and random ones where there are no more.
+// Heads and neurons laid out over the layers within the budget (search/allocation.h): what the rules give at
+// every hidden width, depth and embedding, the most promising of each first; then steps from the best that
+// was seen, and random ones where there are no more.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -25,7 +26,7 @@ class Layout {
  public:
   Layout(const SectionPlan& section, const Limit& limit, size_t index, const CutDamages& damages)
       : section_(section), budget_(limit.max) {
-    const models::Shape shape = models::Resolve(section.base);
+    const models::ResolvedArchitecture shape = models::Resolve(section.base);
     const PartCosts& parts = section.costs[index];
     const auto teacher_layers = static_cast<int>(damages.heads.size());
     costs_.fixed = parts.fixed;
@@ -35,14 +36,17 @@ class Layout {
       const int from = TeacherLayerOf(i, depth, teacher_layers);
       std::vector<std::pair<int, int>> heads, neurons;  // size, place in the plan
       // Of several kinds with heads the first; a kind without is no size of anything.
-      const auto scores = [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).scores; };
-      const auto first = std::find_if(layer.mixers.begin(), layer.mixers.end(), [&](const auto& mixer) { return scores(mixer) > 0; });
+      const auto scores = [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).heads; };
+      const auto first = std::find_if(layer.mixers.begin(), layer.mixers.end(),
+                                      [&](const auto& mixer) { return scores(mixer) > 0; });
       for (size_t k = 0; k < layer.mixers.size(); ++k)
-        if (layer.mixers[k].has_none() || (first != layer.mixers.end() && layer.mixers[k].kind_case() == first->kind_case()))
+        if (layer.mixers[k].has_none() ||
+            (first != layer.mixers.end() && layer.mixers[k].kind_case() == first->kind_case()))
           heads.emplace_back(scores(layer.mixers[k]), static_cast<int>(k));
       for (size_t k = 0; k < layer.blocks.size(); ++k)
         if (layer.blocks[k].stacks == layer.blocks[0].stacks || layer.blocks[k].inner.has_none())
-          neurons.emplace_back(models::InnerWidth(layer.blocks[k].inner, shape.ffn_hidden), static_cast<int>(k));
+          neurons.emplace_back(models::InnerWidth(layer.blocks[k].inner, shape.ffn_hidden),
+                               static_cast<int>(k));
       costs_.heads.push_back(Sizes(heads, parts.mixers[i], damages.heads[from], 1));
       costs_.neurons.push_back(Sizes(neurons, parts.blocks[i], damages.neurons[from], damages.neuron_step));
       places_.push_back({heads, neurons});
@@ -70,8 +74,10 @@ class Layout {
     if (!section_.Holds(architecture)) return std::nullopt;
     Allocation allocation;
     for (int i = 0; i < architecture.layer_size(); ++i) {
-      const auto mixer = section_.layers[i].MixerOf(architecture.layer(i)), block = section_.layers[i].BlockOf(architecture.layer(i));
-      const auto size = [](const std::vector<std::pair<int, int>>& places, std::optional<size_t> place) -> std::optional<int> {
+      const auto mixer = section_.layers[i].MixerOf(architecture.layer(i)),
+                 block = section_.layers[i].BlockOf(architecture.layer(i));
+      const auto size = [](const std::vector<std::pair<int, int>>& places,
+                           std::optional<size_t> place) -> std::optional<int> {
         for (const auto& [size, at] : places)
           if (place && static_cast<size_t>(at) == *place) return size;
         return std::nullopt;
@@ -100,7 +106,9 @@ class Layout {
   static BlockSizes Sizes(std::vector<std::pair<int, int>>& places, const std::vector<double>& costs,
                           const std::vector<double>& damages, int step) {
     std::sort(places.begin(), places.end());
-    places.erase(std::unique(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.first == b.first; }), places.end());
+    places.erase(std::unique(places.begin(), places.end(),
+                             [](const auto& a, const auto& b) { return a.first == b.first; }),
+                 places.end());
     BlockSizes sizes;
     for (const auto& [size, place] : places) {
       sizes.sizes.push_back(size);
@@ -124,7 +132,8 @@ class AllocationSearch final : public Strategy {
       : spec_(spec), novelty_(space, random), random_(random), damages_(std::move(input.damages)) {
     CheckBudget();
     if (spec_.rule().empty())
-      for (const auto rule : {proto::Allocation::PLAN, proto::Allocation::TAPER, proto::Allocation::UNIFORM, proto::Allocation::RANDOM})
+      for (const auto rule : {proto::Allocation::PLAN, proto::Allocation::TAPER, proto::Allocation::UNIFORM,
+                              proto::Allocation::RANDOM})
         spec_.add_rule(rule);
   }
 
@@ -149,7 +158,8 @@ class AllocationSearch final : public Strategy {
     novelty_.Observe(trials);
     for (const Trial& trial : trials)
       if (trial.state == TrialState::kComplete && !std::isnan(trial.value)) seen_.push_back(trial);
-    std::stable_sort(seen_.begin(), seen_.end(), [](const Trial& a, const Trial& b) { return a.value > b.value; });
+    std::stable_sort(seen_.begin(), seen_.end(),
+                     [](const Trial& a, const Trial& b) { return a.value > b.value; });
   }
 
   std::string Origin(const proto::Architecture& suggestion) const override {
@@ -175,21 +185,24 @@ class AllocationSearch final : public Strategy {
     double least = HUGE_VAL;
     for (const auto& section : space.sections()) {
       const PartCosts& parts = section.costs.back();
-      const models::Shape shape = models::Resolve(section.base);
+      const models::ResolvedArchitecture shape = models::Resolve(section.base);
       double head = HUGE_VAL;
       for (size_t i = 0; i < section.layers.size(); ++i) {
         const double none = *std::min_element(parts.mixers[i].begin(), parts.mixers[i].end());
         for (size_t k = 0; k < parts.mixers[i].size(); ++k)
-          if (models::SizeOf(shape, section.layers[i].mixers[k]).scores > 0) head = std::min(head, parts.mixers[i][k] - none);
+          if (models::SizeOf(shape, section.layers[i].mixers[k]).heads > 0)
+            head = std::min(head, parts.mixers[i][k] - none);
       }
       least = std::min(least, parts.Range().first + head);
     }
     const auto number = [&](double value) { return limit.Text(value) + " " + limit.what; };
-    if (least > limit.max) throw BadRequest(limit.where, "no student with a head is within the budget", number(limit.max), "at least " + number(least));
+    if (least > limit.max)
+      throw BadRequest(limit.where, "no student with a head is within the budget", number(limit.max),
+                       "at least " + number(least));
   }
 
-  // Every section's students of every rule: all plans, then the best taper, uniform student and random one of each section, the second
-  // best of each, and so on.
+  // Every section's students of every rule: all plans, then the best taper, uniform student and random one of
+  // each section, the second best of each, and so on.
   void LayOut() {
     const StageSpace& space = novelty_.space();
     const size_t limit = space.limits().size() - 1;  // the target, where there is one
@@ -206,24 +219,29 @@ class AllocationSearch final : public Strategy {
         if (allocation.heads.empty()) return;
         auto architecture = layout.Make(allocation);
         // Without any heads tokens know nothing of each other.
-        const bool heads = std::any_of(allocation.heads.begin(), allocation.heads.end(), [](int count) { return count > 0; });
+        const bool heads = std::any_of(allocation.heads.begin(), allocation.heads.end(),
+                                       [](int count) { return count > 0; });
         if (heads && space.Feasible(architecture)) all.push_back({origin, std::move(architecture), rank});
       };
       const auto add_best = [&](const std::string& origin, std::vector<Allocation> allocations, int most) {
-        std::stable_sort(allocations.begin(), allocations.end(), [&](const Allocation& a, const Allocation& b) {
-          return layout.Damage(a) < layout.Damage(b);
-        });
-        for (int k = 0; k < std::min<int>(most, static_cast<int>(allocations.size())); ++k) add(origin, k + 1, allocations[k]);
+        std::stable_sort(
+            allocations.begin(), allocations.end(),
+            [&](const Allocation& a, const Allocation& b) { return layout.Damage(a) < layout.Damage(b); });
+        for (int k = 0; k < std::min<int>(most, static_cast<int>(allocations.size())); ++k)
+          add(origin, k + 1, allocations[k]);
       };
-      if (Has(proto::Allocation::UNIFORM)) add_best(kUniform, Uniforms(layout.costs(), layout.budget()), spec_.uniforms());
+      if (Has(proto::Allocation::UNIFORM))
+        add_best(kUniform, Uniforms(layout.costs(), layout.budget()), spec_.uniforms());
       if (!layout.whole_depth()) continue;  // what layers that are left out cost is not additive
       if (Has(proto::Allocation::PLAN)) add("plan", 0, Plan(layout.costs(), layout.budget()));
-      if (Has(proto::Allocation::TAPER)) add_best("taper", Tapers(layout.costs(), layout.budget()), spec_.tapers());
+      if (Has(proto::Allocation::TAPER))
+        add_best("taper", Tapers(layout.costs(), layout.budget()), spec_.tapers());
       Random chance = random_.Fork("by chance", i);
       for (int k = 0; k < spec_.draws() && Has(proto::Allocation::RANDOM); ++k)
         add(kRandom, k + 1, RandomAllocation(layout.costs(), layout.budget(), &chance));
     }
-    std::stable_sort(all.begin(), all.end(), [](const Proposal& a, const Proposal& b) { return a.rank < b.rank; });
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Proposal& a, const Proposal& b) { return a.rank < b.rank; });
     for (auto& proposal : all)
       if (origins_.emplace(models::CanonicalArchitecture(proposal.architecture), proposal.origin).second)
         queue_.emplace_back(proposal.origin, std::move(proposal.architecture));
@@ -261,7 +279,8 @@ class AllocationSearch final : public Strategy {
 void Check(const proto::Stage& stage, const std::string& where) {
   for (const auto what : {proto::Stage::MIXER, proto::Stage::RATIO})
     if (std::find(stage.vary().begin(), stage.vary().end(), what) == stage.vary().end())
-      throw BadRequest(where, "lays a budget out over heads and widths, and the stage does not vary both", "", "vary: [HEADS, WIDTH, ...]");
+      throw BadRequest(where, "lays a budget out over heads and widths, and the stage does not vary both", "",
+                       "vary: [HEADS, WIDTH, ...]");
   for (int i = 0; i < stage.strategy().allocation().rule_size(); ++i)
     for (int k = 0; k < i; ++k)
       if (stage.strategy().allocation().rule(i) == stage.strategy().allocation().rule(k))

@@ -21,15 +21,15 @@
 #include "models/arch/architecture.h"
 #include "search/learners/encoding.h"
 #include "search/learners/scored_window.h"
-#include "search/strategy.h"
 #include "search/learners/surrogates.h"
+#include "search/strategy.h"
 
 namespace thimble::search {
 namespace {
 
 constexpr int kPool = 512, kNeighbours = 16;  // random candidates; neighbours of each beginning
 constexpr double kWeight = 0.5;               // of both deviations
-constexpr int kDrawnForStudent = 256;  // of the pool
+constexpr int kDrawnForStudent = 256;         // of the pool
 constexpr double kDropout = 0.3;
 constexpr int kPasses = 10;
 

@@ -21,7 +21,8 @@ class Evolution final : public Strategy {
       : population_size_(spec.population()), tournament_(spec.tournament()), novelty_(space, random) {}
 
   std::vector<proto::Architecture> Suggest(int count) override {
-    return novelty_.Propose(count, [this] { return population_.size() == population_size_ ? Child() : std::nullopt; });
+    return novelty_.Propose(
+        count, [this] { return population_.size() == population_size_ ? Child() : std::nullopt; });
   }
 
   void Observe(const std::vector<Trial>& trials) override {
@@ -60,7 +61,8 @@ class Evolution final : public Strategy {
 void Check(const proto::Stage& stage, const std::string& where) {
   const auto& evolution = stage.strategy().evolution();
   if (evolution.tournament() > evolution.population())
-    throw BadRequest(where + ".tournament", "larger than the population", std::to_string(evolution.tournament()),
+    throw BadRequest(where + ".tournament", "larger than the population",
+                     std::to_string(evolution.tournament()),
                      "at most " + std::to_string(evolution.population()));
 }
 

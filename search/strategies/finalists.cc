@@ -1,5 +1,5 @@
-// The best of the stage before: what was told apart cheaply is trained. With controls, its best uniform student and its best random one come
-// first, whatever their place.
+// The best of the stage before: what was told apart cheaply is trained. With controls, its best uniform
+// student and its best random one come first, whatever their place.
 #include <algorithm>
 #include <cmath>
 
@@ -14,7 +14,8 @@ class Finalists final : public Strategy {
  public:
   Finalists(const StageSpace& space, StageInput input) : space_(space) {
     std::stable_sort(input.before.begin(), input.before.end(), [](const Trial& a, const Trial& b) {
-      return (a.state == TrialState::kComplete ? a.value : -HUGE_VAL) > (b.state == TrialState::kComplete ? b.value : -HUGE_VAL);
+      return (a.state == TrialState::kComplete ? a.value : -HUGE_VAL) >
+             (b.state == TrialState::kComplete ? b.value : -HUGE_VAL);
     });
     if (input.controls)
       for (const char* control : {kUniform, kRandom})
@@ -45,7 +46,9 @@ class Finalists final : public Strategy {
  private:
   bool Add(const Trial& trial) {
     const std::string text = models::CanonicalArchitecture(trial.architecture);
-    if (trial.state != TrialState::kComplete || !space_.Feasible(trial.architecture) || !known_.insert(text).second) return false;
+    if (trial.state != TrialState::kComplete || !space_.Feasible(trial.architecture) ||
+        !known_.insert(text).second)
+      return false;
     finalists_.push_back(trial);
     return true;
   }
@@ -57,14 +60,15 @@ class Finalists final : public Strategy {
 };
 
 void Check(const proto::Stage& stage, const std::string& where) {
-  if (!stage.has_from()) throw BadRequest(where, "takes the best of the stage before", "no `from`", "from: \"STAGE\"");
+  if (!stage.has_from())
+    throw BadRequest(where, "takes the best of the stage before", "no `from`", "from: \"STAGE\"");
 }
 
 }  // namespace
 
 StrategyEntry finalists() {
-  return {.make = [](const proto::Strategy&, const StageSpace& space, Random,
-                     StageInput input) -> std::unique_ptr<Strategy> { return std::make_unique<Finalists>(space, std::move(input)); },
+  return {.make = [](const proto::Strategy&, const StageSpace& space, Random, StageInput input)
+              -> std::unique_ptr<Strategy> { return std::make_unique<Finalists>(space, std::move(input)); },
           .check = Check,
           .proposes_base = true};
 }

@@ -25,7 +25,8 @@ class GaussianProcessSearch final : public Strategy {
   std::vector<proto::Architecture> Suggest(int count) override {
     std::vector<proto::Architecture> suggestions;
     if (window_.added() >= spec_.initial() && encoding_.width() > 0) suggestions = Promising(count);
-    for (auto& drawn : novelty_.Propose(count - static_cast<int>(suggestions.size()))) suggestions.push_back(std::move(drawn));
+    for (auto& drawn : novelty_.Propose(count - static_cast<int>(suggestions.size())))
+      suggestions.push_back(std::move(drawn));
     return suggestions;
   }
 

@@ -44,7 +44,7 @@ struct Node {
   bool looked_at = false;    // whether it is split has been found out
   std::optional<HeldOutTrees> classifier;
   std::unique_ptr<Node> better, worse;  // with a classifier
-  double threshold = 0;  // between its halves
+  double threshold = 0;                 // between its halves
   double visits = 0, scored = 0, sum = 0;
 
   Node(std::vector<int> places, const std::vector<double>& scores) : members(std::move(places)) {
@@ -75,7 +75,8 @@ class LearnedActionSpace final : public Strategy {
     return learned_.count(models::CanonicalArchitecture(suggestion)) > 0 ? "learned" : "drawn";
   }
 
-  // "rules of 480 scores: better than 0.71 (68% right on what was held out), better than 0.74 (...)": the way of the better halves.
+  // "rules of 480 scores: better than 0.71 (68% right on what was held out), better than 0.74 (...)": the way
+  // of the better halves.
   std::string Explain() const override {
     if (!root_) return "";
     std::string text = "rules of " + std::to_string(built_from_) + " scores";

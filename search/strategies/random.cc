@@ -8,9 +8,7 @@ class RandomSearch final : public Strategy {
  public:
   RandomSearch(const StageSpace& space, Random random) : novelty_(space, random) {}
 
-  std::vector<proto::Architecture> Suggest(int count) override {
-    return novelty_.Propose(count);
-  }
+  std::vector<proto::Architecture> Suggest(int count) override { return novelty_.Propose(count); }
 
   void Observe(const std::vector<Trial>& trials) override { novelty_.Observe(trials); }
 

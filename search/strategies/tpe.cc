@@ -1,8 +1,8 @@
 // Tree-structured Parzen estimator. Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS
 // 2011: the trials are cut into good ones and others; a proposal is, of some points drawn from the density of
 // the good ones, l, the one with the largest l / g, g being that of the others. Each choice of the space is
-// estimated by itself (search/learners/parzen_choices.h). Expressions are too many to be estimated: a layer's is drawn
-// from the good trials' at its place, now and then mutated, and says nothing of l / g.
+// estimated by itself (search/learners/parzen_choices.h). Expressions are too many to be estimated: a layer's
+// is drawn from the good trials' at its place, now and then mutated, and says nothing of l / g.
 #include <algorithm>
 #include <cmath>
 #include <map>

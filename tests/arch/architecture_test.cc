@@ -32,7 +32,7 @@ std::string Refusal(const proto::Architecture& architecture) {
 }
 
 TEST(ArchitectureTest, ResolvesDefaults) {
-  const Shape shape = Resolve(Small());
+  const ResolvedArchitecture shape = Resolve(Small());
   EXPECT_EQ(shape.ffn_hidden, 540);
   EXPECT_EQ(shape.pooler, 540);
   EXPECT_TRUE(shape.embedding.has_trigram());
@@ -48,7 +48,7 @@ TEST(ArchitectureTest, ResolvesDefaults) {
 TEST(ArchitectureTest, FactorisedEmbedding) {
   proto::Architecture architecture = Small();
   architecture.mutable_embedding()->mutable_factorised();
-  const Shape shape = Resolve(architecture);
+  const ResolvedArchitecture shape = Resolve(architecture);
   EXPECT_TRUE(shape.embedding.has_factorised());
   EXPECT_EQ(shape.embedding_width, 128);
   EXPECT_EQ(shape.projected, 128);
@@ -91,7 +91,7 @@ proto::Architecture Narrow(const std::string& bottleneck) {
 TEST(ArchitectureTest, Bottleneck) {
   auto architecture = Narrow("width: 132 share_query_key: true");
   architecture.set_norm(proto::NO_NORM);
-  const Shape shape = Resolve(architecture);
+  const ResolvedArchitecture shape = Resolve(architecture);
   EXPECT_EQ(shape.block_width(), 132);
   EXPECT_EQ(shape.block_width() / shape.heads, 11);
   EXPECT_EQ(shape.value_input(), 540);

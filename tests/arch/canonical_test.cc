@@ -196,7 +196,8 @@ TEST(CanonicalTest, SameFormIsThatOfEqualForms) {
   for (const auto& [form, members] : forms) {
     for (const Expression& member : members) {
       same += member.ToString() != members[0].ToString();
-      EXPECT_TRUE(SameForm(member.nodes(), members[0].nodes())) << member.ToString() << "\n" << members[0].ToString();
+      EXPECT_TRUE(SameForm(member.nodes(), members[0].nodes())) << member.ToString() << "\n"
+                                                                << members[0].ToString();
       EXPECT_FALSE(before != nullptr && SameForm(member.nodes(), before->nodes())) << member.ToString();
     }
     before = &members[0];

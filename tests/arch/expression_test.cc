@@ -11,7 +11,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// The published final expressions (EfficientBERT, its tables), without their stack and ratio tags; heights counted by hand.
+// The published final expressions (EfficientBERT, its tables), without their stack and ratio tags; heights
+// counted by hand.
 struct Published {
   const char* text;
   int height;

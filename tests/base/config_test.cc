@@ -53,7 +53,9 @@ TEST(Config, OutOfRangeNamesLineFieldValueAndBounds) {
 
 TEST(Config, RangeBoundsAreInsideOrOutsideAsDeclared) {
   proto::Recipe recipe;
-  const auto with = [&](const std::string& field) { ParseText("optimizer { adamw { learning_rate: 1 } } " + field, "r", &recipe); };
+  const auto with = [&](const std::string& field) {
+    ParseText("optimizer { adamw { learning_rate: 1 } } " + field, "r", &recipe);
+  };
   EXPECT_NO_THROW(with("dropout: 0"));
   EXPECT_NO_THROW(with("dropout: 0.999"));
   EXPECT_THROW(with("dropout: 1"), Error);
@@ -65,8 +67,10 @@ TEST(Config, RangeBoundsAreInsideOrOutsideAsDeclared) {
 
 TEST(Config, MissingRequiredFieldAndOneof) {
   EXPECT_THAT(ParseError("epochs: 1"), HasSubstr("optimizer: must be given"));
-  EXPECT_THAT(ParseError("epochs: 1\noptimizer {\n}"), AllOf(HasSubstr("one of its kinds"), HasSubstr("adamw, came")));
-  EXPECT_THAT(ParseError("optimizer { came { beta1: 0.5 } }"), HasSubstr("optimizer.came.learning_rate: must be given"));
+  EXPECT_THAT(ParseError("epochs: 1\noptimizer {\n}"),
+              AllOf(HasSubstr("one of its kinds"), HasSubstr("adamw, came")));
+  EXPECT_THAT(ParseError("optimizer { came { beta1: 0.5 } }"),
+              HasSubstr("optimizer.came.learning_rate: must be given"));
 }
 
 TEST(Config, TwoKindsAtOnceAreRefused) {
@@ -76,7 +80,8 @@ TEST(Config, TwoKindsAtOnceAreRefused) {
 
 TEST(Config, MissingFileIsNamed) {
   proto::Recipe recipe;
-  EXPECT_THAT(MessageOf([&] { ReadText("/nowhere/r.textproto", &recipe); }), HasSubstr("/nowhere/r.textproto"));
+  EXPECT_THAT(MessageOf([&] { ReadText("/nowhere/r.textproto", &recipe); }),
+              HasSubstr("/nowhere/r.textproto"));
 }
 
 TEST(Override, SetsNestedRepeatedAndEnumFields) {
@@ -142,7 +147,9 @@ TEST(CanonicalText, KeepsTheKindOfAnEmptyChoice) {
 
 TEST(PrintText, RoundTrips) {
   proto::Recipe recipe, again;
-  ParseText("optimizer { came { learning_rate: 1e-4 } } objective { loss { soft_labels {} } layer_map: [2, 4] }", "r", &recipe);
+  ParseText(
+      "optimizer { came { learning_rate: 1e-4 } } objective { loss { soft_labels {} } layer_map: [2, 4] }",
+      "r", &recipe);
   const std::string text = PrintText(recipe);
   EXPECT_THAT(text, HasSubstr("# proto-message: thimble.proto.Recipe"));
   ParseText(text, "again", &again);

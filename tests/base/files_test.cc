@@ -39,10 +39,11 @@ TEST_F(Files, AtomicWriteReplacesAndLeavesNoTemporary) {
 TEST_F(Files, FailedWriteKeepsTheOldFile) {
   const std::string path = directory_ + "/a";
   WriteFileAtomically(path, "one");
-  EXPECT_THROW(WriteFileAtomically(path, [](const Append& append) {
-                 append("half");
-                 throw std::runtime_error("stop");
-               }),
+  EXPECT_THROW(WriteFileAtomically(path,
+                                   [](const Append& append) {
+                                     append("half");
+                                     throw std::runtime_error("stop");
+                                   }),
                std::runtime_error);
   EXPECT_EQ(ReadFile(path), "one");
   EXPECT_EQ(Entries(), 1);
@@ -92,7 +93,8 @@ TEST_F(Files, EmptyFileReadsAsEmpty) {
 
 TEST_F(Files, GlobSortsAndRefusesNothing) {
   for (const char* name : {"b.txt", "a.txt", "c.md"}) WriteFileAtomically(directory_ + "/" + name, name);
-  EXPECT_THAT(Glob(directory_ + "/*.txt"), testing::ElementsAre(directory_ + "/a.txt", directory_ + "/b.txt"));
+  EXPECT_THAT(Glob(directory_ + "/*.txt"),
+              testing::ElementsAre(directory_ + "/a.txt", directory_ + "/b.txt"));
   EXPECT_THAT(Glob(directory_ + "/../*/a.txt"), testing::Contains(testing::EndsWith("/a.txt")));
   EXPECT_THROW(Glob(directory_ + "/*.none"), Error);
   EXPECT_EQ(DirectoryBytes(directory_), 14u);

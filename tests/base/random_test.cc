@@ -74,7 +74,11 @@ TEST(ParallelFor, VisitsEveryIndexAndRethrows) {
   std::vector<int> visits(1000);
   ParallelFor(visits.size(), 4, [&](size_t i) { ++visits[i]; });
   EXPECT_THAT(visits, testing::Each(1));
-  EXPECT_THROW(ParallelFor(10, 4, [](size_t i) { if (i == 5) throw Error("stop"); }), Error);
+  EXPECT_THROW(ParallelFor(10, 4,
+                           [](size_t i) {
+                             if (i == 5) throw Error("stop");
+                           }),
+               Error);
 }
 
 TEST(Duration, ReadsWell) {

@@ -87,17 +87,22 @@ TEST_F(YardstickTest, RowsThatAreAlikeAreAveraged) {
   EXPECT_EQ(table.best, 70);
 }
 
-// "Number of Parameters" of models 10 and 6 in the authors' table of results, whose notebook builds all of them 256 and 1024 wide. Theirs
-// have no head (a linear of 256 to 2 here), and positions, segments and their norm 128 wide, before the projection.
+// "Number of Parameters" of models 10 and 6 in the authors' table of results, whose notebook builds all of
+// them 256 and 1024 wide. Theirs have no head (a linear of 256 to 2 here), and positions, segments and their
+// norm 128 wide, before the projection.
 TEST_F(YardstickTest, ModelsHaveThePublishedSizes) {
-  scratch_.Write("table.jsonl", Row(256, {Layer("DSC", "9", 4, 1024), Layer("SA", "SDP", 4, 512)}, 67.4) +
-                                    Row(128, {Layer("DSC", "5", 4, 512, 3), Layer("SA", "SDP", 2, 512)}, 67.5));
+  scratch_.Write("table.jsonl",
+                 Row(256, {Layer("DSC", "9", 4, 1024), Layer("SA", "SDP", 4, 512)}, 67.4) +
+                     Row(128, {Layer("DSC", "5", 4, 512, 3), Layer("SA", "SDP", 2, 512)}, 67.5));
   const auto models = NasBenchBertModels(scratch_.path() + "/table.jsonl", /*released=*/true);
   ASSERT_EQ(models.size(), 2u);
   constexpr int64_t kPublished[] = {5557138, 7654282};
   constexpr int64_t kHead = 256 * 2 + 2, kWider = (512 + 2 + 2) * 128;
   for (int i = 0; i < 2; ++i)
-    EXPECT_EQ(models::DeployedParameters(models::Resolve(models[i].architecture), 2, models::Head::kTokens) - kHead - kWider, kPublished[i]);
+    EXPECT_EQ(
+        models::DeployedParameters(models::Resolve(models[i].architecture), 2, models::TaskHead::kTokens) -
+            kHead - kWider,
+        kPublished[i]);
   const auto own = NasBenchBertModels(scratch_.path() + "/table.jsonl", /*released=*/false);
   EXPECT_EQ(own[1].architecture.hidden(), 128);
   EXPECT_TRUE(own[1].architecture.embedding().has_plain());

@@ -33,8 +33,8 @@ struct Case {
   LossInput input() const { return {student, outputs, &teacher, batch, layer_map}; }
   // What a gradient can flow to: scores, states, logits, projection.
   std::vector<at::Tensor> Leaves() const {
-    std::vector<at::Tensor> leaves = outputs.scores;
-    leaves.insert(leaves.end(), outputs.hidden.begin(), outputs.hidden.end());
+    std::vector<at::Tensor> leaves = outputs.attention_logits;
+    leaves.insert(leaves.end(), outputs.hidden_states.begin(), outputs.hidden_states.end());
     for (const auto& layer : outputs.projections)
       leaves.insert(leaves.end(), {layer.query, layer.key, layer.value});
     if (outputs.logits.defined()) leaves.push_back(outputs.logits);
@@ -83,12 +83,12 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   };
   const int64_t width = project ? kWidth : kTeacherWidth;
   for (int layer = 0; layer <= 2; ++layer) {
-    c.outputs.hidden.push_back(states("state" + std::to_string(layer), width));
-    if (layer < 2) c.outputs.scores.push_back(scores("scores" + std::to_string(layer)));
+    c.outputs.hidden_states.push_back(states("state" + std::to_string(layer), width));
+    if (layer < 2) c.outputs.attention_logits.push_back(scores("scores" + std::to_string(layer)));
   }
   for (int layer = 0; layer <= 4; ++layer) {
-    c.teacher.hidden.push_back(states("teacher state" + std::to_string(layer), kTeacherWidth));
-    if (layer < 4) c.teacher.scores.push_back(scores("teacher scores" + std::to_string(layer)));
+    c.teacher.hidden_states.push_back(states("teacher state" + std::to_string(layer), kTeacherWidth));
+    if (layer < 4) c.teacher.attention_logits.push_back(scores("teacher scores" + std::to_string(layer)));
   }
   const auto projections = [&](const std::string& what, int64_t channels) {
     return models::Projections{states(what + " query", channels), states(what + " key", channels),
@@ -129,10 +129,10 @@ inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, in
   c.outputs.logits = logits("span logits").requires_grad_();
   c.teacher.logits = logits("teacher span logits");
   c.batch.labels = at::zeros({rows, 2}, at::kLong);
-  c.batch.places = at::zeros({rows, padded});
+  c.batch.answer_mask = at::zeros({rows, padded});
   for (int64_t b = 0; b < rows; ++b) {
-    c.batch.places[b][0] = 1;
-    if (lengths[b] > 3) c.batch.places[b].slice(0, 2, lengths[b] - 1).fill_(1);
+    c.batch.answer_mask[b][0] = 1;
+    if (lengths[b] > 3) c.batch.answer_mask[b].slice(0, 2, lengths[b] - 1).fill_(1);
     for (int64_t k = 0; k < 2 && lengths[b] > 3; ++k)
       c.batch.labels[b][k] = 2 + (first + b + k) % (lengths[b] - 3);
   }

@@ -95,8 +95,8 @@ TEST_P(EveryLoss, PaddingGetsNoGradient) {
 
 TEST_P(EveryLoss, TheTeacherGetsNoGradient) {
   Case c = MakeCase({4}, 4);
-  std::vector<at::Tensor> teacher = c.teacher.scores;
-  teacher.insert(teacher.end(), c.teacher.hidden.begin(), c.teacher.hidden.end());
+  std::vector<at::Tensor> teacher = c.teacher.attention_logits;
+  teacher.insert(teacher.end(), c.teacher.hidden_states.begin(), c.teacher.hidden_states.end());
   teacher.push_back(c.teacher.logits);
   for (at::Tensor& tensor : teacher) tensor.requires_grad_();
   loss_->Compute(c.input()).sum.backward();
@@ -108,8 +108,8 @@ TEST_P(EveryLoss, NeedsWhatItsEntrySaysAndNoMore) {
   const Case whole = MakeCase({5, 3}, 6);
   Case c = MakeCase({5, 3}, 6);
   for (models::Outputs* outputs : {&c.outputs, &c.teacher}) {
-    if (!entry.scores) outputs->scores.clear();
-    if (!entry.hidden) outputs->hidden.clear();
+    if (!entry.attention_logits) outputs->attention_logits.clear();
+    if (!entry.hidden_states) outputs->hidden_states.clear();
     if (!entry.logits) outputs->logits = at::Tensor();
   }
   if (!entry.labels) c.batch.labels = at::Tensor();
@@ -145,9 +145,9 @@ TEST_P(EveryLoss, ComparesBfloat16InFloat32) {
   };
   for (Case* c : {&exact, &half}) {
     const bool keep_half = c == &half;
-    round(c->teacher.scores, keep_half);
-    round(c->teacher.hidden, keep_half);
-    round(c->outputs.scores, keep_half);
+    round(c->teacher.attention_logits, keep_half);
+    round(c->teacher.hidden_states, keep_half);
+    round(c->outputs.attention_logits, keep_half);
     std::vector<at::Tensor> logits = {c->outputs.logits, c->teacher.logits};
     round(logits, keep_half);
     c->outputs.logits = logits[0];
@@ -176,7 +176,7 @@ TEST_P(EveryLoss, AutocastChangesTheProjectionOnly) {
   at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(at::kCPU, false);
   EXPECT_EQ(cast.sum.scalar_type(), at::kFloat);
-  EXPECT_NEAR(cast.sum.item<double>() / plain, 1, GetParam().hidden ? 0.01 : 1e-6);
+  EXPECT_NEAR(cast.sum.item<double>() / plain, 1, GetParam().hidden_states ? 0.01 : 1e-6);
 }
 
 // The loss with its defaults, and with each field of truth or choice at each of its values.
@@ -194,7 +194,8 @@ std::vector<proto::Loss> Variants(const LossEntry& entry) {
     if (field.cpp_type() == Field::CPPTYPE_BOOL)
       for (const std::string value : {"true", "false"}) add(field.name() + ": " + value);
     if (field.cpp_type() == Field::CPPTYPE_ENUM)
-      for (int v = 0; v < field.enum_type()->value_count(); ++v) add(field.name() + ": " + field.enum_type()->value(v)->name());
+      for (int v = 0; v < field.enum_type()->value_count(); ++v)
+        add(field.name() + ": " + field.enum_type()->value(v)->name());
   }
   return variants;
 }
@@ -212,12 +213,13 @@ TEST_P(EveryLoss, ItsEntrySaysWhichLayersAndStatesItCompares) {
       return any;
     };
     for (int state = 0; state < 3; ++state)
-      EXPECT_EQ(reads({c.outputs.hidden[state]}), entry.ComparesState(spec, state, 2)) << state;
+      EXPECT_EQ(reads({c.outputs.hidden_states[state]}), entry.ComparesState(spec, state, 2)) << state;
     for (int layer = 0; layer < 2; ++layer) {
       const bool compares = entry.ComparesLayer(spec, layer, 2);
       const auto& projections = c.outputs.projections[layer];
-      EXPECT_EQ(reads({c.outputs.scores[layer]}), entry.scores && compares) << layer;
-      EXPECT_EQ(reads({projections.query, projections.key, projections.value}), entry.projections && compares) << layer;
+      EXPECT_EQ(reads({c.outputs.attention_logits[layer]}), entry.attention_logits && compares) << layer;
+      EXPECT_EQ(reads({projections.query, projections.key, projections.value}), entry.projections && compares)
+          << layer;
     }
   }
 }
@@ -226,7 +228,9 @@ TEST_P(EveryLoss, ItsEntrySaysWhetherItCountsPadding) {
   const LossEntry& entry = GetParam();
   for (const proto::Loss& spec : Variants(entry)) {
     SCOPED_TRACE(CanonicalText(spec));
-    const auto count = [&](int64_t padded) { return entry.make(spec)->Compute(MakeCase({5, 3}, padded).input()).count; };
+    const auto count = [&](int64_t padded) {
+      return entry.make(spec)->Compute(MakeCase({5, 3}, padded).input()).count;
+    };
     EXPECT_EQ(count(5) != count(17), entry.counts_padding != nullptr && entry.counts_padding(spec));
   }
 }

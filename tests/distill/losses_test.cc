@@ -33,27 +33,32 @@ TEST(AttentionScores, SumsSquaresOverRealPairsHeadsAndLayers) {
       for (int64_t h = 0; h < kHeads; ++h)
         for (int64_t q = 0; q < kLengths[b]; ++q)
           for (int64_t k = 0; k < kLengths[b]; ++k) {
-            const double difference = At(c.outputs.scores[layer], {b, h, q, k}) -
-                                      At(c.teacher.scores[kLayerMap[layer] - 1], {b, h, q, k});
+            const double difference = At(c.outputs.attention_logits[layer], {b, h, q, k}) -
+                                      At(c.teacher.attention_logits[kLayerMap[layer] - 1], {b, h, q, k});
             sum += difference * difference;
             count += layer == 0;
           }
   ExpectLoss(MakeLoss("attention_scores {}")->Compute(c.input()), sum, count);
 }
 
-// The published code's means, in torch's own words: over padding as well, keys that are padding 0 on both sides.
+// The published code's means, in torch's own words: over padding as well, keys that are padding 0 on both
+// sides.
 TEST(CountPadding, IsTheMeanOverAllPositionsSummedOverLayers) {
   const Case c = MakeCase(kLengths, 9);
   const at::Tensor keys = c.batch.mask.view({3, 1, 1, 9});
   double scores = 0, states = 0;
   for (size_t layer = 0; layer < 2; ++layer)
-    scores += at::mse_loss(c.outputs.scores[layer] * keys, c.teacher.scores[kLayerMap[layer] - 1] * keys).item<double>();
-  for (size_t layer = 0; layer < 3; ++layer)
-    states += at::mse_loss(at::linear(c.outputs.hidden[layer], c.student.weights.at("fit_dense.weight"),
-                                                            c.student.weights.at("fit_dense.bias")),
-                              c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]])
+    scores += at::mse_loss(c.outputs.attention_logits[layer] * keys,
+                           c.teacher.attention_logits[kLayerMap[layer] - 1] * keys)
                   .item<double>();
-  ExpectLoss(MakeLoss("attention_scores { count_padding: true }")->Compute(c.input()), scores * 3 * kHeads * 81, 3 * kHeads * 81);
+  for (size_t layer = 0; layer < 3; ++layer)
+    states +=
+        at::mse_loss(at::linear(c.outputs.hidden_states[layer], c.student.weights.at("fit_dense.weight"),
+                                c.student.weights.at("fit_dense.bias")),
+                     c.teacher.hidden_states[layer == 0 ? 0 : kLayerMap[layer - 1]])
+            .item<double>();
+  ExpectLoss(MakeLoss("attention_scores { count_padding: true }")->Compute(c.input()),
+             scores * 3 * kHeads * 81, 3 * kHeads * 81);
   ExpectLoss(MakeLoss("hidden_states { count_padding: true }")->Compute(c.input()), states * 27, 27);
 }
 
@@ -64,11 +69,11 @@ double HiddenSum(const Case& c, bool project) {
       for (int64_t t = 0; t < kLengths[b]; ++t)
         for (int64_t d = 0; d < kTeacherWidth; ++d) {
           double value = project ? At(c.student.weights.at("fit_dense.bias"), {d})
-                                 : At(c.outputs.hidden[layer], {b, t, d});
+                                 : At(c.outputs.hidden_states[layer], {b, t, d});
           for (int64_t k = 0; project && k < kWidth; ++k)
-            value +=
-                At(c.student.weights.at("fit_dense.weight"), {d, k}) * At(c.outputs.hidden[layer], {b, t, k});
-          value -= At(c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]], {b, t, d});
+            value += At(c.student.weights.at("fit_dense.weight"), {d, k}) *
+                     At(c.outputs.hidden_states[layer], {b, t, k});
+          value -= At(c.teacher.hidden_states[layer == 0 ? 0 : kLayerMap[layer - 1]], {b, t, d});
           sum += value * value / kTeacherWidth;
         }
   return sum;
@@ -79,7 +84,7 @@ TEST(HiddenStates, SumsProjectedDistancesOverRealPositionsAndLayers) {
   ExpectLoss(MakeLoss("hidden_states {}")->Compute(c.input()), HiddenSum(c, true), 7 + 4 + 1);
 }
 
-// Hidden words: a row of scores for each token that is to be found, in order.
+// Masked tokens: a row of scores for each token that is to be found, in order.
 TEST(MaskedText, LabelsAreOfHiddenWordsAlone) {
   Case c = MakeCase({5, 3}, 6);
   c.batch.labels = at::full({2, 6}, -1, at::kLong);
@@ -120,8 +125,9 @@ TEST(HiddenStates, OwnProjectionsBeginAsTheSharedOneAndThenGoTheirWays) {
           for (int64_t d = 0; d < kTeacherWidth; ++d) {
             double value = At(c.student.weights.at("fit_dense.bias"), {d}) + (layer == changed ? by : 0);
             for (int64_t k = 0; k < kWidth; ++k)
-              value += At(c.student.weights.at("fit_dense.weight"), {d, k}) * At(c.outputs.hidden[layer], {b, t, k});
-            value -= At(c.teacher.hidden[kLayerMap[layer - 1]], {b, t, d});
+              value += At(c.student.weights.at("fit_dense.weight"), {d, k}) *
+                       At(c.outputs.hidden_states[layer], {b, t, k});
+            value -= At(c.teacher.hidden_states[kLayerMap[layer - 1]], {b, t, d});
             sum += value * value / kTeacherWidth;
           }
     return sum;
@@ -212,9 +218,9 @@ TEST(SpanLabels, SoftIsTheMeanDivergenceOfStartAndEndOverThePassageAndNoAnswer) 
     for (int64_t b = 0; b < 3; ++b)
       for (int64_t k = 0; k < 2; ++k)
         for (int64_t t = 0; t < 9; ++t) {
-          if (At(c.batch.places, {b, t}) == 0) continue;
-          const double p = LogShare(c.teacher.logits, c.batch.places, b, t, k, temperature),
-                       q = LogShare(c.outputs.logits, c.batch.places, b, t, k, temperature);
+          if (At(c.batch.answer_mask, {b, t}) == 0) continue;
+          const double p = LogShare(c.teacher.logits, c.batch.answer_mask, b, t, k, temperature),
+                       q = LogShare(c.outputs.logits, c.batch.answer_mask, b, t, k, temperature);
           sum += std::exp(p) * (p - q) * temperature * temperature / 2;
         }
     ExpectLoss(MakeLoss("soft_labels {temperature: " + std::to_string(temperature) + "}")->Compute(c.input()),
@@ -301,7 +307,8 @@ TEST(AttentionDistributions, DivergesOverRealKeysOfRealQueries) {
             for (int64_t k = 0; k < kLengths[b]; ++k) logits.push_back(At(scores, {b, h, query, k}));
             return Shares(logits);
           };
-          const auto q = shares(c.outputs.scores[layer]), p = shares(c.teacher.scores[kLayerMap[layer] - 1]);
+          const auto q = shares(c.outputs.attention_logits[layer]),
+                     p = shares(c.teacher.attention_logits[kLayerMap[layer] - 1]);
           kl += Cross(p, q) - Cross(p, p);
           if (layer == 1) last += Cross(p, q) - Cross(p, p);
           cross += Cross(p, q);
@@ -355,13 +362,13 @@ double StateSum(const Case& c, const std::vector<size_t>& layers, bool first_tok
   for (const size_t layer : layers)
     for (int64_t b = 0; b < 3; ++b)
       for (int64_t t = 0; t < (first_token ? 1 : kLengths[b]); ++t) {
-        const at::Tensor x = c.outputs.hidden[layer].detach()[b][t].to(at::kDouble);
+        const at::Tensor x = c.outputs.hidden_states[layer].detach()[b][t].to(at::kDouble);
         const at::Tensor projected =
             at::mv(c.student.weights.at("fit_dense.weight").detach().to(at::kDouble), x) +
             c.student.weights.at("fit_dense.bias").detach().to(at::kDouble);
-        sum +=
-            each(projected,
-                 c.teacher.hidden[layer == 0 ? 0 : kLayerMap[layer - 1]].detach()[b][t].to(at::kDouble));
+        sum += each(
+            projected,
+            c.teacher.hidden_states[layer == 0 ? 0 : kLayerMap[layer - 1]].detach()[b][t].to(at::kDouble));
       }
   return sum;
 }

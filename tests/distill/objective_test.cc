@@ -68,8 +68,8 @@ TEST(LayerMap, RulesChooseWhereNothingIsListed) {
   EXPECT_THAT(StatedLayers(Spec("layers: FIRST"), 2, 6), ElementsAre(1, 2));
 }
 
-models::Shape StudentShape(int layers = 2, int heads = kHeads) {
-  models::Shape shape;
+models::ResolvedArchitecture StudentShape(int layers = 2, int heads = kHeads) {
+  models::ResolvedArchitecture shape;
   shape.vocabulary = kVocabulary;
   shape.hidden = kWidth;
   shape.heads = heads;
@@ -113,8 +113,8 @@ TEST(Objective, DepthsMatterOnlyToLossesOverLayers) {
 
 TEST(Objective, ErrorsSayWhatToChange) {
   const models::Model teacher = Teacher(), headless = Teacher(0);
-  const auto message = [&](const std::string& text, const models::Shape& student, const models::Model* with,
-                           bool labelled) {
+  const auto message = [&](const std::string& text, const models::ResolvedArchitecture& student,
+                           const models::Model* with, bool labelled) {
     return MessageOf([&] { Objective(Spec(text), student, with, labelled); });
   };
   EXPECT_THAT(message("", StudentShape(), &teacher, true),
@@ -137,15 +137,17 @@ TEST(Objective, ErrorsSayWhatToChange) {
 }
 
 TEST(Objective, OnTextLeavesOutWhatNeedsATask) {
-  const auto all = Spec("loss {hard_labels {}} loss {attention_scores {}} loss {soft_labels {}} loss {minilm_relations {}}");
+  const auto all = Spec(
+      "loss {hard_labels {}} loss {attention_scores {}} loss {soft_labels {}} loss {minilm_relations {}}");
   const auto kept = ObjectiveOnText(all, false, "--corpus");
   ASSERT_EQ(kept.loss_size(), 2);
   EXPECT_TRUE(kept.loss(0).has_attention_scores());
   EXPECT_TRUE(kept.loss(1).has_minilm_relations());
   EXPECT_EQ(ObjectiveOnText(all, true, "--corpus").loss_size(), 4);
-  EXPECT_THAT(MessageOf([] { ObjectiveOnText(Spec("loss {soft_labels {}}"), false, "--corpus"); }),
-              AllOf(HasSubstr("--corpus: "), HasSubstr("got soft_labels alone"),
-                    HasSubstr("attention_distributions, attention_scores, hidden_states, minilm_relations;")));
+  EXPECT_THAT(
+      MessageOf([] { ObjectiveOnText(Spec("loss {soft_labels {}}"), false, "--corpus"); }),
+      AllOf(HasSubstr("--corpus: "), HasSubstr("got soft_labels alone"),
+            HasSubstr("attention_distributions, attention_scores, hidden_states, minilm_relations;")));
 }
 
 TEST(Objective, TotalIsTheWeightedSumOfMeans) {
@@ -168,8 +170,8 @@ TEST(Objective, TotalIsTheWeightedSumOfMeans) {
   const at::Tensor total = objective.Total(sums);
   EXPECT_NEAR(total.item<double>() / want, 1, 1e-6);
   total.backward();
-  for (const at::Tensor& leaf : c.outputs.scores) EXPECT_TRUE(leaf.grad().defined());
-  for (const at::Tensor& leaf : c.outputs.hidden) EXPECT_TRUE(leaf.grad().defined());
+  for (const at::Tensor& leaf : c.outputs.attention_logits) EXPECT_TRUE(leaf.grad().defined());
+  for (const at::Tensor& leaf : c.outputs.hidden_states) EXPECT_TRUE(leaf.grad().defined());
   EXPECT_TRUE(c.outputs.logits.grad().defined());
 }
 
@@ -191,7 +193,8 @@ TEST(Objective, WeightsMoveFromTheFirstToTheLast) {
 
 TEST(Objective, ALossThatABatchHasNothingForIsLeftOut) {
   const models::Model teacher = Teacher();
-  const Objective objective(Spec("loss {hidden_states {} weight: 3} loss {soft_labels {}}"), StudentShape(), &teacher, false);
+  const Objective objective(Spec("loss {hidden_states {} weight: 3} loss {soft_labels {}}"), StudentShape(),
+                            &teacher, false);
   const Case c = MakeCase({5, 2}, 6);
   auto sums = objective.Compute(c.student, c.outputs, &c.teacher, c.batch);
   const double states = 3 * sums[0].sum.item<double>() / sums[0].count;
@@ -230,12 +233,13 @@ TEST(Objective, ProgressiveComparesOneLayerInEachPhase) {
     }
   }
   const auto states = [&](const std::string& which, double progress) {
-    return Objective(Spec("loss {hidden_states {states: " + which + "}} progressive: true"), StudentShape(), &teacher, false)
+    return Objective(Spec("loss {hidden_states {states: " + which + "}} progressive: true"), StudentShape(),
+                     &teacher, false)
         .Compute(c.student, c.outputs, &c.teacher, c.batch, progress)[0]
         .sum.item<double>();
   };
-  const Objective last_layer(Spec("loss {attention_distributions {last_layer: true}} progressive: true"), StudentShape(), &teacher,
-                             false);
+  const Objective last_layer(Spec("loss {attention_distributions {last_layer: true}} progressive: true"),
+                             StudentShape(), &teacher, false);
   const auto shares = [&](double progress) {
     return last_layer.Compute(c.student, c.outputs, &c.teacher, c.batch, progress)[0];
   };
@@ -246,7 +250,9 @@ TEST(Objective, ProgressiveComparesOneLayerInEachPhase) {
   EXPECT_GT(states("LAST", 0.9), 0);
   EXPECT_GT(states("EMBEDDING", 0), 0);
   EXPECT_EQ(states("EMBEDDING", 0.9), 0);
-  EXPECT_THAT(MessageOf([&] { Objective(Spec("loss {soft_labels {}} progressive: true"), StudentShape(), &teacher, false); }),
+  EXPECT_THAT(MessageOf([&] {
+                Objective(Spec("loss {soft_labels {}} progressive: true"), StudentShape(), &teacher, false);
+              }),
               HasSubstr("objective.progressive"));
 }
 
@@ -278,7 +284,7 @@ TEST(Objective, MissingOutputsAreBrokenInvariants) {
   const Objective objective(Spec("loss {hidden_states {}}"), StudentShape(), &teacher, false);
   Case c = MakeCase({5, 2}, 6);
   EXPECT_THROW(objective.Compute(c.student, c.outputs, nullptr, c.batch), std::logic_error);
-  c.outputs.hidden.pop_back();
+  c.outputs.hidden_states.pop_back();
   EXPECT_THROW(objective.Compute(c.student, c.outputs, &c.teacher, c.batch), std::logic_error);
 }
 

@@ -1,6 +1,6 @@
 // What a trace of the walk says of weights, of linears that share an input, and of memory.
-#include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
+#include "models/encoder/resolve.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 
-Shape Resolved(const std::string& head) {
+ResolvedArchitecture Resolved(const std::string& head) {
   proto::Architecture architecture;
   ParseText("vocabulary: 50 positions: 16 heads: 2 " + head +
                 " layer { mixer { self_attention {} } ffn { expression: 'linear(tanh(linear(x,wb1)),wb2)' "
@@ -67,15 +67,15 @@ TEST(TraceTest, KnowsWhichLinearsReadOneState) {
                   ElementsAre("layer.0.ffn.0.down"), ElementsAre("layer.0.ffn.1.up"),
                   ElementsAre("layer.0.ffn.1.down")));
   Trace shared(Trace::Names::kKept);
-  Encode(Resolved("hidden: 8 embedding { plain {} } bottleneck { width: 4 share_query_key: true }"), Tokens::kAll,
-         shared);
+  Encode(Resolved("hidden: 8 embedding { plain {} } bottleneck { width: 4 share_query_key: true }"),
+         Tokens::kAll, shared);
   EXPECT_THAT(ReadTogether(shared)[0],
               ElementsAre("layer.0.bottleneck.in", "layer.0.bottleneck.qk", "layer.0.attention.value"));
 }
 
 // By hand, in channels a token: a plain embedding's tokens, segments and sum 3 h; attention's input, queries,
-// keys, values and output 5 h; a block's x, up, tanh and down 2 h + 2 m. Of what a pooled head reads: attention's
-// input, keys and values 3 h, and nothing behind it.
+// keys, values and output 5 h; a block's x, up, tanh and down 2 h + 2 m. Of what a pooled head reads:
+// attention's input, keys and values 3 h, and nothing behind it.
 TEST(TraceTest, CountsWhatIsAliveAtOnce) {
   const auto most = [](const std::string& head, Tokens read = Tokens::kAll) {
     Trace trace(Trace::Names::kLeftOut);
@@ -107,7 +107,8 @@ TEST(TraceTest, AWordAboutAllTokensRefusesOne) {
   EXPECT_THROW(trace.Shift("x", one, 1), std::logic_error);
   EXPECT_THROW(trace.MaskPadding("x", one), std::logic_error);
   EXPECT_THROW(trace.Residual("x", all, one), std::logic_error);
-  EXPECT_THROW(trace.SumTokens("x", trace.SplitHeads("x", one, 2, Ops::Order::kChannelsFirst)), std::logic_error);
+  EXPECT_THROW(trace.SumTokens("x", trace.SplitHeads("x", one, 2, Ops::Order::kChannelsFirst)),
+               std::logic_error);
 }
 
 }  // namespace

@@ -25,14 +25,16 @@ void DrawField(const Field* field, google::protobuf::Message* message, Random* r
   switch (field->cpp_type()) {
     case Field::CPPTYPE_INT32: {
       const int low = std::max(1, range.has_min() ? static_cast<int>(range.min()) : 1);
-      const int high = std::max(low, range.has_max() ? std::min(kLargest, static_cast<int>(range.max())) : kLargest);
+      const int high =
+          std::max(low, range.has_max() ? std::min(kLargest, static_cast<int>(range.max())) : kLargest);
       return reflection->SetInt32(message, field, Between(low, high, random));
     }
     case Field::CPPTYPE_BOOL:
       return reflection->SetBool(message, field, random->Below(2) == 0);
     case Field::CPPTYPE_ENUM:
-      return reflection->SetEnum(message, field,
-                                 field->enum_type()->value(Between(0, field->enum_type()->value_count() - 1, random)));
+      return reflection->SetEnum(
+          message, field,
+          field->enum_type()->value(Between(0, field->enum_type()->value_count() - 1, random)));
     case Field::CPPTYPE_DOUBLE: {
       const double low = range.has_min() ? range.min() : range.has_above() ? range.above() : 0;
       const double high = range.has_max() ? range.max() : range.has_below() ? range.below() : low + 1;

@@ -1,5 +1,5 @@
-// What must hold of every mixer, feed-forward block and embedding, fields drawn from their ranges. A new kind is
-// tested by its line in the list. ONNX Runtime and transformers: tests/models/agreement_check.py.
+// What must hold of every mixer, feed-forward block and embedding, fields drawn from their ranges. A new kind
+// is tested by its line in the list. ONNX Runtime and transformers: tests/models/agreement_check.py.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/crop.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
 #include "models/hub/pretrained.h"
-#include "models/inherit.h"
 #include "models/torch/autocast.h"
 #include "models/torch/torch_ops.h"
 #include "tests/kinds/draw.h"
@@ -45,20 +45,22 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-// Two layers, the first of the kind, in each of the surroundings: hidden or bottleneck, shared queries and keys,
-// LayerNorm or scale and shift.
+// Two layers, the first of the kind, in each of the surroundings: hidden or bottleneck, shared queries and
+// keys, LayerNorm or scale and shift.
 proto::Architecture Draw(const Case& of, uint64_t seed = 1) {
   const char* const heads[] = {kTrigram, kNarrow, kShared, kPlain};
   Random random = Random(seed).Fork(of.catalogue + of.kind, static_cast<uint64_t>(of.draw));
   for (int tries = 0; tries < 200; ++tries) {
     // Other surroundings where a kind refuses these.
-    proto::Architecture architecture =
-        Architecture(std::string(heads[(of.draw + tries / 20) % 4]) + LayerText(kGeluBlock) + LayerText(kGeluBlock, 2, "1/2"));
+    proto::Architecture architecture = Architecture(std::string(heads[(of.draw + tries / 20) % 4]) +
+                                                    LayerText(kGeluBlock) + LayerText(kGeluBlock, 2, "1/2"));
     architecture.set_ffn_hidden(kFfnHidden);
-    const int outer = architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
+    const int outer =
+        architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
     auto* layer = architecture.mutable_layer(0);
     if (of.catalogue == "mixer") *layer->mutable_mixer() = DrawMixer(of.kind, &random);
-    if (of.catalogue == "feed_forward") *layer->mutable_ffn() = DrawFeedForward(of.kind, outer, kFfnHidden, &random);
+    if (of.catalogue == "feed_forward")
+      *layer->mutable_ffn() = DrawFeedForward(of.kind, outer, kFfnHidden, &random);
     if (of.catalogue == "embedding") *architecture.mutable_embedding() = DrawEmbedding(of.kind, &random);
     try {
       Resolve(architecture);
@@ -93,7 +95,8 @@ class CountingOps final : public TorchOps {
     products += In(x).numel() / form.groups * out;
     return TorchOps::Linear(name, x, out, form);
   }
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown) override {
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
+                  Scores shown) override {
     products += In(query).numel() * In(key).size(2) + In(query).size(2) * In(value).numel();
     return TorchOps::Attention(query, key, value, bias, shown);
   }
@@ -130,9 +133,9 @@ class EveryKindTest : public testing::TestWithParam<Case> {
 };
 
 at::Tensor Sum(const Outputs& outputs, const Batch& batch) {
-  const at::Tensor mask = batch.mask.to(outputs.last.scalar_type()).unsqueeze(-1);
+  const at::Tensor mask = batch.mask.to(outputs.last_hidden_state.scalar_type()).unsqueeze(-1);
   at::Tensor sum = outputs.logits.sin().sum();
-  for (const at::Tensor& hidden : outputs.hidden) sum = sum + (hidden.tanh() * mask).sum();
+  for (const at::Tensor& hidden : outputs.hidden_states) sum = sum + (hidden.tanh() * mask).sum();
   return sum;
 }
 
@@ -140,7 +143,7 @@ TEST_P(EveryKindTest, UsesWhatItDeclares) {
   Model model = Shaken(Draw(GetParam()));
   model.weights.RequireGrad(true);
   const Batch batch = MakeBatch({7, 4});
-  Sum(Forward(model, batch, {.hidden = true}), batch).backward();
+  Sum(Forward(model, batch, {.hidden_states = true}), batch).backward();
   for (const auto& [name, tensor] : model.weights) EXPECT_TRUE(tensor.grad().defined()) << name;
   EXPECT_EQ(DeployedParameters(model.shape, 3), model.weights.Elements());
 }
@@ -150,7 +153,7 @@ TEST_P(EveryKindTest, GradientsAreDifferences) {
   MakeDouble(&model);
   model.weights.RequireGrad(true);
   const Batch batch = MakeBatch({4, 6});
-  const auto f = [&] { return Sum(Forward(model, batch, {.hidden = true}), batch); };
+  const auto f = [&] { return Sum(Forward(model, batch, {.hidden_states = true}), batch); };
   for (const auto& [name, tensor] : model.weights) CheckGradient(f, tensor, name, 1);
 }
 
@@ -162,12 +165,16 @@ TEST_P(EveryKindTest, PaddingAndCompanyChangeNothing) {
   const std::vector<int> lengths = {5, 9, 1};
   for (int row = 0; row < 3; ++row) {
     Batch alone;
-    for (auto [to, from] : {std::pair(&alone.ids, together.ids), std::pair(&alone.segments, together.segments),
-                            std::pair(&alone.mask, together.mask)})
+    for (auto [to, from] :
+         {std::pair(&alone.ids, together.ids), std::pair(&alone.segments, together.segments),
+          std::pair(&alone.mask, together.mask)})
       *to = from.narrow(0, row, 1).narrow(1, 0, lengths[row]).contiguous();
     const Outputs single = Forward(model, alone);
     EXPECT_LT(Difference(single.logits, outputs.logits.narrow(0, row, 1)), 2e-5) << row;
-    EXPECT_LT(Difference(single.last, outputs.last.narrow(0, row, 1).narrow(1, 0, lengths[row])), 2e-5) << row;
+    EXPECT_LT(Difference(single.last_hidden_state,
+                         outputs.last_hidden_state.narrow(0, row, 1).narrow(1, 0, lengths[row])),
+              2e-5)
+        << row;
   }
 }
 
@@ -176,8 +183,8 @@ TEST_P(EveryKindTest, TheFirstTokenAloneSaysTheSame) {
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({5, 9, 1}, 3, 12);
   const Outputs all = Forward(model, batch), one = Forward(model, batch, ForLogits(model));
-  ASSERT_EQ(one.last.sizes(), at::IntArrayRef({3, 1, model.shape.hidden}));
-  EXPECT_LT(Difference(one.last, all.last.narrow(1, 0, 1)), 1e-5);
+  ASSERT_EQ(one.last_hidden_state.sizes(), at::IntArrayRef({3, 1, model.shape.hidden}));
+  EXPECT_LT(Difference(one.last_hidden_state, all.last_hidden_state.narrow(1, 0, 1)), 1e-5);
   EXPECT_LT(Difference(one.logits, all.logits), 1e-5);
 }
 
@@ -186,13 +193,13 @@ TEST_P(EveryKindTest, CostsWhatIsComputed) {
   const at::NoGradGuard no_grad;
   constexpr int kLength = 7;
   const Batch row = MakeBatch({kLength});
-  for (const Head head : {Head::kPooled, Head::kTokens}) {
+  for (const TaskHead head : {TaskHead::kPooled, TaskHead::kTokens}) {
     const ForwardOptions options;
     CountingOps ops(model, row, options);
     Encode(model.shape, LastStates(head), ops);
     EXPECT_EQ(MultiplyAdds(model.shape, kLength, head), ops.products);
   }
-  EXPECT_LT(MultiplyAdds(model.shape, kLength), MultiplyAdds(model.shape, kLength, Head::kTokens));
+  EXPECT_LT(MultiplyAdds(model.shape, kLength), MultiplyAdds(model.shape, kLength, TaskHead::kTokens));
 }
 
 // A kind whose entry says nothing of single queries: the walk takes the first token of the context of all.
@@ -236,10 +243,11 @@ TEST_P(EveryKindTest, AViewIsACopy) {
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({6, 8});
   const auto same = [&](const proto::Architecture& architecture) {
-    const Shape shape = Resolve(architecture);
-    const Model copy = CopyCandidate(supernet, architecture);
+    const ResolvedArchitecture shape = Resolve(architecture);
+    const Model copy = CropCandidate(supernet, architecture);
     EXPECT_EQ(copy.weights.Elements(), DeployedParameters(shape, 3));
-    EXPECT_TRUE(at::equal(Forward(supernet, batch, {.candidate = &shape}).logits, Forward(copy, batch).logits));
+    EXPECT_TRUE(
+        at::equal(Forward(supernet, batch, {.candidate = &shape}).logits, Forward(copy, batch).logits));
   };
   same(candidate);
   if (layer->beside_size() == 0) return;
@@ -256,19 +264,21 @@ TEST_P(EveryKindTest, RecomputedToTheSameBits) {
   for (const bool recompute : {false, true}) {
     for (const auto& [name, tensor] : model.weights) tensor.mutable_grad() = at::Tensor();
     Random random(3);
-    ForwardOptions options{.hidden = true, .scores = true, .projections = true, .recompute = recompute};
+    ForwardOptions options{
+        .hidden_states = true, .attention_logits = true, .projections = true, .recompute = recompute};
     options.dropout = {0.2, &random};
     const Outputs outputs = Forward(model, batch, options);
     at::Tensor sum = Sum(outputs, batch);
-    for (const auto& scores : outputs.scores)
+    for (const auto& scores : outputs.attention_logits)
       if (scores.defined()) sum = sum + scores.square().mean();
     for (const auto& each : outputs.projections)
       if (each.query.defined()) sum = sum + (each.query * each.key).mean() + each.value.cos().sum();
     sum.backward();
-    taps[recompute] = outputs.scores;
+    taps[recompute] = outputs.attention_logits;
     for (const auto& [name, tensor] : model.weights) gradients[recompute].push_back(tensor.grad().clone());
   }
-  for (size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
+  for (size_t i = 0; i < gradients[0].size(); ++i)
+    EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
   for (size_t i = 0; i < taps[0].size(); ++i) EXPECT_EQ(taps[0][i].defined(), taps[1][i].defined()) << i;
 }
 
@@ -286,12 +296,12 @@ TEST_P(EveryKindTest, AutocastComesNear) {
 TEST_P(EveryKindTest, TapsAreAsTraced) {
   const Model model = Shaken(Draw(GetParam()));
   const at::NoGradGuard no_grad;
-  const Outputs outputs = Forward(model, MakeBatch({6, 8}), {.scores = true, .projections = true});
+  const Outputs outputs = Forward(model, MakeBatch({6, 8}), {.attention_logits = true, .projections = true});
   for (size_t i = 0; i < model.shape.layers.size(); ++i) {
     const MixerSize size = SizeOf(model.shape, model.shape.layers[i].mixer);
-    ASSERT_EQ(outputs.scores[i].defined(), size.scores > 0);
-    if (size.scores > 0) {
-      EXPECT_EQ(outputs.scores[i].size(1), size.scores);
+    ASSERT_EQ(outputs.attention_logits[i].defined(), size.heads > 0);
+    if (size.heads > 0) {
+      EXPECT_EQ(outputs.attention_logits[i].size(1), size.heads);
     }
     ASSERT_EQ(outputs.projections[i].query.defined(), size.projections);
     if (size.projections) {
@@ -307,7 +317,7 @@ TEST_P(EveryKindTest, Crops) {
   large.set_ffn_hidden(2 * kFfnHidden);
   if (large.has_bottleneck()) large.mutable_bottleneck()->set_width(2 * small.bottleneck().width());
   const Model larger = Shaken(large);
-  const Model cropped = Inherit(larger, small, {});
+  const Model cropped = CropFrom(larger, small, {});
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : cropped.weights) {
     const at::Tensor& whole = larger.weights.at(name);

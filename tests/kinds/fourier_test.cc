@@ -18,8 +18,10 @@ double DftOf(const at::Tensor& x, int64_t t, int64_t c) {  // x [n, kWidth]
   std::complex<double> sum = 0;
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < kWidth; ++j)
-      sum += x[i][j].item<double>() *
-             std::polar(1.0, -2 * M_PI * (static_cast<double>(t * i) / static_cast<double>(n) + static_cast<double>(c * j) / kWidth));
+      sum +=
+          x[i][j].item<double>() * std::polar(1.0, -2 * M_PI *
+                                                       (static_cast<double>(t * i) / static_cast<double>(n) +
+                                                        static_cast<double>(c * j) / kWidth));
   return sum.real() / std::sqrt(static_cast<double>(n * kWidth));
 }
 
@@ -30,16 +32,18 @@ double DctOf(const at::Tensor& x, int64_t t, int64_t c) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < kWidth; ++j)
-      sum += x[i][j].item<double>() * std::cos(M_PI * static_cast<double>((2 * i + 1) * t) / static_cast<double>(2 * n)) *
+      sum += x[i][j].item<double>() *
+             std::cos(M_PI * static_cast<double>((2 * i + 1) * t) / static_cast<double>(2 * n)) *
              std::cos(M_PI * static_cast<double>((2 * j + 1) * c) / (2 * kWidth));
   return sum * Scale(t, n) * Scale(c, kWidth);
 }
 
 TEST(FourierTest, TransformsTokensAndChannelsOfAHead) {
   for (const bool cosines : {false, true}) {
-    const Model model = ShakenModel(
-        std::string("vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { fourier { heads: 2 ") +
-        (cosines ? "transform: DCT" : "") + " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
+    const Model model = ShakenModel(std::string("vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding "
+                                                "{ plain {} } layer { mixer { fourier { heads: 2 ") +
+                                    (cosines ? "transform: DCT" : "") +
+                                    " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
     const at::NoGradGuard no_grad;
     const Batch batch = MakeBatch({7, 4});
     const at::Tensor x = DrawnState({2, 7, 12}, 4);
@@ -52,7 +56,8 @@ TEST(FourierTest, TransformsTokensAndChannelsOfAHead) {
         for (int t = 0; t < 7; ++t)
           for (int c = 0; c < kWidth; ++c) {
             const double wanted = t >= real ? 0 : cosines ? DctOf(own, t, c) : DftOf(own, t, c);
-            EXPECT_NEAR(got[b][t][head * kWidth + c].item<double>(), wanted, 1e-5) << cosines << b << head << t << c;
+            EXPECT_NEAR(got[b][t][head * kWidth + c].item<double>(), wanted, 1e-5)
+                << cosines << b << head << t << c;
           }
       }
   }

@@ -12,11 +12,14 @@ std::string Text(const std::string& ffn) {
 }
 
 TEST(GluTest, StartsAsTheBlockWithoutAGate) {
-  const std::pair<const char*, const char*> pairs[] = {{"GELU", "gelu"}, {"BERT", "gelu_erf"}, {"SwiGLU", "swish"}};
+  const std::pair<const char*, const char*> pairs[] = {
+      {"GELU", "gelu"}, {"BERT", "gelu_erf"}, {"SwiGLU", "swish"}};
   for (const auto& [name, activation] : pairs) {
-    const Model gated = MakeModel(Architecture(Text("glu { activation: " + std::string(activation) + " }")), 3, 0, Random(5));
+    const Model gated =
+        MakeModel(Architecture(Text("glu { activation: " + std::string(activation) + " }")), 3, 0, Random(5));
     const Model plain = MakeModel(
-        Architecture(Text("expression: 'linear(" + std::string(activation) + "(linear(x,wb1)),wb2)'")), 3, 0, Random(5));
+        Architecture(Text("expression: 'linear(" + std::string(activation) + "(linear(x,wb1)),wb2)'")), 3, 0,
+        Random(5));
     const at::NoGradGuard no_grad;
     const Batch batch = MakeBatch({5, 8});
     EXPECT_TRUE(at::equal(Forward(gated, batch).logits, Forward(plain, batch).logits)) << name;

@@ -13,7 +13,8 @@ namespace {
 TEST(LinearAttentionTest, IsTheMeanOfValuesBySimilarity) {
   constexpr int kHeads = 2, kHeadWidth = 4;
   const Model model = ShakenModel(
-      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { linear_attention { "
+      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { "
+      "linear_attention { "
       "heads: 2 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({7, 4});
@@ -47,7 +48,8 @@ TEST(LinearAttentionTest, IsTheMeanOfValuesBySimilarity) {
 TEST(LinearAttentionTest, LearnsFeatures) {
   constexpr int kHeads = 3, kHeadWidth = 4, kSize = 5;
   const Model model = ShakenModel(
-      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { linear_attention { "
+      "vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { mixer { "
+      "linear_attention { "
       "features: SOFTMAX size: 5 } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }");
   const at::NoGradGuard no_grad;
   const Batch batch = MakeBatch({6});
@@ -56,13 +58,17 @@ TEST(LinearAttentionTest, LearnsFeatures) {
   const std::string scope = "layer.0.linear_attention.";
   const auto phi = [&](const std::string& part, int head) {
     const at::Tensor own = Linear(model, scope + part, x)[0].narrow(1, head * kHeadWidth, kHeadWidth);
-    const at::Tensor features = own.matmul(model.weights.at(scope + "features." + part + ".weight").narrow(0, head * kSize, kSize).t());
+    const at::Tensor features = own.matmul(
+        model.weights.at(scope + "features." + part + ".weight").narrow(0, head * kSize, kSize).t());
     return at::cat({at::softmax(features, -1), at::softmax(-features, -1)}, 1);
   };
   for (int head = 0; head < kHeads; ++head) {
     const at::Tensor shares = phi("query", head).matmul(phi("key", head).t());
     const at::Tensor value = Linear(model, scope + "value", x)[0].narrow(1, head * kHeadWidth, kHeadWidth);
-    EXPECT_LT(Difference(got[0].narrow(1, head * kHeadWidth, kHeadWidth), (shares / shares.sum(1, true)).matmul(value)), 1e-5) << head;
+    EXPECT_LT(Difference(got[0].narrow(1, head * kHeadWidth, kHeadWidth),
+                         (shares / shares.sum(1, true)).matmul(value)),
+              1e-5)
+        << head;
   }
 }
 
@@ -71,8 +77,10 @@ TEST(LinearAttentionTest, CostsInProportionToTheLength) {
     return Resolve(Architecture("hidden: 12 heads: 3 embedding { plain {} } layer { mixer { " + mixer +
                                 " {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }"));
   };
-  const Shape linear = shape("linear_attention"), full = shape("self_attention");
-  const auto cost = [](const Shape& of, int length) { return MultiplyAdds(of, length, Head::kTokens); };
+  const ResolvedArchitecture linear = shape("linear_attention"), full = shape("self_attention");
+  const auto cost = [](const ResolvedArchitecture& of, int length) {
+    return MultiplyAdds(of, length, TaskHead::kTokens);
+  };
   EXPECT_EQ(cost(linear, 200), 2 * cost(linear, 100));
   EXPECT_GT(cost(full, 200), 2 * cost(full, 100));
   EXPECT_EQ(DeployedParameters(linear, 2), DeployedParameters(full, 2));

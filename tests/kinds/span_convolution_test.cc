@@ -1,4 +1,5 @@
-// Span-based dynamic convolution against its definition, a token and a head at a time. Jiang et al., NeurIPS 2020, equation 4.
+// Span-based dynamic convolution against its definition, a token and a head at a time. Jiang et al., NeurIPS
+// 2020, equation 4.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -13,13 +14,15 @@ namespace {
 constexpr int kHeadWidth = 3, kKernel = 3;
 
 std::string Text(const std::string& fields) {
-  return "vocabulary: 50 positions: 20 hidden: 12 heads: 4 embedding { plain {} } layer { mixer { span_convolution { " + fields +
-         " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }";
+  return "vocabulary: 50 positions: 20 hidden: 12 heads: 4 embedding { plain {} } layer { mixer { "
+         "span_convolution { " +
+         fields + " } } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' } }";
 }
 
 TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
   for (const bool attention : {true, false}) {
-    const Model model = ShakenModel(Text("kernel: 3 attention: " + std::string(attention ? "true" : "false")));
+    const Model model =
+        ShakenModel(Text("kernel: 3 attention: " + std::string(attention ? "true" : "false")));
     const at::NoGradGuard no_grad;
     const Batch batch = MakeBatch({7, 4});
     const at::Tensor x = DrawnState({2, 7, 12}, 4);
@@ -27,7 +30,8 @@ TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
     const int heads = attention ? 2 : 4, width = heads * kHeadWidth;
     ASSERT_EQ(got.size(2), 12);
     const std::string scope = "layer.0.span_convolution.";
-    const at::Tensor query = Linear(model, scope + "query", x), value = Linear(model, scope + "span.value", x);
+    const at::Tensor query = Linear(model, scope + "query", x),
+                     value = Linear(model, scope + "span.value", x);
     const at::Tensor depthwise = model.weights.at(scope + "span.neighbours.weight");  // [12, 3]
     for (int b = 0; b < 2; ++b) {
       const int real = b == 0 ? 7 : 4;
@@ -41,9 +45,11 @@ TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
           const at::Tensor weights = at::softmax(logits.narrow(0, head * kKernel, kKernel), 0);
           at::Tensor sum = at::zeros({kHeadWidth});
           for (int j = 0; j < kKernel; ++j)
-            if (t + j >= 1 && t + j - 1 < real) sum += weights[j] * value[b][t + j - 1].narrow(0, head * kHeadWidth, kHeadWidth);
+            if (t + j >= 1 && t + j - 1 < real)
+              sum += weights[j] * value[b][t + j - 1].narrow(0, head * kHeadWidth, kHeadWidth);
           const int64_t first = (attention ? width : 0) + head * kHeadWidth;
-          EXPECT_LT(Difference(got[b][t].narrow(0, first, kHeadWidth), sum), 1e-5) << attention << b << t << head;
+          EXPECT_LT(Difference(got[b][t].narrow(0, first, kHeadWidth), sum), 1e-5)
+              << attention << b << t << head;
         }
       }
     }
@@ -53,23 +59,28 @@ TEST(SpanConvolutionTest, WeighsNeighboursByQueryAndSurroundings) {
 // tests/golden/convbert.py: ConvBertModel of transformers, two layers, rows without padding.
 TEST(SpanConvolutionTest, IsThatOfConvBert) {
   const auto tensors = ReadSafetensors(THIMBLE_SOURCE_DIR "/tests/golden/convbert.safetensors").tensors;
-  const std::string layer = "layer { mixer { span_convolution { kernel: 3 } } ffn { expression: 'linear(gelu_erf(linear(x,wb1)),wb2)' } } ";
-  Model model = MakeModel(Architecture("vocabulary: 30 positions: 16 hidden: 8 heads: 4 ffn_hidden: 12 embedding { plain {} } " + layer + layer), 0, 0,
-                          Random(1));
+  const std::string layer =
+      "layer { mixer { span_convolution { kernel: 3 } } ffn { expression: "
+      "'linear(gelu_erf(linear(x,wb1)),wb2)' } } ";
+  Model model = MakeModel(
+      Architecture("vocabulary: 30 positions: 16 hidden: 8 heads: 4 ffn_hidden: 12 embedding { plain {} } " +
+                   layer + layer),
+      0, 0, Random(1));
   for (const auto& [name, tensor] : Weights(model.weights)) {
     ASSERT_EQ(tensor.sizes(), tensors.at(name).sizes()) << name;
     model.weights.at(name) = tensors.at(name);
   }
   const at::NoGradGuard no_grad;
   const at::Tensor ids = tensors.at("ids");
-  const Batch rows{.ids = ids, .segments = tensors.at("segments"), .mask = at::ones_like(MakeBatch({9, 9}).mask)};
-  EXPECT_LT(Difference(Forward(model, rows).last, tensors.at("last")), 1e-5);
+  const Batch rows{
+      .ids = ids, .segments = tensors.at("segments"), .mask = at::ones_like(MakeBatch({9, 9}).mask)};
+  EXPECT_LT(Difference(Forward(model, rows).last_hidden_state, tensors.at("last")), 1e-5);
 }
 
 // Heads that attend cannot be told from a teacher's: losses are not shown their scores.
 TEST(SpanConvolutionTest, ShowsLossesNothing) {
-  const Shape shape = Resolve(Architecture(Text("")));
-  EXPECT_EQ(SizeOf(shape, shape.layers[0].mixer).scores, 0);
+  const ResolvedArchitecture shape = Resolve(Architecture(Text("")));
+  EXPECT_EQ(SizeOf(shape, shape.layers[0].mixer).heads, 0);
   EXPECT_FALSE(SizeOf(shape, shape.layers[0].mixer).projections);
 }
 

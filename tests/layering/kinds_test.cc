@@ -1,6 +1,6 @@
-// A kind of mixer, feed-forward block, embedding, operator, loss, optimizer, strategy, evaluator, filter or proxy is named in its own
-// file, its list and its message, and nowhere else in the code: whoever adds one edits nothing. The exceptions are listed, each
-// with its reason.
+// A kind of mixer, feed-forward block, embedding, operator, loss, optimizer, strategy, evaluator, filter or
+// proxy is named in its own file, its list and its message, and nowhere else in the code: whoever adds one
+// edits nothing. The exceptions are listed, each with its reason.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -39,12 +39,13 @@ const std::vector<Exception> kExceptions = {
     {"bench/", "models/", "what is timed: BERT-base, a trigram student"},
     {"bench/optimizer.cc", "optim/", "the two rules that are timed where none is named"},
     {"bench/w_pca.cc", "search/evaluators/proxies/", "what is timed"},
-    {"models/arch/", "models/", "expressions are read, drawn and compared there; the algebra knows the gates of activations"},
+    {"models/arch/", "models/",
+     "expressions are read, drawn and compared there; the algebra knows the gates of activations"},
     {"models/encoder/bert.cc", "models/", "names of BERT's activations"},
     {"models/feed_forwards/expression.cc", "models/", "an example in its text for PyTorch"},
     {"models/hub/hub_config.cc", "models/", "reads BERT, MobileBERT"},
     {"models/latency.cc", "models/", "heads are a size of which some are measured"},
-    {"models/words_head.cc", "models/", "reads BERT's hidden_act"},
+    {"models/mlm_head.cc", "models/", "reads BERT's hidden_act"},
     {"optim/adam.", "optim/", "what adam and adamw share, on CPU and GPU"},
     {"optim/cuda/", "optim/", "the rules that have a form for a GPU"},
     {"search/", "models/", "proposes expressions: their text is what varies"},
@@ -52,16 +53,17 @@ const std::vector<Exception> kExceptions = {
     {"search/goals.", "search/strategies/", "goals are named as in the strategy that weighs them"},
     {"search/proxy.", "search/evaluators/", "what a stage's proxy needs, be it an evaluator or a filter"},
     {"search/evaluators/members.cc", "distill/", "times updates by the labels alone"},
-    {"search/evaluators/allocated.", "search/strategies/", "judges what the strategy of allocation proposes, for `slice`"},
+    {"search/evaluators/allocated.", "search/strategies/",
+     "judges what the strategy of allocation proposes, for `slice`"},
     {"search/strategies/boshnas.cc", "search/strategies/", "its field `random` is a share of its proposals"},
-    {"tools/allotted.cc", "search/strategies/", "`slice` asks that strategy"},
+    {"tools/study/allotted.cc", "search/strategies/", "`slice` asks that strategy"},
     {"tools/commands/finetune.cc", "distill/", "the standard recipe where there is a teacher"},
     {"tools/commands/rank.cc", "models/", "prints expressions"},
     {"tools/commands/slice.cc", "models/", "makes a uniform student"},
-    {"tools/new_study.cc", "models/", "the templates of studies"},
+    {"tools/study/new_study.cc", "models/", "the templates of studies"},
     {"tools/layer_text.cc", "models/", "prints layers"},
     {"tools/report/text.cc", "models/", "prints expressions"},
-    {"tools/student.cc", "models/", "makes a student from flags"},
+    {"tools/run/student.cc", "models/", "makes a student from flags"},
 };
 // Names that are words for other things as well; they count where they are fields or messages.
 const std::vector<std::string> kCommonWords = {
@@ -129,7 +131,8 @@ std::vector<Kind> Kinds() {
 
 std::vector<std::string> Sources() {
   std::vector<std::string> paths;
-  for (const char* folder : {"base", "bench", "data", "distill", "models", "optim", "runtime", "search", "tools", "train"})
+  for (const char* folder :
+       {"base", "bench", "data", "distill", "models", "optim", "runtime", "search", "tools", "train"})
     for (const auto& entry : fs::recursive_directory_iterator(fs::path(THIMBLE_SOURCE_DIR) / folder)) {
       const std::string extension = entry.path().extension();
       if (extension == ".cc" || extension == ".h" || extension == ".cu")
@@ -176,7 +179,8 @@ TEST(Kinds, AreNamedInTheirOwnFiles) {
   }
   EXPECT_EQ(found, "");
   for (size_t i = 0; i < kExceptions.size(); ++i)
-    EXPECT_TRUE(needed[i]) << kExceptions[i].files << " names no kind of " << kExceptions[i].kinds << " any more";
+    EXPECT_TRUE(needed[i]) << kExceptions[i].files << " names no kind of " << kExceptions[i].kinds
+                           << " any more";
 }
 
 TEST(Kinds, AreFoundWhereverTheyAreNamed) {

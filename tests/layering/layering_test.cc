@@ -23,14 +23,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::map<std::string, int> kLevels = {{"proto", 0}, {"base", 1},    {"models", 2}, {"data", 2},
-                                            {"optim", 2}, {"distill", 3}, {"runtime", 3}, {"train", 4},
-                                            {"search", 5}, {"tools", 6}, {"bench", 7}, {"fuzz", 7}, {"toolkit", 7}, {"tests", 8}};
+const std::map<std::string, int> kLevels = {
+    {"proto", 0}, {"base", 1},   {"models", 2}, {"data", 2},  {"optim", 2}, {"distill", 3}, {"runtime", 3},
+    {"train", 4}, {"search", 5}, {"tools", 6},  {"bench", 7}, {"fuzz", 7},  {"toolkit", 7}, {"tests", 8}};
 const char* const kPluginFolders[] = {"data/tasks/",           "distill/losses/",   "models/embeddings/",
                                       "models/feed_forwards/", "models/mixers/",    "models/operators/",
                                       "optim/optimizers/",     "search/strategies/"};
-// Within models: architecture as data < what an encoder is < what computes, writes and reads it. What stands in
-// models/ itself is of the last.
+// Within models: architecture as data < what an encoder is < what computes, writes and reads it. What stands
+// in models/ itself is of the last.
 const std::map<std::string, int> kModelLevels = {{"arch", 0},          {"encoder", 1},    {"mixers", 1},
                                                  {"feed_forwards", 1}, {"embeddings", 1}, {"operators", 1}};
 constexpr int kTopOfModels = 2;
@@ -65,7 +65,8 @@ std::string WhyForbidden(const std::string& path, const std::string& include, bo
     if (IsTorchFree(path)) return "this folder is free of LibTorch";
     if (include == "torch/torch.h") return "ATen/ATen.h is half of it, and all that is needed";
     // Fixtures of tests are included by test programs alone, which have the precompiled header.
-    if (IsHeader(path) && Top(path) != "tests" && include == "ATen/ATen.h") return "headers do not include ATen/ATen.h";
+    if (IsHeader(path) && Top(path) != "tests" && include == "ATen/ATen.h")
+      return "headers do not include ATen/ATen.h";
     return "";
   }
   const auto from = kLevels.find(Top(path)), to = kLevels.find(Top(include));
@@ -74,7 +75,8 @@ std::string WhyForbidden(const std::string& path, const std::string& include, bo
   if (from->second < to->second) return Top(path) + " stands below " + Top(include);
   if (from->second == to->second && from->first != to->first)
     return Top(path) + " and " + Top(include) + " stand side by side";
-  if (ModelLevel(path) >= 0 && ModelLevel(path) < ModelLevel(include)) return path.substr(0, path.rfind('/')) + " stands below " + include;
+  if (ModelLevel(path) >= 0 && ModelLevel(path) < ModelLevel(include))
+    return path.substr(0, path.rfind('/')) + " stands below " + include;
   if (Under(path, "search/") && IsTorchFree(path)) {
     if (Under(include, "search/evaluators/")) return "only tools use search/evaluators";
     const bool structure = ModelLevel(include) >= 0 && ModelLevel(include) < kTopOfModels;
@@ -151,7 +153,7 @@ TEST(Layering, RefusesWhatTheRulesForbid) {
       {"optim/a.cc", "\"distill/objective.h\""},
       {"distill/start/sliced.cc", "\"train/evaluate.h\""},
       {"train/cohort.cc", "\"search/space.h\""},
-      {"search/evaluators/workbench.cc", "\"tools/report.h\""},
+      {"search/evaluators/study_scorer.cc", "\"tools/report.h\""},
       {"tools/main.cc", "\"tests/fixture.h\""},
       {"tools/main.cc", "\"bench/bench.h\""},
       {"models/model.h", "<ATen/ATen.h>"},
@@ -168,7 +170,7 @@ TEST(Layering, RefusesWhatTheRulesForbid) {
       {"search/controller.cc", "\"distill/objective.h\""},
       {"search/space.h", "\"optim/optimizer.h\""},
       {"search/space.h", "\"data/task.h\""},
-      {"search/space.cc", "\"search/evaluators/workbench.h\""},
+      {"search/space.cc", "\"search/evaluators/study_scorer.h\""},
       {"base/a.cc", "\"error.h\""},
       {"base/a.cc", "\"../train/cohort.h\""},
   };
@@ -194,9 +196,9 @@ TEST(Layering, AllowsWhatTheRulesAllow) {
       {"search/space.h", "\"models/encoder/cost.h\""},
       {"search/store.cc", "\"base/files.h\""},
       {"search/strategies/a.cc", "\"search/strategy.h\""},
-      {"search/evaluators/workbench.cc", "<ATen/ATen.h>"},
-      {"search/evaluators/workbench.cc", "\"train/cohort.h\""},
-      {"tools/main.cc", "\"search/evaluators/workbench.h\""},
+      {"search/evaluators/study_scorer.cc", "<ATen/ATen.h>"},
+      {"search/evaluators/study_scorer.cc", "\"train/cohort.h\""},
+      {"tools/main.cc", "\"search/evaluators/study_scorer.h\""},
       {"tests/search/a.cc", "\"tools/report.h\""},
       {"tests/models/fixture.h", "<ATen/ATen.h>"},
       {"base/log.cc", "<spdlog/spdlog.h>"},

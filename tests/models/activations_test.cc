@@ -1,7 +1,7 @@
 // Every accepted value of "hidden_act" is what transformers computes under that name:
 // tests/golden/activations.py.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 

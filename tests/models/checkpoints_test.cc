@@ -1,8 +1,8 @@
 // Models that transformers and PyTorch wrote, in every format and family. Expected numbers and files:
 // tests/golden/checkpoints.py.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "models/hub/pretrained.h"
 #include "models/hub/weight_files.h"
-#include "models/words_head.h"
+#include "models/mlm_head.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -55,25 +55,25 @@ TEST_P(CheckpointTest, ComputesWhatTransformersDoes) {
   const at::NoGradGuard no_grad;
   const Outputs outputs = Forward(read.model, batch);
   const at::Tensor real = batch.mask.unsqueeze(-1);  // padding is anything
-  const at::Tensor last = Tensor(expected["last"], outputs.last.sizes());
+  const at::Tensor last = Tensor(expected["last"], outputs.last_hidden_state.sizes());
   EXPECT_GT((last * real).abs().max().item<double>(), 1);
-  EXPECT_LT(Difference(outputs.last * real, last * real), kTolerance);
+  EXPECT_LT(Difference(outputs.last_hidden_state * real, last * real), kTolerance);
   EXPECT_EQ(read.model.classes > 0, !expected["logits"].is_null());
   if (read.model.classes == 0) return;
-  const bool spans = read.model.head == Head::kTokens;
+  const bool spans = read.model.head == TaskHead::kTokens;
   const at::Tensor logits = Tensor(expected["logits"], outputs.logits.sizes());
   EXPECT_LT(Difference(spans ? outputs.logits * real : outputs.logits, spans ? logits * real : logits),
             kTolerance);
 }
 
-TEST(WordsHeadTest, ComputesWhatTransformersDoes) {
+TEST(MlmHeadTest, ComputesWhatTransformersDoes) {
   const std::string directory = kRoot + "bert_bin_shards";
   const json expected = json::parse(ReadFile(directory + "/expected.json"));
   const Pretrained read = LoadPretrained(directory);
   EXPECT_EQ(read.model.classes, 0);  // it is no head of a task
-  const auto head = ReadWordsHead(directory, read.model);
+  const auto head = ReadMlmHead(directory, read.model);
   ASSERT_TRUE(head.has_value());
-  const Model model = WithWordsHead(read.model, &*head, Random(1));
+  const Model model = WithMlmHead(read.model, &*head, Random(1));
   Batch batch = BatchOf(expected);
   EXPECT_FALSE(Forward(model, batch).logits.defined());  // nothing is to be found
   batch.labels = at::full(batch.ids.sizes(), -1, at::kLong);
@@ -87,14 +87,15 @@ TEST(WordsHeadTest, ComputesWhatTransformersDoes) {
   EXPECT_LT(Difference(got, wanted), kTolerance);
 }
 
-TEST(WordsHeadTest, IsNewWhereThereIsNoneAndSharesTheEncoder) {
+TEST(MlmHeadTest, IsNewWhereThereIsNoneAndSharesTheEncoder) {
   const Pretrained read = LoadPretrained(kRoot + "bert_bin");
-  EXPECT_FALSE(ReadWordsHead(kRoot + "bert_bin", read.model).has_value());
-  const Model model = WithWordsHead(read.model, nullptr, Random(1));
-  EXPECT_EQ(model.head, Head::kWords);
+  EXPECT_FALSE(ReadMlmHead(kRoot + "bert_bin", read.model).has_value());
+  const Model model = WithMlmHead(read.model, nullptr, Random(1));
+  EXPECT_EQ(model.head, TaskHead::kMaskedTokens);
   EXPECT_EQ(model.classes, read.model.shape.vocabulary);
   EXPECT_FALSE(model.weights.Has("pooler.weight"));
-  EXPECT_TRUE(model.weights.at("layer.0.attention.query.weight").is_same(read.model.weights.at("layer.0.attention.query.weight")));
+  EXPECT_TRUE(model.weights.at("layer.0.attention.query.weight")
+                  .is_same(read.model.weights.at("layer.0.attention.query.weight")));
   EXPECT_EQ(model.weights.at("head.bias").abs().max().item<double>(), 0);
   EXPECT_EQ(model.weights.at("head.norm.weight").min().item<double>(), 1);
   EXPECT_GT(model.weights.at("head.transform.weight").std().item<double>(), 0.01);
@@ -138,9 +139,9 @@ TEST(CheckpointsTest, DistilBertBecomesABert) {
   EXPECT_TRUE(IsPlainBert(read.model));
   // The second sentence of a pair has type 1: it must not matter.
   Batch batch = MakeBatch({5, 9}, 1, 0, 24);
-  const at::Tensor last = Forward(read.model, batch).last;
+  const at::Tensor last = Forward(read.model, batch).last_hidden_state;
   batch.segments = at::zeros_like(batch.segments);
-  EXPECT_TRUE(at::equal(Forward(read.model, batch).last, last));
+  EXPECT_TRUE(at::equal(Forward(read.model, batch).last_hidden_state, last));
 }
 
 TEST(CheckpointsTest, RobertaHasItsOwnPositionsAndHead) {
@@ -156,7 +157,7 @@ TEST(CheckpointsTest, RobertaHasItsOwnPositionsAndHead) {
 
 TEST(CheckpointsTest, MobileBertsBlocks) {
   const Pretrained read = LoadPretrained(kRoot + "mobilebert");
-  const Shape& shape = read.model.shape;
+  const ResolvedArchitecture& shape = read.model.shape;
   EXPECT_EQ(shape.bottleneck, 6);
   EXPECT_EQ(shape.embedding.trigram().width(), 5);
   EXPECT_EQ(shape.layers[0].stacks, 3);

@@ -1,7 +1,7 @@
 // Gradients against central differences, in double precision.
 #pragma once
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <functional>
@@ -12,8 +12,8 @@
 namespace thimble::models {
 
 // Compares d f / d tensor with central differences where it is largest and at `places` random entries.
-inline void CheckGradient(const std::function<at::Tensor()>& f, const at::Tensor& tensor, const std::string& what,
-                   int places) {
+inline void CheckGradient(const std::function<at::Tensor()>& f, const at::Tensor& tensor,
+                          const std::string& what, int places) {
   tensor.mutable_grad() = at::Tensor();
   f().backward();
   ASSERT_TRUE(tensor.grad().defined()) << what;

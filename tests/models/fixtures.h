@@ -41,7 +41,8 @@ constexpr char kNarrow[] =
 inline at::Tensor DrawnState(at::IntArrayRef sizes, uint64_t seed) {
   Random random(seed);
   at::Tensor x = at::empty(sizes);
-  for (int64_t i = 0; i < x.numel(); ++i) x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.mutable_data_ptr<float>()[i] = static_cast<float>(random.Normal());
   return x;
 }
 

@@ -1,8 +1,8 @@
 // Formulas of models/encoder/cost.h for files and activations, beside files that are written and bytes that
 // LibTorch holds.
+#include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <map>
@@ -112,7 +112,7 @@ TEST(FootprintTest, InferenceHoldsAtMostWhatTheFormulaSays) {
     CountingAllocator& allocator = CountingAllocator::Get();
     allocator.Restart();
     Forward(model, batch);
-    const auto all = static_cast<double>(InferenceBytes(model.shape, 16, 128, Head::kTokens));
+    const auto all = static_cast<double>(InferenceBytes(model.shape, 16, 128, TaskHead::kTokens));
     EXPECT_NEAR(static_cast<double>(allocator.most()) / all, 1, 0.03) << text;
     allocator.Restart();
     Forward(model, batch, ForLogits(model));

@@ -1,7 +1,7 @@
 // Gradients against central differences in double precision.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include "models/encoder/resolve.h"
 #include "models/torch/kernels/dropout.h"
@@ -47,7 +47,8 @@ TEST_F(GradientTest, FeedForwardOperators) {
     Model model = ShakenModel(std::string(kPlain) + LayerText(kGeluBlock));
     MakeDouble(&model);
     model.weights.RequireGrad(true);
-    const Shape shape = Resolve(Architecture(std::string(kPlain) + LayerText(expression, 1, "1/2")));
+    const ResolvedArchitecture shape =
+        Resolve(Architecture(std::string(kPlain) + LayerText(expression, 1, "1/2")));
     const at::Tensor x = RandomInput({2, 3, 12}, 5).set_requires_grad(true);
     const at::Tensor direction = RandomInput({2, 3, 12}, 6);
     auto f = [&] { return (FeedForwardValue(model, 0, 0, shape.layers[0], x) * direction).sum(); };
@@ -72,14 +73,14 @@ TEST_F(GradientTest, WholeModel) {
         auto f = [&] {
           Random random(9);
           ForwardOptions options;
-          options.hidden = true;
-          options.scores = scores;
+          options.hidden_states = true;
+          options.attention_logits = scores;
           options.dropout = {probability, &random};
           const Outputs outputs = Forward(model, batch, options);
           at::Tensor sum = outputs.logits.sin().sum();
-          for (const at::Tensor& hidden : outputs.hidden)
+          for (const at::Tensor& hidden : outputs.hidden_states)
             sum = sum + (hidden.tanh() * mask.unsqueeze(-1)).sum();
-          for (const at::Tensor& score : outputs.scores) {
+          for (const at::Tensor& score : outputs.attention_logits) {
             sum = sum + (score.tanh() * mask.view({2, 1, 1, 6}) * mask.view({2, 1, 6, 1})).sum();
           }
           return sum;

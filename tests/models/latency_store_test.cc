@@ -75,10 +75,12 @@ TEST_F(LatencyStoreTest, IsExactAtWhatWasMeasuredAndLinearBetween) {
 
 TEST_F(LatencyStoreTest, NeverPredictsALargerPartToBeFaster) {
   LatencyStore store(kHere, "");
-  const std::vector<std::pair<int, double>> noisy = {{8, 5}, {2, 3}, {4, 7}, {1, 4}, {16, 4.5}, {12, 1}, {3, 2}};
+  const std::vector<std::pair<int, double>> noisy = {{8, 5},    {2, 3},  {4, 7}, {1, 4},
+                                                     {16, 4.5}, {12, 1}, {3, 2}};
   for (const auto& [size, ms] : noisy) {
     store.Add("attention", size, ms);
-    for (int i = 1; i < 20; ++i) EXPECT_LE(store.At("attention", i), store.At("attention", i + 1)) << i << " after " << size;
+    for (int i = 1; i < 20; ++i)
+      EXPECT_LE(store.At("attention", i), store.At("attention", i + 1)) << i << " after " << size;
   }
   EXPECT_EQ(store.At("attention", 8), 5) << "what was there stays as it is";
   EXPECT_EQ(store.At("attention", 4), 5);

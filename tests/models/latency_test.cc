@@ -71,7 +71,8 @@ TEST(LatencyTest, MeasuresAndRestoresThreads) {
 
 // A layer with heads of 8 channels and an inner width.
 proto::Architecture Sized(int heads, int width) {
-  auto architecture = Architecture("vocabulary: 100 hidden: 32 heads: 4 embedding { plain {} }" + LayerText(kGeluBlock));
+  auto architecture =
+      Architecture("vocabulary: 100 hidden: 32 heads: 4 embedding { plain {} }" + LayerText(kGeluBlock));
   auto* layer = architecture.mutable_layer(0);
   layer->mutable_mixer()->mutable_self_attention()->set_heads(heads);
   layer->mutable_ffn()->clear_ratio();
@@ -119,7 +120,8 @@ TEST(LatencyTest, AFileKeepsWhatWasMeasured) {
   const auto first = times(LatencyTable(settings, file).Parts(Sized(3, 100), Tokens::kFirst));
   const std::string written = ReadFile(file);
   LatencyTable again(settings, file);
-  EXPECT_EQ(times(again.Parts(Sized(3, 100), Tokens::kFirst)), first) << "to the last bit: nothing was measured";
+  EXPECT_EQ(times(again.Parts(Sized(3, 100), Tokens::kFirst)), first)
+      << "to the last bit: nothing was measured";
   EXPECT_EQ(ReadFile(file), written);
   again.Measure({Sized(3, 100), Sized(8, 100)}, Tokens::kFirst);
   EXPECT_GT(ReadFile(file).size(), written.size()) << "another size was added";

@@ -1,8 +1,8 @@
 // What a file's weights, names and config.json lead to when they are not as they should be: wrapped names,
 // numbers that are none, heads that are none of ours.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <limits>

@@ -26,13 +26,13 @@ int main(int count, char** arguments) {
     batch.mask = input.tensors.at("mask").to(at::kFloat);
     const at::InferenceMode inference;
     ForwardOptions options;
-    options.hidden = options.scores = true;
+    options.hidden_states = options.attention_logits = true;
     const Outputs outputs = Forward(read.model, batch, options);
     Weights states;
-    for (size_t i = 0; i < outputs.hidden.size(); ++i)
-      states.Add("hidden." + std::to_string(i), outputs.hidden[i]);
-    for (size_t i = 0; i < outputs.scores.size(); ++i)
-      states.Add("scores." + std::to_string(i), outputs.scores[i]);
+    for (size_t i = 0; i < outputs.hidden_states.size(); ++i)
+      states.Add("hidden." + std::to_string(i), outputs.hidden_states[i]);
+    for (size_t i = 0; i < outputs.attention_logits.size(); ++i)
+      states.Add("scores." + std::to_string(i), outputs.attention_logits[i]);
     WriteSafetensors(arguments[3], states);
   } catch (const thimble::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -1,14 +1,14 @@
-#include "models/encoder/resolve.h"
 #include "models/model.h"
+#include "models/encoder/resolve.h"
 
+#include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include "base/error.h"
-#include "models/encoder/cost.h"
 #include "models/arch/expression_sampling.h"
+#include "models/encoder/cost.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::models {
@@ -58,23 +58,23 @@ TEST(ModelTest, CountedParametersEqualTheFormulas) {
 
 TEST(ModelTest, AHeadOnTokensReadsEachLastState) {
   const std::string text = kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock, 2);
-  Model model = MakeModel(Architecture(text), 2, 20, Random(3), Head::kTokens);
+  Model model = MakeModel(Architecture(text), 2, 20, Random(3), TaskHead::kTokens);
   Shake(&model, 3);
   EXPECT_FALSE(model.weights.Has("pooler.weight"));
   const int64_t fit =
       model.weights.at("fit_dense.weight").numel() + model.weights.at("fit_dense.bias").numel();
-  EXPECT_EQ(model.weights.Elements() - fit, DeployedParameters(model.shape, 2, Head::kTokens));
+  EXPECT_EQ(model.weights.Elements() - fit, DeployedParameters(model.shape, 2, TaskHead::kTokens));
   const Outputs outputs = Forward(model, MakeBatch({5, 9}));
   EXPECT_EQ(outputs.logits.sizes(), at::IntArrayRef({2, 9, 2}));
-  EXPECT_LT(Difference(outputs.logits, at::linear(outputs.last, model.weights.at("head.weight"),
+  EXPECT_LT(Difference(outputs.logits, at::linear(outputs.last_hidden_state, model.weights.at("head.weight"),
                                                   model.weights.at("head.bias"))),
             1e-6);
   // Padding does not change a row.
   const at::Tensor alone = Forward(model, MakeBatch({5})).logits;
   EXPECT_LT(Difference(outputs.logits.slice(0, 0, 1).slice(1, 0, 5), alone), 1e-5);
   const Model copy =
-      CopyCandidate(model, Architecture(kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock)));
-  EXPECT_EQ(copy.head, Head::kTokens);
+      CropCandidate(model, Architecture(kPlain + std::string(" ffn_hidden: 20") + LayerText(kGeluBlock)));
+  EXPECT_EQ(copy.head, TaskHead::kTokens);
   EXPECT_TRUE(at::equal(copy.weights.at("head.weight"), model.weights.at("head.weight")));
 }
 
@@ -99,17 +99,18 @@ TEST(ModelTest, PaddingDoesNotChangeARow) {
                                     LayerText("add(x,linear(relu(linear(x,wb1)),wb2))"));
     for (const bool scores : {false, true}) {
       ForwardOptions options;
-      options.hidden = true;
-      options.scores = scores;
+      options.hidden_states = true;
+      options.attention_logits = scores;
       const Outputs alone = Forward(model, MakeBatch({7}), options);
       const Outputs padded = Forward(model, MakeBatch({7, 19}), options);
       EXPECT_LT(Difference(alone.logits[0], padded.logits[0]), 1e-5);
-      for (size_t i = 0; i < alone.hidden.size(); ++i) {
-        EXPECT_LT(Difference(alone.hidden[i][0], padded.hidden[i][0].narrow(0, 0, 7)), 1e-5) << head << i;
+      for (size_t i = 0; i < alone.hidden_states.size(); ++i) {
+        EXPECT_LT(Difference(alone.hidden_states[i][0], padded.hidden_states[i][0].narrow(0, 0, 7)), 1e-5)
+            << head << i;
       }
-      for (size_t i = 0; i < alone.scores.size(); ++i) {
-        const at::Tensor real = padded.scores[i][0].narrow(1, 0, 7).narrow(2, 0, 7);
-        EXPECT_LT(Difference(alone.scores[i][0], real), 1e-5);
+      for (size_t i = 0; i < alone.attention_logits.size(); ++i) {
+        const at::Tensor real = padded.attention_logits[i][0].narrow(1, 0, 7).narrow(2, 0, 7);
+        EXPECT_LT(Difference(alone.attention_logits[i][0], real), 1e-5);
       }
     }
   }
@@ -145,24 +146,25 @@ TEST(ModelTest, ScoresAndTheFusedAttentionAgree) {
   const Model model = ShakenModel(std::string(kTrigram) + LayerText(kGeluBlock) + LayerText(kGeluBlock));
   const Batch batch = MakeBatch({4, 11, 20});
   ForwardOptions with_scores;
-  with_scores.scores = true;
+  with_scores.attention_logits = true;
   const Outputs fused = Forward(model, batch), explicit_one = Forward(model, batch, with_scores);
   EXPECT_LT(Difference(fused.logits, explicit_one.logits), 1e-5);
-  ASSERT_EQ(explicit_one.scores.size(), 2u);
-  EXPECT_EQ(explicit_one.scores[0].sizes(), at::IntArrayRef({3, 3, 20, 20}));
-  EXPECT_TRUE(fused.scores.empty() && fused.hidden.empty());
+  ASSERT_EQ(explicit_one.attention_logits.size(), 2u);
+  EXPECT_EQ(explicit_one.attention_logits[0].sizes(), at::IntArrayRef({3, 3, 20, 20}));
+  EXPECT_TRUE(fused.attention_logits.empty() && fused.hidden_states.empty());
 }
 
 TEST(ModelTest, TheFirstTokenAloneWhereNoOtherIsRead) {
   const std::string text = kPlain + std::string(LayerText(kGeluBlock)) + LayerText(kGeluBlock);
   const Model pooled = ShakenModel(text), bare = ShakenModel(text, 0);
-  const Model spans = MakeModel(Architecture(text), 2, 0, Random(3), Head::kTokens);
+  const Model spans = MakeModel(Architecture(text), 2, 0, Random(3), TaskHead::kTokens);
   EXPECT_TRUE(ForLogits(pooled).first_token_only);
   EXPECT_FALSE(ForLogits(bare).first_token_only);
   EXPECT_FALSE(ForLogits(spans).first_token_only);
   const Batch batch = MakeBatch({4, 11});
   for (const ForwardOptions& asked :
-       {ForwardOptions{.hidden = true}, ForwardOptions{.scores = true}, ForwardOptions{.projections = true}}) {
+       {ForwardOptions{.hidden_states = true}, ForwardOptions{.attention_logits = true},
+        ForwardOptions{.projections = true}}) {
     EXPECT_FALSE(ForLogits(pooled, asked).first_token_only);
     ForwardOptions both = asked;
     both.first_token_only = true;
@@ -171,14 +173,14 @@ TEST(ModelTest, TheFirstTokenAloneWhereNoOtherIsRead) {
   EXPECT_THROW(Forward(bare, batch, {.first_token_only = true}), std::logic_error);
   EXPECT_THROW(Forward(spans, batch, {.first_token_only = true}), std::logic_error);
   const Outputs outputs = Forward(pooled, batch, {.first_token_only = true});
-  EXPECT_EQ(outputs.last.sizes(), at::IntArrayRef({2, 1, 12}));
+  EXPECT_EQ(outputs.last_hidden_state.sizes(), at::IntArrayRef({2, 1, 12}));
   EXPECT_LT(Difference(outputs.logits, Forward(pooled, batch).logits), 1e-5);
   // A view of a supernet, and its copy.
   const Model supernet = ShakenModel(Supernet(kPlain, 12));
   const auto small = Architecture(kPlain + std::string(" ffn_hidden: 12") + LayerText(kGeluBlock, 2) +
                                   LayerText(kGeluBlock) + LayerText(kGeluBlock, 3, "1/2"));
-  const Shape shape = Resolve(small);
-  const Model copy = CopyCandidate(supernet, small);
+  const ResolvedArchitecture shape = Resolve(small);
+  const Model copy = CropCandidate(supernet, small);
   EXPECT_TRUE(at::equal(Forward(supernet, batch, ForLogits(supernet, {.candidate = &shape})).logits,
                         Forward(copy, batch, ForLogits(copy)).logits));
 }
@@ -190,17 +192,18 @@ TEST(ModelTest, CandidateViewEqualsItsCopy) {
     const int ffn = i % 3 ? 12 : 31;
     const Model supernet = ShakenModel(Supernet(head, ffn), 3, 20);
     const proto::Architecture architecture = Architecture(RandomArchitecture(head, ffn, &random));
-    const Model copy = CopyCandidate(supernet, architecture);
-    const Shape shape = Resolve(architecture);
+    const Model copy = CropCandidate(supernet, architecture);
+    const ResolvedArchitecture shape = Resolve(architecture);
     const Batch batch = MakeBatch({5, 9, 20}, i);
     ForwardOptions view;
     view.candidate = &shape;
-    view.hidden = view.scores = true;
+    view.hidden_states = view.attention_logits = true;
     ForwardOptions whole = view;
     whole.candidate = nullptr;
     const Outputs a = Forward(supernet, batch, view), b = Forward(copy, batch, whole);
     EXPECT_TRUE(at::equal(a.logits, b.logits)) << Difference(a.logits, b.logits);
-    for (size_t n = 0; n < a.hidden.size(); ++n) EXPECT_TRUE(at::equal(a.hidden[n], b.hidden[n]));
+    for (size_t n = 0; n < a.hidden_states.size(); ++n)
+      EXPECT_TRUE(at::equal(a.hidden_states[n], b.hidden_states[n]));
     EXPECT_EQ(copy.weights.Elements() - copy.weights.at("fit_dense.weight").numel() - 20,
               DeployedParameters(shape, 3));
     EXPECT_EQ(copy.teacher_hidden, 20);
@@ -210,7 +213,7 @@ TEST(ModelTest, CandidateViewEqualsItsCopy) {
 TEST(ModelTest, ACandidateKeepsTheOwnProjectionsOfItsStates) {
   Model supernet = ShakenModel(Supernet(kTrigram, 12), 3, 20);
   AddOwnProjections(&supernet, {1, 3});
-  const Model copy = CopyCandidate(
+  const Model copy = CropCandidate(
       supernet, Architecture(std::string(kTrigram) + " ffn_hidden: 12" + LayerText(kGeluBlock, 2) +
                              LayerText(kGeluBlock) + LayerText(kGeluBlock, 1, "1/2")));
   for (const std::string name : {"fit_dense.1.weight", "fit_dense.3.weight", "fit_dense.3.bias"}) {
@@ -227,7 +230,7 @@ TEST(ModelTest, ABottleneckLayer) {
     const bool shared = model.shape.share_query_key;
     const Batch batch = MakeBatch({7, 4});
     ForwardOptions options;
-    options.hidden = options.scores = options.projections = true;
+    options.hidden_states = options.attention_logits = options.projections = true;
     const Outputs outputs = Forward(model, batch, options);
     const auto linear = [&](const std::string& name, const at::Tensor& x) { return Linear(model, name, x); };
     const auto norm = [&](const std::string& name, const at::Tensor& x) {
@@ -235,27 +238,29 @@ TEST(ModelTest, ABottleneckLayer) {
       return x * model.weights.at(name + ".weight") + model.weights.at(name + ".bias");
     };
     const std::string layer = "layer.0.", narrow = layer + "bottleneck.", attention = layer + "attention.";
-    const at::Tensor x = outputs.hidden[0];
+    const at::Tensor x = outputs.hidden_states[0];
     const at::Tensor in = norm(narrow + "in.norm", linear(narrow + "in", x));
     const at::Tensor qk = shared ? norm(narrow + "qk.norm", linear(narrow + "qk", x)) : in;
     const Projections& projections = outputs.projections[0];
     EXPECT_LT(Difference(projections.query, linear(attention + "query", qk)), 1e-5);
     EXPECT_LT(Difference(projections.key, linear(attention + "key", qk)), 1e-5);
     EXPECT_LT(Difference(projections.value, linear(attention + "value", shared ? x : in)), 1e-5);
-    EXPECT_EQ(outputs.scores[0].size(1), model.shape.heads);
-    const at::Tensor context = ComputeMixer(model, 0, model.shape.layers[0].mixer, qk, batch, {}, shared ? &x : &in).context;
+    EXPECT_EQ(outputs.attention_logits[0].size(1), model.shape.heads);
+    const at::Tensor context =
+        ComputeMixer(model, 0, model.shape.layers[0].mixer, qk, batch, {}, shared ? &x : &in).context;
     at::Tensor y = norm(attention + "norm", in + linear(attention + "out", context));
     for (const char* block : {"ffn.0.", "ffn.1."})
       y = norm(layer + block + "norm",
                y + linear(layer + block + "down", at::relu(linear(layer + block + "up", y))));
-    EXPECT_LT(Difference(outputs.last, norm(narrow + "out.norm", x + linear(narrow + "out", y))), 1e-4)
+    EXPECT_LT(Difference(outputs.last_hidden_state, norm(narrow + "out.norm", x + linear(narrow + "out", y))),
+              1e-4)
         << head;
   }
 }
 
 TEST(ModelTest, CopySharesNothing) {
   const Model supernet = ShakenModel(Supernet(kPlain, 12));
-  const Model copy = CopyCandidate(supernet, supernet.architecture);
+  const Model copy = CropCandidate(supernet, supernet.architecture);
   for (const auto& [name, tensor] : copy.weights) {
     EXPECT_NE(tensor.const_data_ptr(), supernet.weights.at(name).const_data_ptr()) << name;
     EXPECT_TRUE(at::equal(tensor, supernet.weights.at(name)));
@@ -264,7 +269,7 @@ TEST(ModelTest, CopySharesNothing) {
 
 TEST(ModelTest, CopyRefusesWhatTheSupernetLacks) {
   const Model supernet = ShakenModel(Supernet(kPlain, 12));
-  auto copy = [&](const std::string& text) { CopyCandidate(supernet, Architecture(text)); };
+  auto copy = [&](const std::string& text) { CropCandidate(supernet, Architecture(text)); };
   const std::string two = LayerText(kGeluBlock) + LayerText(kGeluBlock);
   EXPECT_THROW(copy(kPlain + two), std::logic_error);
   EXPECT_THROW(copy(kTrigram + two + LayerText(kGeluBlock)), std::logic_error);
@@ -278,8 +283,9 @@ TEST(ModelTest, CopyRefusesWhatTheSupernetLacks) {
 TEST(ModelTest, GradientReachesTheSharedWeightsInsideTheViewOnly) {
   Model supernet = ShakenModel(Supernet(kTrigram, 12));
   supernet.weights.RequireGrad(true);
-  const Shape shape = Resolve(Architecture(std::string(kTrigram) + LayerText(kGeluBlock, 1, "1/3") +
-                                           LayerText(kGeluBlock, 2, "1/2") + LayerText(kGeluBlock, 1)));
+  const ResolvedArchitecture shape =
+      Resolve(Architecture(std::string(kTrigram) + LayerText(kGeluBlock, 1, "1/3") +
+                           LayerText(kGeluBlock, 2, "1/2") + LayerText(kGeluBlock, 1)));
   ForwardOptions options;
   options.candidate = &shape;
   Forward(supernet, MakeBatch({5, 9}), options).logits.square().sum().backward();
@@ -321,19 +327,19 @@ TEST(ModelTest, RunsUnderBfloat16Autocast) {
   at::autocast::set_autocast_enabled(at::kCPU, true);
   Random random(1);
   ForwardOptions options;
-  options.hidden = options.scores = true;
+  options.hidden_states = options.attention_logits = true;
   const Outputs rough = Forward(model, batch, options);
   options.dropout = {0.1, &random};
   const Outputs dropped = Forward(model, batch, options);
   // A bfloat16 input meets float32 weights.
-  const at::Tensor norm = LayerNorm(model, "embedding.norm", rough.last.to(at::kBFloat16));
+  const at::Tensor norm = LayerNorm(model, "embedding.norm", rough.last_hidden_state.to(at::kBFloat16));
   at::autocast::set_autocast_enabled(at::kCPU, false);
   at::autocast::clear_cache();
   EXPECT_EQ(rough.logits.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(rough.last.scalar_type(), at::kFloat) << "the residual stream keeps full precision";
-  EXPECT_LT(Difference(rough.last, exact.last), 0.2);
-  EXPECT_GT(Difference(rough.last, exact.last), 0);
-  EXPECT_EQ(norm.sizes(), rough.last.sizes());
+  EXPECT_EQ(rough.last_hidden_state.scalar_type(), at::kFloat) << "the residual stream keeps full precision";
+  EXPECT_LT(Difference(rough.last_hidden_state, exact.last_hidden_state), 0.2);
+  EXPECT_GT(Difference(rough.last_hidden_state, exact.last_hidden_state), 0);
+  EXPECT_EQ(norm.sizes(), rough.last_hidden_state.sizes());
   (dropped.logits.sum() + norm.sum()).backward();
   for (const auto& [name, tensor] : model.weights) {
     EXPECT_TRUE(tensor.grad().defined() && tensor.grad().isfinite().all().item<bool>()) << name;

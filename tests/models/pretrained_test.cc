@@ -1,8 +1,8 @@
 #include "models/hub/pretrained.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -70,7 +70,7 @@ class SpoiltTest : public ::testing::Test {
 
 void ExpectSame(const Model& a, const Model& b) {
   const Batch batch = MakeBatch({4, 9, 20});
-  EXPECT_TRUE(at::equal(Forward(a, batch).last, Forward(b, batch).last));
+  EXPECT_TRUE(at::equal(Forward(a, batch).last_hidden_state, Forward(b, batch).last_hidden_state));
   if (a.classes > 0) {
     EXPECT_TRUE(at::equal(Forward(a, batch).logits, Forward(b, batch).logits));
   }
@@ -128,7 +128,7 @@ TEST(PretrainedTest, SpanHeadRoundTrip) {
   const std::string student = std::string(kTrigram) + LayerText("linear(relu(linear(x,wb1)),wb2)", 2, "1/2");
   for (const std::string& text : {BertText("gelu_erf"), student}) {
     const std::string directory = FreshDirectory("spans");
-    Model model = MakeModel(Architecture(text), 2, 16, Random(3), Head::kTokens);
+    Model model = MakeModel(Architecture(text), 2, 16, Random(3), TaskHead::kTokens);
     Shake(&model, 3);
     EXPECT_FALSE(model.weights.Has("pooler.weight"));
     const bool bert = IsPlainBert(model);
@@ -137,7 +137,7 @@ TEST(PretrainedTest, SpanHeadRoundTrip) {
     const Pretrained read = LoadPretrained(directory);
     ExpectSame(model, read.model);
     EXPECT_EQ(Forward(read.model, MakeBatch({4, 9})).logits.sizes(), at::IntArrayRef({2, 9, 2}));
-    EXPECT_EQ(read.model.head, Head::kTokens);
+    EXPECT_EQ(read.model.head, TaskHead::kTokens);
     EXPECT_THAT(read.label_names, ElementsAre("start", "end"));
     EXPECT_EQ(read.settings.null_threshold, -1.25);
     EXPECT_TRUE(read.unused.empty());
@@ -173,7 +173,7 @@ TEST_F(SpoiltTest, SpanHeadBesideAPoolerAndOfAnotherWidth) {
   config_.erase("id2label");
   WriteFileAtomically(directory_ + "/config.json", config_.dump());
   const Pretrained read = LoadPretrained(directory_);
-  EXPECT_EQ(read.model.head, Head::kTokens);
+  EXPECT_EQ(read.model.head, TaskHead::kTokens);
   EXPECT_THAT(read.unused, ElementsAre("bert.pooler.dense.bias", "bert.pooler.dense.weight"));
   EXPECT_THAT(read.label_names, ElementsAre("start", "end"));
   Weights wide;
@@ -187,7 +187,7 @@ TEST(PretrainedTest, SpanAndSentenceHeadsAreNotTakenForEachOther) {
   Pretrained model;
   model.directory = "models/x";
   model.model = ShakenModel(BertText("gelu_erf"), 2);
-  const auto refusal = [&](Head head) {
+  const auto refusal = [&](TaskHead head) {
     try {
       RequireHead(model, 2, "squad", head);
     } catch (const Error& error) {
@@ -195,11 +195,11 @@ TEST(PretrainedTest, SpanAndSentenceHeadsAreNotTakenForEachOther) {
     }
     return std::string();
   };
-  EXPECT_EQ(refusal(Head::kPooled), "");
-  EXPECT_THAT(refusal(Head::kTokens), HasSubstr("got a head of 2 classes; accepted: a head for spans"));
-  AddHead(&model, 2, {"start", "end"}, Random(1), Head::kTokens);
-  EXPECT_EQ(refusal(Head::kTokens), "");
-  EXPECT_THAT(refusal(Head::kPooled), HasSubstr("got a head for spans; accepted: a head of 2 classes"));
+  EXPECT_EQ(refusal(TaskHead::kPooled), "");
+  EXPECT_THAT(refusal(TaskHead::kTokens), HasSubstr("got a head of 2 classes; accepted: a head for spans"));
+  AddHead(&model, 2, {"start", "end"}, Random(1), TaskHead::kTokens);
+  EXPECT_EQ(refusal(TaskHead::kTokens), "");
+  EXPECT_THAT(refusal(TaskHead::kPooled), HasSubstr("got a head for spans; accepted: a head of 2 classes"));
   EXPECT_FALSE(model.model.weights.Has("pooler.weight"));
   EXPECT_EQ(model.model.weights.at("head.weight").size(1), model.model.shape.hidden);
   AddHead(&model, 3, kLabels, Random(1));
@@ -465,7 +465,8 @@ TEST(PretrainedTest, LeavesCasesForTransformers) {
     const std::string directory = root + "/" + name;
     fs::create_directories(directory);
     const bool spans = name.rfind("spans", 0) == 0;
-    Model model = spans ? MakeModel(Architecture(text), 2, 0, Random(7), Head::kTokens) : ShakenModel(text);
+    Model model =
+        spans ? MakeModel(Architecture(text), 2, 0, Random(7), TaskHead::kTokens) : ShakenModel(text);
     if (spans) Shake(&model, 7);
     SavePretrained(model, spans ? std::vector<std::string>{"start", "end"} : kLabels, directory);
     const Batch batch = MakeBatch({4, 9, 20});
@@ -474,7 +475,7 @@ TEST(PretrainedTest, LeavesCasesForTransformers) {
     expected.Add("token_type_ids", batch.segments);
     expected.Add("attention_mask", batch.mask.to(at::kLong));
     expected.Add("logits", Forward(model, batch).logits);
-    expected.Add("last", Forward(model, batch).last * batch.mask.unsqueeze(-1));
+    expected.Add("last", Forward(model, batch).last_hidden_state * batch.mask.unsqueeze(-1));
     WriteSafetensors(directory + "/expected.safetensors", expected);
   }
 }

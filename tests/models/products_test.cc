@@ -1,8 +1,8 @@
 // Products of rounded factors beside torch's own bfloat16 ones under autocast.
 #include "models/torch/products.h"
 
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include "models/torch/autocast.h"
 
@@ -34,7 +34,8 @@ double ShareOfEqual(const at::Tensor& a, const at::Tensor& b) {
 
 // Sums differ in order only, which now and then moves a result to the neighbouring bfloat16.
 void ExpectAlike(const Function& ours, const Function& torchs, const std::vector<at::Tensor>& values) {
-  const auto a = Both(ours, values, true), b = Both(torchs, values, true), exact = Both(torchs, values, false);
+  const auto a = Both(ours, values, true), b = Both(torchs, values, true),
+             exact = Both(torchs, values, false);
   for (size_t i = 0; i < a.size(); ++i) {
     SCOPED_TRACE(i == 0 ? "result" : "gradient of input " + std::to_string(i));
     EXPECT_EQ(a[i].scalar_type(), b[i].scalar_type());
@@ -71,7 +72,7 @@ TEST_F(Products, FusedAttentionComesNearAutocasts) {
   const auto a =
       Both([&](const auto& v) { return rounded::FusedAttention(v[0], v[1], v[2], mask); }, values, true);
   const auto b = Both([&](const auto& v) { return at::scaled_dot_product_attention(v[0], v[1], v[2], mask); },
-                     values, true);
+                      values, true);
   for (size_t i = 0; i < a.size(); ++i)  // torch rounds the probabilities as well
     EXPECT_LE((a[i].to(at::kFloat) - b[i].to(at::kFloat)).abs().max().item<double>(),
               b[i].abs().max().item<double>() / 50)

@@ -1,6 +1,6 @@
 // The four published cost tables of EfficientBERT, 72 entries: by formula, and counted on built models.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>

@@ -57,8 +57,10 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
   for (int i = 0; i < layers; ++i) {
     auto* layer = architecture.add_layer();
     // Each kind in its turn, and any.
-    const auto mixer = i == 0 ? static_cast<size_t>(number) % Mixers().size() : random->Below(Mixers().size());
-    const auto ffn = i == 0 ? static_cast<size_t>(number) % FeedForwards().size() : random->Below(FeedForwards().size());
+    const auto mixer =
+        i == 0 ? static_cast<size_t>(number) % Mixers().size() : random->Below(Mixers().size());
+    const auto ffn =
+        i == 0 ? static_cast<size_t>(number) % FeedForwards().size() : random->Below(FeedForwards().size());
     *layer->mutable_mixer() = DrawMixer(Mixers()[mixer].name, random);
     *layer->mutable_ffn() = DrawFeedForward(FeedForwards()[ffn].name, width, base, random);
   }
@@ -119,7 +121,7 @@ void Write(const Model& model, const Batch& batch, const std::string& directory)
   expected.Add("input_ids", batch.ids);
   expected.Add("token_type_ids", batch.segments);
   expected.Add("attention_mask", batch.mask.to(at::kLong));
-  expected.Add("last", outputs.last);
+  expected.Add("last", outputs.last_hidden_state);
   if (model.classes > 0) expected.Add("logits", outputs.logits);
   WriteSafetensors(directory + "/expected.safetensors", expected);
 }
@@ -131,7 +133,7 @@ void Run(const std::string& out, const std::string& data, const std::string& voc
     Random random = Random(1).Fork("architecture", static_cast<uint64_t>(i));
     const proto::Architecture architecture = DrawValid(i, tokenizer.size(), &random);
     const int kind = Between(0, 3, &random);
-    const Head head = kind == 1 ? Head::kTokens : Head::kPooled;
+    const TaskHead head = kind == 1 ? TaskHead::kTokens : TaskHead::kPooled;
     Model model = MakeModel(architecture, kind == 0 ? 0 : kind == 1 ? 2 : 3, 0, random, head);
     Fill(&model, random);
     Write(model, batch, out + "/" + std::to_string(i));

@@ -1,6 +1,6 @@
 // Layers that are computed again on the way back: the same bits as layers whose inner states are kept.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <ATen/autocast_mode.h>
@@ -27,8 +27,8 @@ Result Backward(Model* model, const Batch& batch, ForwardOptions options, bool r
   options.dropout = {.probability = dropout, .random = &random};
   const auto outputs = Forward(*model, batch, options);
   at::Tensor loss = outputs.logits.to(at::kFloat).square().sum();
-  for (const auto& state : outputs.hidden) loss = loss + state.to(at::kFloat).sin().sum();
-  for (const auto& scores : outputs.scores) loss = loss + scores.to(at::kFloat).square().mean();
+  for (const auto& state : outputs.hidden_states) loss = loss + state.to(at::kFloat).sin().sum();
+  for (const auto& scores : outputs.attention_logits) loss = loss + scores.to(at::kFloat).square().mean();
   for (const auto& each : outputs.projections)
     loss = loss + (each.query * each.key).to(at::kFloat).mean() + each.value.to(at::kFloat).cos().sum();
   loss.backward();
@@ -56,7 +56,8 @@ void ExpectSame(const Result& kept, const Result& recomputed) {
 }
 
 const std::string kText = std::string(kTrigram) + LayerText(kGeluBlock, 2) +
-                          LayerText("linear(relu(mul(linear(x,wb1),x)),wb2)", 3, "1/2") + LayerText(kGeluBlock);
+                          LayerText("linear(relu(mul(linear(x,wb1),x)),wb2)", 3, "1/2") +
+                          LayerText(kGeluBlock);
 
 TEST(RecomputeTest, SameBitsWhateverIsAskedFor) {
   auto model = ShakenModel(kText);
@@ -65,7 +66,8 @@ TEST(RecomputeTest, SameBitsWhateverIsAskedFor) {
     for (const bool projections : {false, true})
       for (const double dropout : {0.0, 0.3}) {
         SCOPED_TRACE(::testing::Message() << scores << projections << dropout);
-        const ForwardOptions options{.hidden = scores, .scores = scores, .projections = projections};
+        const ForwardOptions options{
+            .hidden_states = scores, .attention_logits = scores, .projections = projections};
         ExpectSame(Backward(&model, batch, options, false, dropout),
                    Backward(&model, batch, options, true, dropout));
       }
@@ -84,7 +86,7 @@ TEST(RecomputeTest, SameBitsOfACandidateAndUnderAutocast) {
   const auto small = Resolve(Architecture(std::string(kTrigram) + LayerText(kGeluBlock) +
                                           LayerText("linear(tanh(linear(x,wb1)),wb2)", 2, "1/3") +
                                           LayerText(kGeluBlock, 1, "1/2")));
-  const ForwardOptions options{.candidate = &small, .hidden = true, .scores = true};
+  const ForwardOptions options{.candidate = &small, .hidden_states = true, .attention_logits = true};
   ExpectSame(Backward(&model, batch, options, false, 0.1), Backward(&model, batch, options, true, 0.1));
 
   at::autocast::set_autocast_enabled(at::kCPU, true);
@@ -101,7 +103,7 @@ TEST(RecomputeTest, SameBitsOfACandidateAndUnderAutocast) {
 size_t Nodes(Model* model, bool recompute) {
   model->weights.RequireGrad(true);
   const auto outputs = Forward(*model, MakeBatch({9, 5, 7}), {.recompute = recompute});
-  std::vector<torch::autograd::Node*> todo = {outputs.last.grad_fn().get()};
+  std::vector<torch::autograd::Node*> todo = {outputs.last_hidden_state.grad_fn().get()};
   std::set<torch::autograd::Node*> seen;
   while (!todo.empty()) {
     auto* node = todo.back();

@@ -1,6 +1,6 @@
 // The forward pass against transformers' BertModel. Expected numbers: tests/golden/teacher.py.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -52,31 +52,31 @@ TEST(TeacherTest, AgreesWithTransformers) {
   const at::NoGradGuard no_grad;
   for (const bool scores : {false, true}) {
     ForwardOptions options;
-    options.hidden = true;
-    options.scores = scores;
+    options.hidden_states = true;
+    options.attention_logits = scores;
     const Outputs outputs = Forward(model, batch, options);
-    ASSERT_EQ(outputs.hidden.size(), golden["hidden"].size());
-    for (size_t layer = 0; layer < outputs.hidden.size(); ++layer) {
+    ASSERT_EQ(outputs.hidden_states.size(), golden["hidden"].size());
+    for (size_t layer = 0; layer < outputs.hidden_states.size(); ++layer) {
       const auto& expected = golden["hidden"][layer];
       const std::string what = "hidden state " + std::to_string(layer);
       for (size_t p = 0; p < golden["places"].size(); ++p) {
         const int64_t row = golden["places"][p][0], position = golden["places"][p][1];
-        ExpectValues(expected["values"][p], outputs.hidden[layer][row][position], what);
+        ExpectValues(expected["values"][p], outputs.hidden_states[layer][row][position], what);
       }
-      const at::Tensor states = outputs.hidden[layer].index({real}).to(at::kDouble);
+      const at::Tensor states = outputs.hidden_states[layer].index({real}).to(at::kDouble);
       EXPECT_NEAR(states.mean().item<double>(), expected["mean"].get<double>(), 1e-6) << what;
       EXPECT_NEAR(states.std(false).item<double>(), expected["deviation"].get<double>(), 1e-6) << what;
     }
-    for (size_t layer = 0; layer < outputs.scores.size(); ++layer) {
-      const at::Tensor probabilities =
-          at::softmax(outputs.scores[layer] + ((1 - batch.mask) * -10000).view({count, 1, 1, length}), -1);
+    for (size_t layer = 0; layer < outputs.attention_logits.size(); ++layer) {
+      const at::Tensor probabilities = at::softmax(
+          outputs.attention_logits[layer] + ((1 - batch.mask) * -10000).view({count, 1, 1, length}), -1);
       for (size_t p = 0; p < golden["places"].size(); ++p) {
         const int64_t row = golden["places"][p][0], position = golden["places"][p][1];
         ExpectValues(golden["attention"][layer][p], probabilities[row][layer][position],
                      "attention of layer " + std::to_string(layer));
       }
     }
-    const at::Tensor pooled = at::tanh(Linear(model, "pooler", outputs.last.select(1, 0)));
+    const at::Tensor pooled = at::tanh(Linear(model, "pooler", outputs.last_hidden_state.select(1, 0)));
     for (int64_t row = 0; row < count; ++row) ExpectValues(golden["pooled"][row], pooled[row], "pooled");
   }
 }

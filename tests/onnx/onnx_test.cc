@@ -1,10 +1,10 @@
 // Writes small random models as ONNX with the outputs that Forward gives for them; onnx_check.py compares
 // ONNX Runtime's. What can be seen without a runtime is tested here.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 #include <onnx/onnx_pb.h>
-#include <ATen/ATen.h>
 
 #include <cstring>
 #include <filesystem>
@@ -30,7 +30,7 @@ struct Case {
   std::string embedding;            // of Embedding, as text
   std::vector<std::string> layers;  // FeedForward as text
   int classes = 0;
-  Head head = Head::kPooled;
+  TaskHead head = TaskHead::kPooled;
   std::string more = "";  // of Architecture, as text
 };
 
@@ -46,8 +46,8 @@ const char kBertFfn[] = "linear(gelu_erf(linear(x,wb1)),wb2)";
 std::vector<Case> Cases() {
   std::vector<Case> cases = {
       {"bert", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn), Ffn(kBertFfn)}, 3},
-      {"bert_spans", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 2, Head::kTokens},
-      {"trigram_spans", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2)}, 2, Head::kTokens},
+      {"bert_spans", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 2, TaskHead::kTokens},
+      {"trigram_spans", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2)}, 2, TaskHead::kTokens},
       {"bert_without_head", kPlain, {Ffn(kBertFfn), Ffn(kBertFfn)}, 0},
       {"trigram", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 2), Ffn(kBertFfn, 3, "1/2")}, 2},
       {"trigram_without_head", kTrigram, {Ffn("linear(gelu(linear(x,wb1)),wb2)", 3)}, 0},
@@ -65,19 +65,19 @@ std::vector<Case> Cases() {
                    kTrigram,
                    {Ffn(relu, 2), Ffn(relu, 1, "1/2")},
                    0,
-                   Head::kPooled,
+                   TaskHead::kPooled,
                    "bottleneck { width: 6 share_query_key: true } norm: NO_NORM"});
   cases.push_back({"shared_bottleneck_pooled",
                    kTrigram,
                    {Ffn(relu, 2), Ffn(relu, 1, "1/2")},
                    3,
-                   Head::kPooled,
+                   TaskHead::kPooled,
                    "bottleneck { width: 6 share_query_key: true } norm: NO_NORM"});
   cases.push_back({"narrow_bottleneck",
                    kPlain,
                    {Ffn(relu, 2), Ffn("linear(relu(mul(linear(x,wb1),x)),wb2)", 1, "1/2")},
                    2,
-                   Head::kPooled,
+                   TaskHead::kPooled,
                    "bottleneck { width: 6 }"});
   for (const Operator op : Catalogue()) {
     const std::string name(OperatorName(op));
@@ -147,7 +147,7 @@ nlohmann::json InputsAndOutput(const Model& model, const Batch& batch) {
   return {{"input_ids", ToJson<int64_t>(batch.ids)},
           {"token_type_ids", ToJson<int64_t>(batch.segments)},
           {"attention_mask", ToJson<int64_t>(batch.mask.to(at::kLong))},
-          {"output", ToJson<float>(model.classes > 0 ? outputs.logits : outputs.last)}};
+          {"output", ToJson<float>(model.classes > 0 ? outputs.logits : outputs.last_hidden_state)}};
 }
 
 onnx::ModelProto Parse(const std::string& path) {
@@ -170,7 +170,7 @@ TEST(Onnx, WritesEveryCaseWithExpectedOutputs) {
     expected["layers"] = item.layers.size();
     expected["hidden"] = model.shape.hidden;
     expected["classes"] = item.classes;
-    expected["tokens"] = item.head == Head::kTokens;
+    expected["tokens"] = item.head == TaskHead::kTokens;
     // Uneven rows; the longest sequence the position table allows; one single token.
     for (const std::vector<int64_t>& lengths : {std::vector<int64_t>{7, 3, 5}, {16, 1}, {1}})
       expected["runs"].push_back(InputsAndOutput(model, RandomBatch(lengths, Random(lengths.size()))));
@@ -248,8 +248,7 @@ TEST(Onnx, HoldsMatricesInEightBits) {
     // To the nearest: half a step at most.
     EXPECT_LE((values * scales - weight).abs().div(scales).max().item<float>(), 0.5001f);
     const at::Tensor magnitudes = weight.abs().amax(1, true);
-    EXPECT_TRUE(
-        at::allclose(scales * largest, at::where(magnitudes > 0, magnitudes, scales * largest)));
+    EXPECT_TRUE(at::allclose(scales * largest, at::where(magnitudes > 0, magnitudes, scales * largest)));
   }
   EXPECT_EQ(in_eight_bits, 1 + 1 + 4 + 4 + 1);  // table, projection, attention, two blocks, pooler
 }
@@ -288,11 +287,12 @@ TEST(Onnx, SmoothsWhatLinearsRead) {
     if (tensor.has_raw_data()) held[tensor.name()] = ToTensor(tensor);
   // Product with the inputs as they were: the weight.
   // In the last layer queries, of the first token alone, share nothing with keys and values.
-  const std::map<std::string, std::string> shared_by = {{"layer.0.ffn.0.up", "layer.0.ffn.0.up"},
-                                                        {"layer.0.attention.key", "layer.0.attention.query"},
-                                                        {"layer.1.attention.query", "layer.1.attention.query"},
-                                                        {"layer.1.attention.value", "layer.1.attention.key"},
-                                                        {"pooler", "pooler"}};
+  const std::map<std::string, std::string> shared_by = {
+      {"layer.0.ffn.0.up", "layer.0.ffn.0.up"},
+      {"layer.0.attention.key", "layer.0.attention.query"},
+      {"layer.1.attention.query", "layer.1.attention.query"},
+      {"layer.1.attention.value", "layer.1.attention.key"},
+      {"pooler", "pooler"}};
   for (const auto& [name, shared] : shared_by) {
     SCOPED_TRACE(name);
     const at::Tensor made = (held.at(name + ".weight").t() * held.at(name + ".weight.scale").unsqueeze(1)) *

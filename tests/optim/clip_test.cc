@@ -1,7 +1,7 @@
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
-#include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>

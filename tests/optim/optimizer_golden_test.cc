@@ -50,8 +50,8 @@ TEST(OptimizerGolden, WeightsAgreeWithThePublishedCode) {
       parameters.push_back({name, StartValue(index, sizes).requires_grad_(), run["decay"].get<bool>()});
     }
     const auto optimizer = MakeOptimizer(spec, parameters);
-    // Against weights in double precision 200 roundings of float32 weights show: up to 200 x 2^-25 = 6e-6, less where they
-    // cancel. The others repeat a float32 program.
+    // Against weights in double precision 200 roundings of float32 weights show: up to 200 x 2^-25 = 6e-6,
+    // less where they cancel. The others repeat a float32 program.
     const double tolerance = spec.has_lamb() || spec.has_adahessian() ? 2e-6 : 1e-6;
     for (int step = 0; step < steps; ++step) {
       int pass = 0;
@@ -67,7 +67,7 @@ TEST(OptimizerGolden, WeightsAgreeWithThePublishedCode) {
         const double largest = want.abs().max().item<double>();
         const double worst = (parameter.value.detach() - want).abs().max().item<double>();
         EXPECT_LE(worst, tolerance * largest) << run["optimizer"] << " decay " << run["decay"] << ", "
-                                         << parameter.name << " after step " << step + 1;
+                                              << parameter.name << " after step " << step + 1;
         ++compared;
       }
     }

@@ -209,7 +209,8 @@ TEST_P(EveryOptimizer, RefusesASparseGradientBeforeAnyUpdate) {
 }
 
 TEST_P(EveryOptimizer, OtherTypesAndLayoutsFollowTheFloat32Path) {
-  if (!GetParam().entry.needs_float32.empty()) GTEST_SKIP() << Name() << " " << GetParam().entry.needs_float32;
+  if (!GetParam().entry.needs_float32.empty())
+    GTEST_SKIP() << Name() << " " << GetParam().entry.needs_float32;
   const at::Tensor plain = StartValue(0, {5, 8}).requires_grad_();
   const at::Tensor turned = StartValue(0, {5, 8}).t().contiguous().t().requires_grad_();
   const at::Tensor half = StartValue(0, {5, 8}).to(at::kBFloat16).requires_grad_();

@@ -20,7 +20,7 @@ constexpr char kWords[] =
     "\na\nheron\nstood\nin\nthe\nwater\nand\nwaited\nfor\nfog\nwhere\ndid\nit\n";
 
 inline std::string MakeDirectory(const std::string& name, int classes,
-                                 models::Head head = models::Head::kPooled,
+                                 models::TaskHead head = models::TaskHead::kPooled,
                                  std::optional<double> null_threshold = {},
                                  const std::string& more = "segments: 2") {
   const std::string directory = testing::TempDir() + "/runtime_" + name;

@@ -87,7 +87,7 @@ TEST(Runtime, ReadsAsTheModelWasTrained) {
 }
 
 TEST(Runtime, ReadsPassagesAsTheModelWasTrained) {
-  const std::string directory = MakeDirectory("passages", 2, models::Head::kTokens);
+  const std::string directory = MakeDirectory("passages", 2, models::TaskHead::kTokens);
   const std::vector<Input> inputs = {
       {"where", "a heron stood in the water and waited for the fog and stood in the water"}};
   EXPECT_THAT(Predictor(directory, {.max_length = 14}).Predict(inputs)[0].windows, SizeIs(3));
@@ -133,7 +133,7 @@ TEST(Runtime, AnswersQuestions) {
   const std::vector<Input> inputs = {{"where did it", "a heron stood in the water and waited for the fog"},
                                      {"where", "the fog"}};
   for (const std::optional<double> threshold : {std::optional<double>(), std::optional<double>(-1e6)}) {
-    const std::string directory = MakeDirectory("spans", 2, models::Head::kTokens, threshold);
+    const std::string directory = MakeDirectory("spans", 2, models::TaskHead::kTokens, threshold);
     const Predictor predictor(directory, {.max_length = 12});
     EXPECT_EQ(predictor.kind(), Kind::kSpan);
     EXPECT_EQ(predictor.unanswerable(), threshold.has_value());
@@ -233,9 +233,9 @@ TEST(Runtime, Refuses) {
   EXPECT_THAT(Refusal([&] { Predictor(directory, {.threads = -1}); }), HasSubstr("threads"));
   EXPECT_THAT(Refusal([&] { Predictor(directory, {.max_length = 21}); }), HasSubstr("5 to 20"));
   EXPECT_THAT(Refusal([&] { Predictor(directory).MeasureLatency(1, 21); }), HasSubstr("1 to 20"));
-  const Predictor spans(MakeDirectory("spans", 2, models::Head::kTokens));
+  const Predictor spans(MakeDirectory("spans", 2, models::TaskHead::kTokens));
   EXPECT_THAT(Refusal([&] { spans.Predict({{"where"}}); }), HasSubstr("a question and a passage"));
-  const Predictor one(MakeDirectory("one_segment", 2, models::Head::kPooled, {}, "segments: 1"));
+  const Predictor one(MakeDirectory("one_segment", 2, models::TaskHead::kPooled, {}, "segments: 1"));
   EXPECT_THAT(one.Predict({{"where"}}), SizeIs(1));
   EXPECT_THAT(Refusal([&] { one.Predict({{"where", "fog"}}); }), HasSubstr("one segment"));
   WriteFileAtomically(directory + "/vocab.txt", std::string(kWords) + "unknown\n");

@@ -99,8 +99,9 @@ TEST(TextsC, SaysWhatThePredictorSays) {
 TEST(TextsC, AnswersQuestions) {
   const std::vector<Input> inputs = {{"where did it", "a heron stood in the water and waited for the fog"},
                                      {"where", "the fog"}};
-  ExpectSaysAsPredictor(MakeDirectory("c_spans", 2, models::Head::kTokens), 2, inputs, "answers", 12);
-  ExpectSaysAsPredictor(MakeDirectory("c_spans", 2, models::Head::kTokens, -1e6), 2, inputs, "answers", 12);
+  ExpectSaysAsPredictor(MakeDirectory("c_spans", 2, models::TaskHead::kTokens), 2, inputs, "answers", 12);
+  ExpectSaysAsPredictor(MakeDirectory("c_spans", 2, models::TaskHead::kTokens, -1e6), 2, inputs, "answers",
+                        12);
 }
 
 TEST(TextsC, RefusesWithCodeAndMessage) {

@@ -13,8 +13,8 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::SizeIs;
 
-// Heads cost 30, 16 neurons 10; the last layer half of that, as where one token is read. Damages fall, convex and not, different for each
-// layer.
+// Heads cost 30, 16 neurons 10; the last layer half of that, as where one token is read. Damages fall, convex
+// and not, different for each layer.
 AllocationCosts Costs(int layers, int heads, int steps, uint64_t seed = 1) {
   AllocationCosts costs{.fixed = 100};
   Random random(seed);
@@ -141,7 +141,8 @@ TEST(AllocationTest, StepsStayWithinTheBudgetAndMoveSomething) {
   const Allocation plan = Plan(costs, 1200);
   int moved = 0, replanned = 0;
   for (int i = 0; i < 50; ++i) {
-    const Allocation step = HandedOn(costs, plan, 1200, &random), other = NoisyPlan(costs, 1200, 0.5, &random);
+    const Allocation step = HandedOn(costs, plan, 1200, &random),
+                     other = NoisyPlan(costs, 1200, 0.5, &random);
     EXPECT_LE(costs.Of(step), 1200);
     EXPECT_LE(costs.Of(other), 1200);
     EXPECT_GE(costs.DamageOf(other), costs.DamageOf(plan) - 1e-6 * costs.DamageOf(plan));

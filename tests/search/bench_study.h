@@ -1,4 +1,5 @@
-// A study of one stage over a small teacher in a directory, with a warm-up on text: for tests of what scores candidates.
+// A study of one stage over a small teacher in a directory, with a warm-up on text: for tests of what scores
+// candidates.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -10,14 +11,15 @@
 #include "base/config.h"
 #include "models/hub/pretrained.h"
 #include "proto/deployment.pb.h"
-#include "search/evaluators/workbench.h"
+#include "search/evaluators/study_scorer.h"
 #include "tests/data/scratch.h"
 #include "tests/models/fixtures.h"
 
 namespace thimble::search {
 
 // `losses` of the objective, `evaluator` of the stage.
-inline std::string StudyText(const std::string& folder, const std::string& losses, const std::string& evaluator) {
+inline std::string StudyText(const std::string& folder, const std::string& losses,
+                             const std::string& evaluator) {
   return "teacher { model: '" + folder + "/teacher' } data { directory: '" + folder +
          "' holdout: 0.25 task { custom { train: 'train.tsv' dev: 'train.tsv' first: 'text' label: 'label' "
          "labels: ['no', 'yes'] } } } "
@@ -69,15 +71,15 @@ class WorkbenchTest : public testing::Test {
     return study;
   }
 
-  std::unique_ptr<Workbench> Open(const proto::Study& study, const Choices& choices = {}) const {
-    auto bench = std::make_unique<Workbench>(study, scratch_.path(), deployment_);
+  std::unique_ptr<StudyScorer> Open(const proto::Study& study, const Choices& choices = {}) const {
+    auto bench = std::make_unique<StudyScorer>(study, scratch_.path(), deployment_);
     bench->Use(choices);
     return bench;
   }
 
   Choices Measured(const std::string& evaluator, int threads) {
     deployment_.set_threads(threads);
-    return Workbench(Study("loss { soft_labels {} }", evaluator), scratch_.path(), deployment_).Measure();
+    return StudyScorer(Study("loss { soft_labels {} }", evaluator), scratch_.path(), deployment_).Measure();
   }
 
   std::string WarmUp() const { return scratch_.path() + "/work/warmup.safetensors"; }
@@ -86,7 +88,7 @@ class WorkbenchTest : public testing::Test {
   proto::Deployment deployment_;
 };
 
-inline std::vector<proto::Architecture> Candidates(const proto::Study& study, const Workbench& bench) {
+inline std::vector<proto::Architecture> Candidates(const proto::Study& study, const StudyScorer& bench) {
   std::vector<proto::Architecture> candidates(3, SeedArchitecture(study.space(), bench.context()));
   candidates[1].mutable_layer(0)->mutable_ffn()->set_stacks(2);
   candidates[2].mutable_layer(1)->mutable_ffn()->set_ratio("1/2");

@@ -1,5 +1,5 @@
-#include "models/encoder/resolve.h"
 #include "search/controller.h"
+#include "models/encoder/resolve.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -229,7 +229,9 @@ TEST_F(ControllerTest, WhatCannotBeToldFromTheBestIsScoredOnceMore) {
   EXPECT_EQ(results[0].best, [&] {
     int best = -1;
     for (const auto& trial : results[0].trials)
-      if (trial.trial.state == TrialState::kComplete && (best < 0 || trial.trial.value > results[0].trials[best].trial.value)) best = trial.number;
+      if (trial.trial.state == TrialState::kComplete &&
+          (best < 0 || trial.trial.value > results[0].trials[best].trial.value))
+        best = trial.number;
     return best;
   }());
   // Killed anywhere, it is the same; read back, nothing is scored.
@@ -264,7 +266,8 @@ TEST_F(ControllerTest, AReadyCheckpointIsTrainedBesideAndNeverTheBest) {
   EXPECT_EQ(ready.trial.origin, kReady);
   EXPECT_EQ(ready.trial.value, 7);  // it can be told from the others
   EXPECT_NE(results[0].best, ready.number);
-  for (const auto& trial : results[0].trials) EXPECT_EQ(trial.trial.origin == kReady, trial.number == ready.number);
+  for (const auto& trial : results[0].trials)
+    EXPECT_EQ(trial.trial.origin == kReady, trial.number == ready.number);
   IsTheSameKilledAnywhere<ReadyScorer>(study, scorer.calls, Table(results));
   // A study that was begun without is another one.
   ToyScorer plain;

@@ -37,7 +37,8 @@ TEST(CutDamages, AreSummedOverBlocks) {
   const std::string whole = "self_attention {}", half = "self_attention { heads: 1 head_width: 4 }";
   EXPECT_DOUBLE_EQ(Of(Layer(whole, 8) + Layer(half, 8) + Layer(whole, 4) + Layer("none {}", 7)),
                    0.5 + (20 + 5) + 300 + (5000 + 3000));
-  // What is larger than the teacher's loses nothing more; further blocks do not count, nor does attention without scores.
+  // What is larger than the teacher's loses nothing more; further blocks do not count, nor does attention
+  // without scores.
   EXPECT_DOUBLE_EQ(
       Of(Layer(whole, 64) + Layer("linear_attention {}", 8) + Layer(whole, 8, 3) + Layer(whole, 8)),
       0.5 + (50 + 5) + 50 + 500);

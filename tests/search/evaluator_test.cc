@@ -48,10 +48,11 @@ TEST(Evaluators, ThoseThatNeedASlicedStartAreRefusedWithoutOne) {
     ValidateStudy(study, kContext, "");
     study.clear_warmup();
     EXPECT_EQ(Thrown([&] { ValidateStudy(study, kContext, ""); }).second,
-              entry.needs_sliced ? "stage[0].evaluator." + entry.name +
-                                       ": scores sliced candidates, but the study does not slice the teacher; accepted: "
-                                       "warmup { sliced {} }, or an evaluator that trains"
-                                 : "nothing was thrown");
+              entry.needs_sliced
+                  ? "stage[0].evaluator." + entry.name +
+                        ": scores sliced candidates, but the study does not slice the teacher; accepted: "
+                        "warmup { sliced {} }, or an evaluator that trains"
+                  : "nothing was thrown");
   }
 }
 
@@ -63,10 +64,11 @@ TEST(Evaluators, FiltersThatNeedASlicedStartAreRefusedWithoutOne) {
     ValidateStudy(study, kContext, "");
     study.clear_warmup();
     EXPECT_EQ(Thrown([&] { ValidateStudy(study, kContext, ""); }).second,
-              entry.needs_sliced ? "stage[0].filter." + entry.name +
-                                       ": scores sliced candidates, but the study does not slice the teacher; accepted: "
-                                       "warmup { sliced {} }, or no filter"
-                                 : "nothing was thrown");
+              entry.needs_sliced
+                  ? "stage[0].filter." + entry.name +
+                        ": scores sliced candidates, but the study does not slice the teacher; accepted: "
+                        "warmup { sliced {} }, or no filter"
+                  : "nothing was thrown");
   }
 }
 

@@ -1,7 +1,7 @@
 // What holds for every evaluator in search/evaluators.inc.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -20,7 +20,7 @@ class EveryEvaluator : public WorkbenchTest, public testing::WithParamInterface<
   proto::Study OfIt() const { return Study("loss { hidden_states {} } loss { soft_labels {} }", Text()); }
 
   // As the controller does before a stage's first round.
-  std::unique_ptr<Workbench> Prepared(const proto::Study& study) const {
+  std::unique_ptr<StudyScorer> Prepared(const proto::Study& study) const {
     auto bench = Open(study, {.members_threads = 2, .threads = 2});
     const auto base = SeedArchitecture(study.space(), bench->context());
     space_ = std::make_unique<StageSpace>(study, study.stage(0), base, bench->context());

@@ -22,11 +22,11 @@ class EveryProxy : public WorkbenchTest, public testing::WithParamInterface<Prox
     for (const int heads : {4, 2}) study.mutable_space()->mutable_layer(0)->add_heads(heads);
     return study;
   }
-  std::unique_ptr<Workbench> Opened(const proto::Study& study) const {
+  std::unique_ptr<StudyScorer> Opened(const proto::Study& study) const {
     return Open(study, {.members_threads = 2, .threads = 2});
   }
   // With half of the heads, too.
-  std::vector<proto::Architecture> Proposals(const proto::Study& study, const Workbench& bench) const {
+  std::vector<proto::Architecture> Proposals(const proto::Study& study, const StudyScorer& bench) const {
     auto proposals = Candidates(study, bench);
     auto halved = study.space();
     halved.mutable_layer(0)->clear_heads();

@@ -1,4 +1,5 @@
-// Studies with targets, allocation and controls, scored by a toy: stages for each target, controls beside the candidates, kills.
+// Studies with targets, allocation and controls, scored by a toy: stages for each target, controls beside the
+// candidates, kills.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +36,8 @@ SpaceContext Context() {
   proto::Architecture teacher;
   ParseText("vocabulary: 50 positions: 32 hidden: 48 heads: 4 embedding { plain {} }", "teacher", &teacher);
   for (int i = 0; i < 2; ++i)
-    ParseText("mixer { self_attention {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' width: 96 }", "layer", teacher.add_layer());
+    ParseText("mixer { self_attention {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' width: 96 }",
+              "layer", teacher.add_layer());
   return {.classes = 2, .teacher_hidden = 48, .teacher = teacher};
 }
 
@@ -60,7 +62,8 @@ class FamilyTest : public ControllerTest {
     ParseText(kFamily, "study", &study);
     return study;
   }
-  std::vector<StageResult> RunFamily(const proto::Study& study, Scorer* scorer, const std::string& name = "trials.db") const {
+  std::vector<StageResult> RunFamily(const proto::Study& study, Scorer* scorer,
+                                     const std::string& name = "trials.db") const {
     Store store(Path(name));
     return RunStudy(study, Context(), &store, scorer);
   }
@@ -85,7 +88,8 @@ TEST_F(FamilyTest, EveryTargetHasItsStagesAndKeepsItsLimit) {
     EXPECT_EQ(groups[target][0].target, target == 0 ? "2x" : "4x");
     for (const auto& stage : groups[target])
       for (const auto& stored : stage.trials)
-        EXPECT_LE(models::MultiplyAdds(models::Resolve(stored.trial.architecture), 20), whole / (target == 0 ? 2 : 4));
+        EXPECT_LE(models::MultiplyAdds(models::Resolve(stored.trial.architecture), 20),
+                  whole / (target == 0 ? 2 : 4));
     // The finalists: the best uniform and the best random student of the first stage, then its best.
     const auto& cut = groups[target][0].trials;
     const auto& taught = groups[target][1].trials;
@@ -93,7 +97,8 @@ TEST_F(FamilyTest, EveryTargetHasItsStagesAndKeepsItsLimit) {
     const auto best = [&](const std::string& origin) {
       const StoredTrial* found = nullptr;
       for (const auto& stored : cut)
-        if (stored.trial.state == TrialState::kComplete && (origin.empty() || stored.trial.origin == origin) &&
+        if (stored.trial.state == TrialState::kComplete &&
+            (origin.empty() || stored.trial.origin == origin) &&
             (found == nullptr || stored.trial.value > found->trial.value))
           found = &stored;
       return found == nullptr ? "" : CanonicalText(found->trial.architecture);
@@ -149,14 +154,16 @@ TEST_F(FamilyTest, ControlsStandBesideTheTrialsOfTheLastStageThatTrains) {
   study.clear_controls();
   ToyScorer scorer;
   const auto results = Run(study, &scorer);
-  EXPECT_THAT(scorer.sizes, ElementsAre(4, 4, 2, 3, 4, 1, 1, 2, 2));  // the second stage opens with base, uniform, random
+  EXPECT_THAT(scorer.sizes,
+              ElementsAre(4, 4, 2, 3, 4, 1, 1, 2, 2));  // the second stage opens with base, uniform, random
   std::map<std::string, int> origins;
   for (const auto& stored : results[1].trials) ++origins[stored.trial.origin];
   EXPECT_EQ(origins[kUniform], 1);
   EXPECT_EQ(origins[kRandom], 1);
   EXPECT_EQ(results[1].trials.size(), static_cast<size_t>(study.stage(1).trials()) + 2);
   const auto& uniform = results[1].trials[1].trial.architecture;
-  for (const auto& layer : uniform.layer()) EXPECT_EQ(layer.SerializeAsString(), uniform.layer(0).SerializeAsString());
+  for (const auto& layer : uniform.layer())
+    EXPECT_EQ(layer.SerializeAsString(), uniform.layer(0).SerializeAsString());
   ToyScorer again;
   EXPECT_EQ(Table(Run(study, &again)), Table(results));
   for (int kill_at = 3; kill_at < scorer.calls; ++kill_at) {
@@ -189,7 +196,8 @@ TEST_F(FamilyTest, AllocationAsksForWhatItNeeds) {
   EXPECT_THAT(refusal("target=[]"), HasSubstr("the study has none"));
   EXPECT_THAT(refusal("warmup={}"), HasSubstr("does not slice the teacher"));
   EXPECT_THAT(refusal("stage[0].strategy={finalists {}}"), HasSubstr("takes the best of the stage before"));
-  EXPECT_THAT(refusal("target[1].multiply_adds.speedup=2"), HasSubstr("target[1]: another target has the same name; got 2x"));
+  EXPECT_THAT(refusal("target[1].multiply_adds.speedup=2"),
+              HasSubstr("target[1]: another target has the same name; got 2x"));
 }
 
 }  // namespace

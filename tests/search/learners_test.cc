@@ -167,7 +167,9 @@ TEST(LearnedActionSpaceTest, VisitsAreTheSameWhereverASearchGoesOn) {
   const auto study = MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit);
   const StageSpace space = MakeSpace(study);
   proto::Strategy spec;
-  ParseText("learned_action_space { initial: 20 rebuild: 10 tuning: 2 walk: VISITS max_height: 3 exploration: 1 }", "strategy", &spec);
+  ParseText(
+      "learned_action_space { initial: 20 rebuild: 10 tuning: 2 walk: VISITS max_height: 3 exploration: 1 }",
+      "strategy", &spec);
   const auto text = [](const std::vector<proto::Architecture>& suggestions) {
     std::string all;
     for (const auto& each : suggestions) all += models::CanonicalArchitecture(each) + "\n";
@@ -176,7 +178,8 @@ TEST(LearnedActionSpaceTest, VisitsAreTheSameWhereverASearchGoesOn) {
   const auto asked = MakeStrategy(spec, space, Random(1)), told = MakeStrategy(spec, space, Random(1));
   for (int round = 0; round < 12; ++round) {
     std::vector<Trial> trials;
-    for (const auto& suggestion : asked->Suggest(4)) trials.push_back({suggestion, TrialState::kComplete, Score(suggestion)});
+    for (const auto& suggestion : asked->Suggest(4))
+      trials.push_back({suggestion, TrialState::kComplete, Score(suggestion)});
     asked->Suggest(3);  // visits that nobody observes
     asked->Observe(trials);
     for (const Trial& trial : trials) told->Observe({trial});

@@ -1,5 +1,5 @@
-#include "models/encoder/resolve.h"
 #include "search/one_size.h"
+#include "models/encoder/resolve.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,8 +14,8 @@ namespace thimble::search {
 namespace {
 
 // MiniLM's shape.
-models::Shape Teacher() {
-  models::Shape shape;
+models::ResolvedArchitecture Teacher() {
+  models::ResolvedArchitecture shape;
   shape.vocabulary = 30522;
   shape.positions = 512;
   shape.segments = 2;

@@ -62,7 +62,7 @@ models::Batch Padded(const models::Batch& rows, int by) {
 
 TEST_P(OfNetwork, PaddingDoesNotCount) {
   const auto rows = train::MakeBatches(train::ToyData(12, 3), 12).front();
-  for (const auto head : {models::Head::kPooled, models::Head::kTokens}) {
+  for (const auto head : {models::TaskHead::kPooled, models::TaskHead::kTokens}) {
     auto network = models::MakeModel(train::ToyArchitecture(), 2, 0, Random(1), head);
     models::Shake(&network, 3);
     const double value = Value(Text(), network, rows);

@@ -31,7 +31,8 @@ proto::Study Study(const std::string& vary = kVary, const std::string& more = ""
                space { hidden: [48, 36] heads: 4 head_width: 12 layers: [2, 1] vocabulary: 100 positions: 32
                        embedding { plain {} } embedding { trigram { width: 8 } }
                        layer { mixer { self_attention {} } heads: [4, 2, 0] ffn { expression {} stacks: 1 width: [96, 32, 0] } } }
-               stage { name: "only" evaluator { untrained {} } trials: 10 vary: )" + vary + "} " + more,
+               stage { name: "only" evaluator { untrained {} } trials: 10 vary: )" +
+                vary + "} " + more,
             "study", &study);
   return study;
 }
@@ -40,7 +41,8 @@ SpaceContext Context() {
   proto::Architecture teacher;
   ParseText("vocabulary: 100 positions: 32 hidden: 48 heads: 4 embedding { plain {} }", "teacher", &teacher);
   for (int i = 0; i < 2; ++i)
-    ParseText("mixer { self_attention {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' width: 96 }", "layer", teacher.add_layer());
+    ParseText("mixer { self_attention {} } ffn { expression: 'linear(gelu(linear(x,wb1)),wb2)' width: 96 }",
+              "layer", teacher.add_layer());
   return {.classes = 2, .teacher_hidden = 48, .teacher = teacher};
 }
 
@@ -63,9 +65,11 @@ TEST(SpaceSectionsTest, EveryPointOnceInAllSections) {
     EXPECT_TRUE(space.Feasible(point));
     EXPECT_EQ(space.Cost(point), models::DeployedParameters(models::Resolve(point), 2));
     points.insert(models::CanonicalArchitecture(point));
-    sections.insert(std::to_string(point.hidden()) + " " + std::to_string(point.layer_size()) + point.embedding().ShortDebugString());
+    sections.insert(std::to_string(point.hidden()) + " " + std::to_string(point.layer_size()) +
+                    point.embedding().ShortDebugString());
     for (const auto& layer : point.layer())  // heads keep their width at every hidden width
-      if (const auto size = models::SizeOf(models::Resolve(point), layer.mixer()); size.scores > 0) EXPECT_EQ(size.context, 12 * size.scores);
+      if (const auto size = models::SizeOf(models::Resolve(point), layer.mixer()); size.heads > 0)
+        EXPECT_EQ(size.context, 12 * size.heads);
   }
   EXPECT_EQ(points.size(), 360u);
   EXPECT_EQ(sections.size(), 8u);
@@ -88,7 +92,8 @@ TEST(SpaceSectionsTest, WhatAStageDoesNotVaryIsItsBases) {
   base.mutable_layer(1)->mutable_ffn()->set_width(32);
   std::set<std::string> seen;
   for (const auto& point : AllPoints(StageSpace(across, across.stage(0), base, Context()))) {
-    seen.insert(std::to_string(point.hidden()) + "x" + std::to_string(point.layer_size()) + " " + std::to_string(point.layer(0).ffn().width()));
+    seen.insert(std::to_string(point.hidden()) + "x" + std::to_string(point.layer_size()) + " " +
+                std::to_string(point.layer(0).ffn().width()));
     EXPECT_TRUE(point.embedding().has_plain());
   }
   EXPECT_THAT(seen, ElementsAre("36x1 96", "36x2 96", "48x1 96", "48x2 96"));
@@ -126,7 +131,8 @@ TEST(SpaceSectionsTest, LatencyIsASumOfParts) {
     const auto shape = models::Resolve(architecture);
     double ms = 0.3 * of.batch();
     for (const auto& layer : shape.layers)
-      ms += 0.0101 * models::SizeOf(shape, layer.mixer).scores * shape.hidden + 0.00103 * layer.width * shape.hidden;
+      ms += 0.0101 * models::SizeOf(shape, layer.mixer).heads * shape.hidden +
+            0.00103 * layer.width * shape.hidden;
     return ms;
   };
   const auto constraint = "constraint { latency { max_ms: 5 batch: 2 } }";
@@ -147,8 +153,10 @@ TEST(SpaceSectionsTest, LatencyIsASumOfParts) {
 
 TEST(SpaceSectionsTest, SeveralLimitsHoldTogether) {
   const auto context = Context();
-  const auto study = Study(kVary, "constraint { parameters { max: 12000 } } constraint { multiply_adds { speedup: 2 length: 20 } } "
-                                  "constraint { bytes { max: 60000 } }");
+  const auto study =
+      Study(kVary,
+            "constraint { parameters { max: 12000 } } constraint { multiply_adds { speedup: 2 length: 20 } } "
+            "constraint { bytes { max: 60000 } }");
   const StageSpace space = MakeSpace(study, context);
   Random random(3);
   auto current = *space.Sample(&random);
@@ -177,7 +185,8 @@ TEST(SpaceSectionsTest, MutationsReachAllSections) {
   auto current = space.base();
   for (int i = 0; i < 300; ++i) {
     current = *space.Mutate(current, &random);
-    seen.insert(std::to_string(current.hidden()) + " " + std::to_string(current.layer_size()) + current.embedding().ShortDebugString());
+    seen.insert(std::to_string(current.hidden()) + " " + std::to_string(current.layer_size()) +
+                current.embedding().ShortDebugString());
   }
   EXPECT_EQ(seen.size(), 8u);
 }
@@ -185,7 +194,8 @@ TEST(SpaceSectionsTest, MutationsReachAllSections) {
 TEST(SpaceSectionsTest, PlainBertLeavesWhatLoadsWithoutCode) {
   auto study = Study(kVary, "constraint { plain_bert {} }");
   const StageSpace space = MakeSpace(study, Context());
-  // BERT's heads are the hidden width's share: 48 wide with all heads, and a pooler as wide; 2 widths, 2 depths.
+  // BERT's heads are the hidden width's share: 48 wide with all heads, and a pooler as wide; 2 widths, 2
+  // depths.
   EXPECT_EQ(space.Points(), 4);
   for (const auto& point : AllPoints(space)) {
     EXPECT_TRUE(models::IsPlainBert(models::Resolve(point), true));
@@ -200,7 +210,8 @@ TEST(SpaceSectionsTest, UniformStudentsHaveLayersThatAreAlike) {
   const auto uniform = MakeSpace(Study(), Context()).Uniform();
   EXPECT_EQ(uniform.size(), 8u * 9);
   for (const auto& each : uniform)
-    for (const auto& layer : each.layer()) EXPECT_EQ(layer.SerializeAsString(), each.layer(0).SerializeAsString());
+    for (const auto& layer : each.layer())
+      EXPECT_EQ(layer.SerializeAsString(), each.layer(0).SerializeAsString());
 }
 
 TEST(SpaceSectionsTest, WhatDoesNotGoTogetherIsRefused) {
@@ -218,14 +229,19 @@ TEST(SpaceSectionsTest, WhatDoesNotGoTogetherIsRefused) {
   };
   EXPECT_THAT(refusal("space.hidden=[48, 48]"), HasSubstr("space.hidden: a value stands twice"));
   EXPECT_THAT(refusal("space.layers=[2, 2]"), HasSubstr("space.layers: a value stands twice"));
-  EXPECT_THAT(refusal("space.embedding=[{plain {}}, {plain {}}]"), HasSubstr("space.embedding[1]: a value stands twice"));
-  EXPECT_THAT(refusal("space.head_width=0", "space.hidden=[48, 38]"), HasSubstr("the heads must divide the hidden width"));
-  EXPECT_THAT(refusal("constraint[0]={bytes {max: 10}}"), HasSubstr("got 0 to 10 bytes (SAFETENSORS); accepted: what the space offers here"));
+  EXPECT_THAT(refusal("space.embedding=[{plain {}}, {plain {}}]"),
+              HasSubstr("space.embedding[1]: a value stands twice"));
+  EXPECT_THAT(refusal("space.head_width=0", "space.hidden=[48, 38]"),
+              HasSubstr("the heads must divide the hidden width"));
+  EXPECT_THAT(refusal("constraint[0]={bytes {max: 10}}"),
+              HasSubstr("got 0 to 10 bytes (SAFETENSORS); accepted: what the space offers here"));
 }
 
 TEST(TargetsTest, AFamilyIsAStudyEach) {
-  auto study = Study(kVary, "target { multiply_adds { speedup: 2.5 length: 20 } } target { parameters { max: 9000000 } } "
-                            "target { latency { max_ms: 8 } }");
+  auto study =
+      Study(kVary,
+            "target { multiply_adds { speedup: 2.5 length: 20 } } target { parameters { max: 9000000 } } "
+            "target { latency { max_ms: 8 } }");
   study.mutable_stage(0)->set_name("first");
   *study.add_stage() = study.stage(0);
   study.mutable_stage(1)->set_name("second");
@@ -256,7 +272,8 @@ TEST(CutSpaceTest, ItsFirstPointIsTheTeacher) {
 
 TEST(CutSpaceTest, ATeacherWhoseLayersDifferKeepsItsDepth) {
   auto context = Context();
-  ParseText("self_attention { heads: 2 head_width: 12 }", "mixer", context.teacher->mutable_layer(1)->mutable_mixer());
+  ParseText("self_attention { heads: 2 head_width: 12 }", "mixer",
+            context.teacher->mutable_layer(1)->mutable_mixer());
   context.teacher->mutable_layer(1)->mutable_ffn()->set_width(64);
   const auto space = CutSpace(models::Resolve(*context.teacher));
   ValidateSpace(space, "space");

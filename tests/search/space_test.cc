@@ -1,5 +1,5 @@
-#include "models/encoder/resolve.h"
 #include "search/space.h"
+#include "models/encoder/resolve.h"
 
 #include <gmock/gmock.h>
 
@@ -125,9 +125,11 @@ TEST(SpaceTest, UnsatisfiableConstraintNamesWhatTheSpaceOffers) {
     }
     return std::string("accepted");
   };
-  EXPECT_THAT(refusal("min: 26000000 max: 27000000 counting: PAPER", "[STACKS, RATIO]", kContext),
-              HasSubstr("got 26000000 to 27000000 parameters (PAPER); accepted: what the space offers here: 12712014 to "
-                        "25875324 parameters (PAPER)"));
+  EXPECT_THAT(
+      refusal("min: 26000000 max: 27000000 counting: PAPER", "[STACKS, RATIO]", kContext),
+      HasSubstr(
+          "got 26000000 to 27000000 parameters (PAPER); accepted: what the space offers here: 12712014 to "
+          "25875324 parameters (PAPER)"));
   // Inside the range, between two points.
   EXPECT_THAT(refusal("min: 12712015 max: 12712016 counting: PAPER", "[STACKS, RATIO]", kContext),
               HasSubstr("offers"));

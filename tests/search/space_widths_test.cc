@@ -20,7 +20,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kLayer[] =
-    "layer { mixer { self_attention {} } heads: [0, 2, 12] ffn { expression {} stacks: [1, 2] width: [64, 0, 540] } } ";
+    "layer { mixer { self_attention {} } heads: [0, 2, 12] ffn { expression {} stacks: [1, 2] width: [64, 0, "
+    "540] } } ";
 
 std::string Refusal(const std::string& layer) {
   try {
@@ -68,7 +69,8 @@ TEST(SpaceWidthsTest, LimitsAreKeptAndMutationsComeBackFromNothing) {
   const auto whole = MakeStudy(kLayer, "[HEADS, WIDTH, STACKS]", "", 3);
   const auto counted = MakeSpace(whole).CountFeasible();
   const auto middle = static_cast<int64_t>((counted.smallest + counted.largest) / 2);
-  const auto study = MakeStudy(kLayer, "[EXPRESSION, HEADS, WIDTH, STACKS]", "max: " + std::to_string(middle), 3);
+  const auto study =
+      MakeStudy(kLayer, "[EXPRESSION, HEADS, WIDTH, STACKS]", "max: " + std::to_string(middle), 3);
   const StageSpace space = MakeSpace(study);
   Random random(1);
   auto current = *space.Sample(&random);
@@ -121,10 +123,13 @@ TEST(SpaceWidthsTest, WhatDoesNotGoTogetherIsRefused) {
   const std::string attention = "mixer { self_attention {} }";
   EXPECT_THAT(Refusal(layer(attention, "ratio: '1' width: 64")), HasSubstr("inner widths are given twice"));
   EXPECT_THAT(Refusal(layer(attention, "width: [64, 64]")), HasSubstr("a value stands twice"));
-  EXPECT_THAT(Refusal(layer(attention + " heads: [1, 13]", "")), HasSubstr("more than the space has; got 13"));
+  EXPECT_THAT(Refusal(layer(attention + " heads: [1, 13]", "")),
+              HasSubstr("more than the space has; got 13"));
   EXPECT_THAT(Refusal(layer(attention + " heads: [1, 1]", "")), HasSubstr("a value stands twice"));
-  EXPECT_THAT(Refusal(layer("mixer { none {} } heads: [1, 2]", "")), HasSubstr("no mixer of this layer has heads"));
-  EXPECT_THAT(Refusal(layer(attention + " mixer { none {} } heads: [0, 2]", "")), HasSubstr("a value stands twice"));
+  EXPECT_THAT(Refusal(layer("mixer { none {} } heads: [1, 2]", "")),
+              HasSubstr("no mixer of this layer has heads"));
+  EXPECT_THAT(Refusal(layer(attention + " mixer { none {} } heads: [0, 2]", "")),
+              HasSubstr("a value stands twice"));
   EXPECT_EQ(Refusal(layer(attention + " heads: [0, 3]", "width: [0, 32]")), "accepted");
 }
 

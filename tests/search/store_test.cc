@@ -104,7 +104,8 @@ std::vector<StoredTrial> MakeHalvedRound() {
     trials[i].trial.standard_error = 0.25;
     trials[i].filter_score = kNaN;
     // Of the last one its epochs are not known, as of what earlier versions stored.
-    if (i < 2) trials[i].epochs = {{.loss = 1.5, .score = -0.75}, {.loss = 0.1 + 0.2, .score = trials[i].trial.value}};
+    if (i < 2)
+      trials[i].epochs = {{.loss = 1.5, .score = -0.75}, {.loss = 0.1 + 0.2, .score = trials[i].trial.value}};
     if (i == 0) {
       trials[i].epochs.push_back({.loss = kInfinity, .score = kNaN});
       continue;
@@ -232,12 +233,14 @@ TEST_F(StoreTest, WhoLeftItsRoundIsPrunedWithItsLastValue) {
     store.AppendRound(store.OpenStage("halved"), MakeHalvedRound(), stage_, space_);
   }
   EXPECT_EQ(Query(path_, "SELECT state FROM trials ORDER BY number"), "COMPLETE\nPRUNED\nPRUNED");
-  EXPECT_EQ(Query(path_, "SELECT trial_id || value_type || ifnull(value, '') FROM trial_values ORDER BY trial_id"),
-            "1FINITE0.0\n2FINITE-0.5\n3INF_NEG");
-  EXPECT_EQ(Query(path_,
-                  "SELECT trial_id || ':' || step || intermediate_value_type || ifnull(intermediate_value, '') "
-                  "FROM trial_intermediate_values ORDER BY trial_id, step"),
-            "1:1FINITE-0.75\n1:2FINITE0.0\n2:1FINITE-0.75\n2:2FINITE-0.5\n3:1INF_NEG");
+  EXPECT_EQ(
+      Query(path_, "SELECT trial_id || value_type || ifnull(value, '') FROM trial_values ORDER BY trial_id"),
+      "1FINITE0.0\n2FINITE-0.5\n3INF_NEG");
+  EXPECT_EQ(
+      Query(path_,
+            "SELECT trial_id || ':' || step || intermediate_value_type || ifnull(intermediate_value, '') "
+            "FROM trial_intermediate_values ORDER BY trial_id, step"),
+      "1:1FINITE-0.75\n1:2FINITE0.0\n2:1FINITE-0.75\n2:2FINITE-0.5\n3:1INF_NEG");
   ExpectSame(Store(path_).Trials(1), MakeHalvedRound());
   Query(path_, "DELETE FROM trial_values WHERE trial_id = 2");
   EXPECT_THAT(Thrown([&] { Store(path_).Trials(1); }).second, HasSubstr("trial 1: a scored trial without"));

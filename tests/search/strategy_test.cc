@@ -55,8 +55,10 @@ proto::Strategy Spec(const std::string& name) {
     ParseText(name + " {}", "strategy", &spec);
     // Those that begin with a sample: a short one, so that they learn in these tests; and not for long.
     auto* kind = spec.GetReflection()->MutableMessage(&spec, KindField(spec));
-    for (const auto& [field, value] : {std::pair("initial", 8), std::pair("rebuild", 3), std::pair("epochs", 20), std::pair("restarts", 2)})
-      if (const auto* set = kind->GetDescriptor()->FindFieldByName(field)) kind->GetReflection()->SetInt32(kind, set, value);
+    for (const auto& [field, value] : {std::pair("initial", 8), std::pair("rebuild", 3),
+                                       std::pair("epochs", 20), std::pair("restarts", 2)})
+      if (const auto* set = kind->GetDescriptor()->FindFieldByName(field))
+        kind->GetReflection()->SetInt32(kind, set, value);
   }
   return spec;
 }
@@ -71,9 +73,10 @@ std::string Text(const std::vector<proto::Architecture>& suggestions) {
 proto::Study StudyFor(const std::string& name, const std::string& vary) {
   if (name == "grid") return MakeStudy(kAnyLayer, "[STACKS, RATIO]", kPaperLimit);
   if (name != "allocation") return MakeStudy(kAnyLayer, vary, kPaperLimit);
-  return MakeStudy("layer { mixer { self_attention {} } heads: [0, 1, 2, 4, 6, 9, 12] ffn { expression {} stacks: 1 "
-                   "width: [0, 64, 128, 256, 540, 1024, 2160] } } ",
-                   "[HEADS, WIDTH]", "max: 18000000");
+  return MakeStudy(
+      "layer { mixer { self_attention {} } heads: [0, 1, 2, 4, 6, 9, 12] ffn { expression {} stacks: 1 "
+      "width: [0, 64, 128, 256, 540, 1024, 2160] } } ",
+      "[HEADS, WIDTH]", "max: 18000000");
 }
 
 // What the strategies look at: a stage before, damages that fall with what is kept.
@@ -81,7 +84,8 @@ StageInput InputFor(const StageSpace& space) {
   StageInput input{.controls = true};
   Random random(9);
   for (int i = 0; i < 80; ++i)
-    input.before.push_back({*space.Sample(&random), TrialState::kComplete, random.Uniform(), 0, i % 10 == 3 ? kUniform : ""});
+    input.before.push_back(
+        {*space.Sample(&random), TrialState::kComplete, random.Uniform(), 0, i % 10 == 3 ? kUniform : ""});
   input.damages = [](int) {
     CutDamages damages{.neuron_step = 32};
     for (int layer = 0; layer < 6; ++layer) {
@@ -264,7 +268,8 @@ TEST(StrategyTest, CatalogueAndSchemaAgree) {
 
 TEST(StrategyTest, OneIsTakenWhereNoneIsNamed) {
   const auto& all = Strategies();
-  EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const StrategyEntry& entry) { return entry.by_default; }), 1);
+  EXPECT_EQ(
+      std::count_if(all.begin(), all.end(), [](const StrategyEntry& entry) { return entry.by_default; }), 1);
 }
 
 TEST(StrategyTest, NoneNamedIsRandomSearch) {
@@ -285,7 +290,7 @@ TEST(AllocationSearchTest, RulesComeFirstThenStepsFromTheBest) {
       // Prefers heads at the end, which no rule gives.
       double value = 0;
       for (int i = 0; i < architecture.layer_size(); ++i)
-        value += i * models::SizeOf(models::Resolve(architecture), architecture.layer(i).mixer()).scores;
+        value += i * models::SizeOf(models::Resolve(architecture), architecture.layer(i).mixer()).heads;
       return value;
     });
     for (auto& trial : trials) {
@@ -295,7 +300,8 @@ TEST(AllocationSearchTest, RulesComeFirstThenStepsFromTheBest) {
     }
     strategy->Observe(trials);
   }
-  EXPECT_THAT(std::vector(origins.begin(), origins.begin() + 4), testing::UnorderedElementsAre("plan", kUniform, "taper", kRandom));
+  EXPECT_THAT(std::vector(origins.begin(), origins.begin() + 4),
+              testing::UnorderedElementsAre("plan", kUniform, "taper", kRandom));
   EXPECT_EQ(std::count(origins.begin(), origins.end(), "plan"), 1);
   EXPECT_EQ(std::count(origins.begin(), origins.end(), kRandom), 4);
   double by_rules = 0, by_steps = 0;
@@ -303,7 +309,8 @@ TEST(AllocationSearchTest, RulesComeFirstThenStepsFromTheBest) {
     if (trial.origin == kUniform)
       for (const auto& layer : trial.architecture.layer())
         EXPECT_EQ(layer.SerializeAsString(), trial.architecture.layer(0).SerializeAsString());
-    (trial.origin == "step" ? by_steps : by_rules) = std::max(trial.origin == "step" ? by_steps : by_rules, trial.value);
+    (trial.origin == "step" ? by_steps : by_rules) =
+        std::max(trial.origin == "step" ? by_steps : by_rules, trial.value);
   }
   EXPECT_GT(by_steps, by_rules);
 }
@@ -322,7 +329,8 @@ TEST(FinalistsTest, ControlsFirstThenTheBest) {
   }
   const auto value = [&](const proto::Architecture& architecture) {
     for (const Trial& trial : input.before)
-      if (models::CanonicalArchitecture(trial.architecture) == models::CanonicalArchitecture(architecture)) return trial.value;
+      if (models::CanonicalArchitecture(trial.architecture) == models::CanonicalArchitecture(architecture))
+        return trial.value;
     return -1.0;
   };
   for (const bool controls : {true, false}) {

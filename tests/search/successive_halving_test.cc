@@ -1,7 +1,7 @@
 // Successive halving over the candidates of a small study.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
@@ -24,13 +24,15 @@ class SuccessiveHalvingTest : public WorkbenchTest {
  protected:
   // The rate is constant: a candidate stands after an epoch where a run of so many epochs ends.
   proto::Study Of(const std::string& evaluator, proto::Fitness fitness = proto::LOSS) const {
-    auto study = Study("loss { hidden_states {} } loss { soft_labels {} }", "evaluator { " + evaluator + " }");
+    auto study =
+        Study("loss { hidden_states {} } loss { soft_labels {} }", "evaluator { " + evaluator + " }");
     Override("recipe.schedule={constant { warmup_fraction: 0 }}", &study);
     study.set_fitness(fitness);
     return study;
   }
 
-  std::vector<Score> Evaluate(const proto::Study& study, const std::vector<proto::Architecture>& candidates) const {
+  std::vector<Score> Evaluate(const proto::Study& study,
+                              const std::vector<proto::Architecture>& candidates) const {
     return Open(study)->Evaluate(study.stage(0), candidates);
   }
 
@@ -57,12 +59,15 @@ TEST_F(SuccessiveHalvingTest, ControlsStayToTheEndBesideTheOthers) {
   for (size_t i = 0; i < alone.size(); ++i)
     if (alone[i].left_after == 1) first = i;
   Round beside{.number = 0};
-  for (size_t i = 0; i < candidates.size(); ++i) beside.candidates.push_back({.architecture = candidates[i], .control = i == first});
+  for (size_t i = 0; i < candidates.size(); ++i)
+    beside.candidates.push_back({.architecture = candidates[i], .control = i == first});
   const auto with = Open(study)->Evaluate(study.stage(0), beside);
   EXPECT_EQ(with[first].left_after, 0);
   // Of the three others two stay, then one.
-  EXPECT_EQ(std::count_if(with.begin(), with.end(), [](const Score& score) { return score.left_after == 0; }), 2);
-  EXPECT_EQ(std::count_if(with.begin(), with.end(), [](const Score& score) { return score.left_after == 1; }), 1);
+  EXPECT_EQ(std::count_if(with.begin(), with.end(), [](const Score& score) { return score.left_after == 0; }),
+            2);
+  EXPECT_EQ(std::count_if(with.begin(), with.end(), [](const Score& score) { return score.left_after == 1; }),
+            1);
 }
 
 TEST_F(SuccessiveHalvingTest, TheWorseHalfLeavesAfterEachEpochAsByHand) {
@@ -74,10 +79,12 @@ TEST_F(SuccessiveHalvingTest, TheWorseHalfLeavesAfterEachEpochAsByHand) {
     for (const int epoch : {1, 2, 3}) {
       std::vector<proto::Architecture> trained;
       for (const size_t i : there) trained.push_back(candidates[i]);
-      const auto by_hand = Evaluate(Of("short_distillation { epochs: " + std::to_string(epoch) + " }", fitness), trained);
+      const auto by_hand =
+          Evaluate(Of("short_distillation { epochs: " + std::to_string(epoch) + " }", fitness), trained);
       std::vector<size_t> order(there.size());
       std::iota(order.begin(), order.end(), size_t{0});
-      std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return by_hand[a].value > by_hand[b].value; });
+      std::sort(order.begin(), order.end(),
+                [&](size_t a, size_t b) { return by_hand[a].value > by_hand[b].value; });
       std::vector<size_t> staying;
       for (size_t k = 0; k < order.size(); ++k) {
         const size_t i = there[order[k]];
@@ -115,7 +122,8 @@ TEST(BracketsTest, AsPublished) {
   proto::Hyperband hyperband;
   hyperband.set_epochs(81);
   const std::vector<int> candidates = {81, 34, 15, 8, 5};
-  for (int round = 0; round < 10; ++round) EXPECT_EQ(BracketOf(hyperband, round).candidates, candidates[round % 5]) << round;
+  for (int round = 0; round < 10; ++round)
+    EXPECT_EQ(BracketOf(hyperband, round).candidates, candidates[round % 5]) << round;
   EXPECT_THAT(BracketOf(hyperband, 0).rungs, ElementsAre(1, 3, 9, 27));
   EXPECT_THAT(BracketOf(hyperband, 3).rungs, ElementsAre(27));
   EXPECT_THAT(BracketOf(hyperband, 4).rungs, ElementsAre());
@@ -130,13 +138,15 @@ TEST_F(SuccessiveHalvingTest, ABracketOfHyperbandLosesAllButOneInEta) {
   Round round{.number = 0};
   for (const auto& candidate : candidates) round.candidates.push_back({.architecture = candidate});
   EXPECT_EQ(RoundSize(study.stage(0), 0), 4);
-  EXPECT_THAT(LeftAfter(Open(study)->Evaluate(study.stage(0), round)), testing::UnorderedElementsAre(0, 1, 1, 2));
+  EXPECT_THAT(LeftAfter(Open(study)->Evaluate(study.stage(0), round)),
+              testing::UnorderedElementsAre(0, 1, 1, 2));
   round.number = 2;  // all on the whole budget
   EXPECT_EQ(RoundSize(study.stage(0), 2), 3);
   EXPECT_THAT(LeftAfter(Open(study)->Evaluate(study.stage(0), round)), ElementsAre(0, 0, 0, 0));
   // Who stays to the end has the score of the same training without company.
   const auto plain = Of("short_distillation { epochs: 4 }");
-  EXPECT_EQ(Open(study)->Evaluate(study.stage(0), round)[1].value, Open(plain)->Evaluate(plain.stage(0), candidates)[1].value);
+  EXPECT_EQ(Open(study)->Evaluate(study.stage(0), round)[1].value,
+            Open(plain)->Evaluate(plain.stage(0), candidates)[1].value);
 }
 
 TEST_F(SuccessiveHalvingTest, WhoFailsLeaves) {

@@ -117,8 +117,8 @@ inline std::string Table(const std::vector<StageResult>& results) {
       table += std::to_string(t.number) + " " + std::to_string(t.round) + " " +
                std::to_string(static_cast<int>(t.trial.state)) + number(t.trial.value) +
                number(t.trial.standard_error) + number(t.filter_score) + " " +
-               std::to_string(t.deployed_parameters) + " " + std::to_string(t.left_after) + " " + t.metrics + " " + t.reason + " " +
-               CanonicalText(t.trial.architecture) + "\n";
+               std::to_string(t.deployed_parameters) + " " + std::to_string(t.left_after) + " " + t.metrics +
+               " " + t.reason + " " + CanonicalText(t.trial.architecture) + "\n";
   }
   return table;
 }

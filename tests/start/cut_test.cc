@@ -24,15 +24,18 @@ std::string Ffn(int width) { return "ffn_hidden: " + std::to_string(width); }
 void ExpectEqualToTeacher(const models::Model& student, const models::Model& teacher, double tolerance) {
   at::NoGradGuard no_grad;
   models::Batch batch = RandomBatches(1, 8, 9)[0];
-  models::ForwardOptions options{.hidden = true, .scores = true};
+  models::ForwardOptions options{.hidden_states = true, .attention_logits = true};
   models::Outputs s = models::Forward(student, batch, options), t = models::Forward(teacher, batch, options);
-  for (size_t i = 0; i < t.hidden.size(); ++i) {
-    EXPECT_LT(Difference(models::Linear(student, "fit_dense", s.hidden[i]), t.hidden[i], batch), tolerance)
+  for (size_t i = 0; i < t.hidden_states.size(); ++i) {
+    EXPECT_LT(Difference(models::Linear(student, "fit_dense", s.hidden_states[i]), t.hidden_states[i], batch),
+              tolerance)
         << i;
   }
-  for (size_t i = 0; i < t.scores.size(); ++i) {
+  for (size_t i = 0; i < t.attention_logits.size(); ++i) {
     at::Tensor pairs = batch.mask.unsqueeze(1).unsqueeze(2) * batch.mask.unsqueeze(1).unsqueeze(3);
-    EXPECT_LT(((s.scores[i] - t.scores[i]).abs() * pairs).max().item<double>(), 4 * tolerance) << i;
+    EXPECT_LT(((s.attention_logits[i] - t.attention_logits[i]).abs() * pairs).max().item<double>(),
+              4 * tolerance)
+        << i;
   }
   EXPECT_LT((s.logits - t.logits).abs().max().item<double>(), 4 * tolerance);
 }
@@ -101,14 +104,14 @@ TEST(CutTest, AttentionOfRotatedInputsIsExactAtFullWidth) {
   models::Model teacher = RandomTeacher(4, 32, 64, false);
   models::Model student = Start(teacher).MakeSupernet(Encoder(2, 32, kBertBlock, Ffn(64)), 1);
   models::Batch batch = RandomBatches(1, 8, 9)[0];
-  models::ForwardOptions options{.hidden = true, .scores = true};
-  at::Tensor x = models::Forward(teacher, batch, options).hidden[3];
+  models::ForwardOptions options{.hidden_states = true, .attention_logits = true};
+  at::Tensor x = models::Forward(teacher, batch, options).hidden_states[3];
   at::Tensor p = student.weights.at("fit_dense.weight").t();
   at::Tensor rotated = x.matmul(p.t());
   // Layer 2 of 2 takes teacher layer 4 of 4; layer 1 would take layer 2.
   models::Mixed t = models::ComputeMixer(teacher, 3, teacher.shape.layers[3].mixer, x, batch, options);
   models::Mixed s = models::ComputeMixer(student, 1, student.shape.layers[1].mixer, rotated, batch, options);
-  EXPECT_LT((t.scores - s.scores).abs().max().item<double>(), 2e-3);
+  EXPECT_LT((t.attention_logits - s.attention_logits).abs().max().item<double>(), 2e-3);
   at::Tensor out = models::Linear(student, "layer.1.attention.out", s.context).matmul(p);
   EXPECT_LT(Difference(out, models::Linear(teacher, "layer.3.attention.out", t.context), batch), 1e-3);
   at::Tensor value = models::FeedForwardValue(student, 1, 0, student.shape.layers[1], rotated).matmul(p);

@@ -91,9 +91,9 @@ class SlicedStartGoldenTest : public testing::Test {
     std::vector<std::vector<at::Tensor>> hidden(student.shape.layers.size() + 1);
     std::vector<at::Tensor> logits;
     for (const models::Batch& batch : MakeBatches(golden_["shown"], 1)) {
-      const models::Outputs outputs = models::Forward(student, batch, {.hidden = true});
+      const models::Outputs outputs = models::Forward(student, batch, {.hidden_states = true});
       for (size_t i = 0; i < hidden.size(); ++i)
-        hidden[i].push_back(models::Linear(student, "fit_dense", outputs.hidden[i]).squeeze(0));
+        hidden[i].push_back(models::Linear(student, "fit_dense", outputs.hidden_states[i]).squeeze(0));
       logits.push_back(outputs.logits);
     }
     for (size_t i = 0; i < hidden.size(); ++i) {
@@ -148,7 +148,7 @@ TEST_F(SlicedStartGoldenTest, StudentsOfRandomShapesAgree) {
         Architecture(golden_, shape, shape["largest_stacks"].get<int>(), 1), golden_["seed"].get<uint64_t>());
     const proto::Architecture candidate =
         Architecture(golden_, shape, shape["stacks"].get<int>(), shape["divisor"].get<int>());
-    ExpectStudent(std::to_string(i) + ".before", models::CopyCandidate(supernet, candidate));
+    ExpectStudent(std::to_string(i) + ".before", models::CropCandidate(supernet, candidate));
     SlicedReport report;
     ExpectStudent(std::to_string(i) + ".after", start.MakeCandidate(supernet, candidate, &report));
     ExpectReport(shape, report);

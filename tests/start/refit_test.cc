@@ -60,11 +60,12 @@ TEST(RefitTest, ReportedVarianceIsThatOfTheForwardPass) {
   std::vector<at::Tensor> ours, goal;
   for (const models::Batch& batch : RandomBatches(4, 16, 2)) {
     at::Tensor places = batch.mask.flatten().nonzero().flatten();
-    models::ForwardOptions options{.hidden = true};
+    models::ForwardOptions options{.hidden_states = true};
     at::Tensor target = models::Forward(setting.teacher, batch, options)
-                            .hidden[2]
+                            .hidden_states[2]
                             .matmul(student.weights.at("fit_dense.weight"));
-    ours.push_back(models::Forward(student, batch, options).hidden[2].flatten(0, 1).index_select(0, places));
+    ours.push_back(
+        models::Forward(student, batch, options).hidden_states[2].flatten(0, 1).index_select(0, places));
     goal.push_back(target.flatten(0, 1).index_select(0, places));
   }
   at::Tensor y = at::cat(ours), t = at::cat(goal);

@@ -1,7 +1,7 @@
 // The sliced start of a real teacher on real rows. Prints explained variances and seconds;
 // docs/sliced_start.md quotes them.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <chrono>

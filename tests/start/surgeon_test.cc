@@ -35,7 +35,8 @@ double ErrorOn(const at::Tensor& a, const at::Tensor& y, const at::Tensor& slice
   const at::Tensor gram = some.t().matmul(some * w) + lambda * at::eye(columns.size(0), at::kDouble);
   const at::Tensor product =
       some.t().matmul(cy * w) + lambda * sliced.to(at::kDouble).t().index_select(0, columns);
-  return (cy.square() * w).sum().item<double>() - (product * at::linalg_solve(gram, product)).sum().item<double>();
+  return (cy.square() * w).sum().item<double>() -
+         (product * at::linalg_solve(gram, product)).sum().item<double>();
 }
 
 TEST(SurgeonTest, EverySizeIsTheRegressionOnItsColumns) {
@@ -87,10 +88,12 @@ TEST(TokenWeightsTest, AreOneOnAverageAndKeepTheirShare) {
   EXPECT_TRUE(weights[1].allclose(at::ones({4})));
 }
 
-// The trace of the Fisher information, from divergences: 2 KL(p(x), p(x + e v)) / e^2 summed over directions v.
+// The trace of the Fisher information, from divergences: 2 KL(p(x), p(x + e v)) / e^2 summed over directions
+// v.
 TEST(SensitivityTest, IsTheFisherInformationOfTheAnswer) {
   for (const int classes : {2, 3}) {
-    models::Model teacher = models::MakeModel(Encoder(2, 16, kBertBlock, "ffn_hidden: 24"), classes, 0, Random(4));
+    models::Model teacher =
+        models::MakeModel(Encoder(2, 16, kBertBlock, "ffn_hidden: 24"), classes, 0, Random(4));
     at::NoGradGuard no_grad;
     uint64_t seed = 10;
     for (const auto& [name, weight] : teacher.weights) {
@@ -113,7 +116,8 @@ TEST(SensitivityTest, IsTheFisherInformationOfTheAnswer) {
         const at::Tensor other = at::log_softmax(models::Forward(moved, split.kept.batches[0]).logits, 1);
         trace += 2 * (answer.exp() * (answer - other)).sum().item<double>() / (kStep * kStep);
       }
-      EXPECT_NEAR(sensitivity[0][token].item<double>(), trace, 0.01 * trace) << classes << " classes, token " << token;
+      EXPECT_NEAR(sensitivity[0][token].item<double>(), trace, 0.01 * trace)
+          << classes << " classes, token " << token;
     }
   }
 }

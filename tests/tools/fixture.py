@@ -81,7 +81,7 @@ def make_tiny_bert(directory, words, hidden=24, layers=2, heads=4, ffn=96, posit
         linear(layer + "output.dense", hidden, ffn)
         norm(layer + "output.LayerNorm")
     linear("pooler.dense", hidden, hidden)
-    linear("cls.predictions.transform.dense", hidden, hidden)  # for hidden words
+    linear("cls.predictions.transform.dense", hidden, hidden)  # for masked tokens
     norm("cls.predictions.transform.LayerNorm")
     add("cls.predictions.bias", len(vocabulary), constant=0.0)
     write_safetensors(directory / "model.safetensors", tensors)

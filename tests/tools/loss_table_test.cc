@@ -1,5 +1,5 @@
 // What a student learns from, told to people: the text to the byte.
-#include "tools/loss_table.h"
+#include "tools/run/loss_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,33 +17,41 @@ proto::Objective Objective(const std::string& text) {
 }
 
 TEST(LossTable, NamesEveryLossWhereItCompares) {
-  EXPECT_EQ(LossTable(Objective(R"(loss { soft_labels {} } loss { hard_labels {} } loss { attention_scores {} }
+  EXPECT_EQ(
+      LossTable(Objective(R"(loss { soft_labels {} } loss { hard_labels {} } loss { attention_scores {} }
                                    loss { hidden_states {} } loss { attention_distributions { last_layer: true } }
                                    loss { minilm_relations {} } loss { minilm_relations { teacher_layer: 11 } })"),
-                      3, 12),
-            "student      teacher                                                    losses\n"
-            "------------------------------------------------------------------------------\n"
-            "embedding  embedding                                             hidden_states\n"
-            "layer 1      layer 4                           attention_scores, hidden_states\n"
-            "layer 2      layer 8                           attention_scores, hidden_states\n"
-            "layer 3     layer 12  attention_scores, hidden_states, attention_distributions\n"
-            "layer 3     layer 12                                          minilm_relations\n"
-            "layer 3     layer 11                                          minilm_relations\n"
-            "head            head                                               soft_labels\n"
-            "head          labels                                               hard_labels\n");
+                3, 12),
+      "student      teacher                                                    losses\n"
+      "------------------------------------------------------------------------------\n"
+      "embedding  embedding                                             hidden_states\n"
+      "layer 1      layer 4                           attention_scores, hidden_states\n"
+      "layer 2      layer 8                           attention_scores, hidden_states\n"
+      "layer 3     layer 12  attention_scores, hidden_states, attention_distributions\n"
+      "layer 3     layer 12                                          minilm_relations\n"
+      "layer 3     layer 11                                          minilm_relations\n"
+      "head            head                                               soft_labels\n"
+      "head          labels                                               hard_labels\n");
 }
 
 TEST(LossTable, LeavesOutWhatNoLossCompares) {
-  EXPECT_EQ(LossTable(Objective("layers: LAST loss { hidden_states { states: INNER } } loss { attention_distributions {} }"), 2, 4),
-            "student  teacher                                  losses\n"
-            "--------------------------------------------------------\n"
-            "layer 1  layer 3  hidden_states, attention_distributions\n"
-            "layer 2  layer 4                 attention_distributions\n");
-  EXPECT_EQ(LossTable(Objective("loss { hidden_states { states: LAYERS } } loss { hidden_states { states: LAST } }"), 2, 2),
-            "student  teacher                        losses\n"
-            "----------------------------------------------\n"
-            "layer 1  layer 1                 hidden_states\n"
-            "layer 2  layer 2  hidden_states, hidden_states\n");
+  EXPECT_EQ(
+      LossTable(
+          Objective(
+              "layers: LAST loss { hidden_states { states: INNER } } loss { attention_distributions {} }"),
+          2, 4),
+      "student  teacher                                  losses\n"
+      "--------------------------------------------------------\n"
+      "layer 1  layer 3  hidden_states, attention_distributions\n"
+      "layer 2  layer 4                 attention_distributions\n");
+  EXPECT_EQ(
+      LossTable(
+          Objective("loss { hidden_states { states: LAYERS } } loss { hidden_states { states: LAST } }"), 2,
+          2),
+      "student  teacher                        losses\n"
+      "----------------------------------------------\n"
+      "layer 1  layer 1                 hidden_states\n"
+      "layer 2  layer 2  hidden_states, hidden_states\n");
   EXPECT_EQ(LossTable(Objective("loss { hidden_states { states: EMBEDDING } }"), 2, 2),
             "student      teacher         losses\n"
             "-----------------------------------\n"

@@ -1,11 +1,12 @@
-// What reports are made of: decimals, plots in characters, the agreement of two scores, architectures as JSON, words for a shell.
+// What reports are made of: decimals, plots in characters, the agreement of two scores, architectures as
+// JSON, words for a shell.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "base/config.h"
-#include "tools/common.h"
+#include "tools/quantities.h"
 #include "tools/report/agreement.h"
 #include "tools/report/architecture_json.h"
 #include "tools/report/digits.h"
@@ -35,8 +36,9 @@ TEST(Digits, TellScoresApart) {
 }
 
 TEST(Plot, PutsPointsWhereTheyBelong) {
-  const std::string plot = Plot({{1e6, -1, 'o'}, {3e6, -0.5, '#'}, {NAN, 0, 'x'}, {2e6, -0.75, 'u'}},
-                                {.columns = 21, .rows = 5, .digits = 2, .x = "parameters", .y = "score", .legend = "# front"});
+  const std::string plot =
+      Plot({{1e6, -1, 'o'}, {3e6, -0.5, '#'}, {NAN, 0, 'x'}, {2e6, -0.75, 'u'}},
+           {.columns = 21, .rows = 5, .digits = 2, .x = "parameters", .y = "score", .legend = "# front"});
   EXPECT_EQ(plot,
             "score\n"
             "-0.50 |                    #\n"
@@ -48,7 +50,8 @@ TEST(Plot, PutsPointsWhereTheyBelong) {
             "       1.00M parameters 3.00M\n"
             "       # front\n");
   // One point alone, and none.
-  EXPECT_THAT(Plot({{5, 7, 'o'}}, {.columns = 5, .rows = 3, .digits = 1, .x = "x", .y = "y"}), HasSubstr("    |  o\n"));
+  EXPECT_THAT(Plot({{5, 7, 'o'}}, {.columns = 5, .rows = 3, .digits = 1, .x = "x", .y = "y"}),
+              HasSubstr("    |  o\n"));
   EXPECT_EQ(Plot({{NAN, 1, 'o'}}, {}), "");
   EXPECT_EQ(Plot({}, {}), "");
 }
@@ -75,9 +78,10 @@ TEST(ArchitectureJson, SaysEqualLayersOnce) {
   EXPECT_EQ(kinds.Json(architecture).dump(), R"({"hidden":8,"embedding":"plain","layers":[0,1,2,0]})");
   EXPECT_EQ(kinds.Json(architecture)["layers"].dump(), "[0,1,2,0]");
   ASSERT_EQ(kinds.List().size(), 3u);
-  EXPECT_EQ(kinds.List()[0].dump(),
-            R"json({"mixer":"self_attention","heads":2,"head_width":4,"ffn":"expression","blocks":1,"width":8,)json"
-            R"json("text":"linear(gelu(linear(x,wb1)),wb2)","tree":["linear wb2",["gelu",["linear wb1","x"]]]})json");
+  EXPECT_EQ(
+      kinds.List()[0].dump(),
+      R"json({"mixer":"self_attention","heads":2,"head_width":4,"ffn":"expression","blocks":1,"width":8,)json"
+      R"json("text":"linear(gelu(linear(x,wb1)),wb2)","tree":["linear wb2",["gelu",["linear wb1","x"]]]})json");
   EXPECT_EQ(kinds.List()[1].dump(), R"({"mixer":"none","heads":0,"ffn":"none"})");
   EXPECT_EQ(kinds.List()[2]["heads"], 1);
   EXPECT_EQ(kinds.List()[2]["blocks"], 2);
@@ -95,12 +99,16 @@ TEST(ShellWord, QuotesWhatAShellWouldRead) {
 nlohmann::ordered_json BigDocument(int trials) {
   nlohmann::ordered_json stage = {{"name", "s"}, {"best", 1}, {"trials", nlohmann::ordered_json::array()}};
   for (int i = 0; i < trials; ++i)
-    stage["trials"].push_back({{"number", i}, {"state", i % 2 == 0 ? "thinned" : "complete"}, {"reason", std::string(1000, 'x')}});
-  return {{"name", "a </script> <b> & c"}, {"results", nlohmann::ordered_json::array()}, {"stages", nlohmann::ordered_json::array({stage})}};
+    stage["trials"].push_back(
+        {{"number", i}, {"state", i % 2 == 0 ? "thinned" : "complete"}, {"reason", std::string(1000, 'x')}});
+  return {{"name", "a </script> <b> & c"},
+          {"results", nlohmann::ordered_json::array()},
+          {"stages", nlohmann::ordered_json::array({stage})}};
 }
 
 TEST(ReportPage, StaysBelowItsSizeAndSaysWhatItLeavesOut) {
-  const std::string small = ReportHtml(BigDocument(10)), thinned = ReportHtml(BigDocument(3000)), large = ReportHtml(BigDocument(9000));
+  const std::string small = ReportHtml(BigDocument(10)), thinned = ReportHtml(BigDocument(3000)),
+                    large = ReportHtml(BigDocument(9000));
   for (const auto* page : {&small, &thinned, &large}) {
     EXPECT_LT(page->size(), 2'000'000u);
     EXPECT_THAT(*page, HasSubstr("<title>a &lt;/script&gt; &lt;b&gt; &amp; c</title>"));

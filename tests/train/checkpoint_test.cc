@@ -1,9 +1,9 @@
-#include "models/encoder/resolve.h"
 #include "train/checkpoint.h"
+#include "models/encoder/resolve.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -37,7 +37,9 @@ class CheckpointTest : public ::testing::TestWithParam<std::string> {
   Job MakeJob(std::vector<models::Model>* models, const std::string& optimizer) {
     Job job;
     job.what = "toy";
-    job.recipe = ToyRecipe(kDistillation, 3, optimizer.find("lamb") == 0 ? "dropout: 0.1 keep: BEST" : "dropout: 0.1", optimizer);
+    job.recipe =
+        ToyRecipe(kDistillation, 3, optimizer.find("lamb") == 0 ? "dropout: 0.1 keep: BEST" : "dropout: 0.1",
+                  optimizer);
     job.deployment.set_threads(2);
     job.deployment.set_checkpoint_seconds(0);
     job.sources[0].train = &data_;
@@ -154,7 +156,7 @@ TEST_F(ForeignCheckpointTest, AStartInTheWordsOfAnEarlierVersionIsTheSame) {
   std::vector<models::Model> models;
   Job begun = MakeJob(&models, "adamw { learning_rate: 3e-3 }");
   begun.start.name = "text /a/b";
-  begun.members[0].view = [](int64_t step) -> models::Shape {
+  begun.members[0].view = [](int64_t step) -> models::ResolvedArchitecture {
     if (step == 3) throw Killed();
     return models::Resolve(ToyArchitecture(24, 1));
   };
@@ -203,7 +205,7 @@ TEST_F(ForeignCheckpointTest, AStoppedMemberStaysStoppedAfterAResume) {
     std::vector<models::Model> models;
     Job job = MakeJob(&models, "adamw { learning_rate: 3e-3 }");
     models[1].weights.at("head.weight").fill_(std::nan(""));
-    job.members[0].view = [=](int64_t step) -> models::Shape {
+    job.members[0].view = [=](int64_t step) -> models::ResolvedArchitecture {
       if (step == kill) throw Killed();
       return models::Resolve(ToyArchitecture(24, 1));
     };

@@ -1,10 +1,10 @@
-#include "models/encoder/resolve.h"
 #include "train/cohort.h"
+#include "models/encoder/resolve.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -99,7 +99,8 @@ TEST(CohortTest, ARuleThatNeedsFloat32IsRefusedWithBfloat16) {
       Check(job);
       ADD_FAILURE() << entry.name << " was taken";
     } catch (const Error& error) {
-      EXPECT_THAT(error.what(), testing::HasSubstr("recipe.precision: " + entry.name + " " + entry.needs_float32));
+      EXPECT_THAT(error.what(),
+                  testing::HasSubstr("recipe.precision: " + entry.name + " " + entry.needs_float32));
     }
   }
   EXPECT_GT(refused, 0);
@@ -163,8 +164,8 @@ TEST(CohortTest, AMembersResultDoesNotDependOnItsCompany) {
   }
 }
 
-// The first is there for the recipe's two epochs, the second joins at the second epoch and stays for three, the third
-// leaves after one.
+// The first is there for the recipe's two epochs, the second joins at the second epoch and stays for three,
+// the third leaves after one.
 struct Joined {
   std::vector<std::vector<std::string>> bytes;
   std::vector<MemberResult> results;
@@ -173,7 +174,8 @@ struct Joined {
 Joined TrainJoining(const std::vector<int>& which, const std::string& checkpoint, size_t kill_after) {
   const auto data = ToyData(44, 1), dev = ToyData(20, 2);
   const auto teacher = ToyTeacher(4);
-  Job job = ToyJob(data, ToyRecipe(kDistillation, 2, "dropout: 0.1 schedule { linear { warmup_fraction: 0.1 } }"));
+  Job job =
+      ToyJob(data, ToyRecipe(kDistillation, 2, "dropout: 0.1 schedule { linear { warmup_fraction: 0.1 } }"));
   job.sources[0].validate = &dev;
   job.sources[0].teacher = &teacher;
   job.checkpoint = checkpoint;
@@ -210,7 +212,8 @@ TEST(CohortTest, MembersJoinAndLeaveAtEpochBorders) {
     EXPECT_EQ(all.results[i].pruned, i == 2);
     const auto alone = TrainJoining({i}, "", 0);
     EXPECT_EQ(alone.bytes[0], all.bytes[i]);
-    EXPECT_EQ(alone.results[0].epochs.back().validations[0].loss, all.results[i].epochs.back().validations[0].loss);
+    EXPECT_EQ(alone.results[0].epochs.back().validations[0].loss,
+              all.results[i].epochs.back().validations[0].loss);
   }
   // Killed when the second has learnt for one epoch: the third has left by then.
   const std::string checkpoint = ::testing::TempDir() + "/thimble_joining_" + std::to_string(::getpid());
@@ -227,7 +230,8 @@ struct Ranked {
   std::vector<std::vector<std::string>> bytes;
 };
 
-using Prune = std::function<std::vector<size_t>(const std::vector<MemberResult>&, const std::vector<size_t>&)>;
+using Prune =
+    std::function<std::vector<size_t>(const std::vector<MemberResult>&, const std::vector<size_t>&)>;
 
 Ranked TrainRanked(const Prune& prune, const std::string& checkpoint = "") {
   const auto data = ToyData(44, 1), dev = ToyData(20, 2);
@@ -244,11 +248,15 @@ Ranked TrainRanked(const Prune& prune, const std::string& checkpoint = "") {
   std::vector<models::Model> models;
   for (int i = 0; i < 4; ++i) models.push_back(ToyModel(ToyArchitecture(24, 1 + i % 2, "1/2"), 10 + i, 32));
   models[3].weights.at("layer.0.ffn.0.down.bias").fill_(std::nan(""));
-  for (size_t i = 0; i < 4; ++i) job.members.push_back({.name = std::to_string(i), .models = {&models[i]}, .seed = i});
+  for (size_t i = 0; i < 4; ++i)
+    job.members.push_back({.name = std::to_string(i), .models = {&models[i]}, .seed = i});
   Ranked ranked{.results = Train(job), .bytes = {}};
   for (const auto& model : models) ranked.bytes.push_back(Bytes(model));
-  EXPECT_NEAR(ranked.results[0].epochs.back().validations[0].divergence->mean,
-              PairedDifference(Divergences(answers, Logits(models[0], dev), teacher), std::vector<double>(20, 0)).mean, 1e-6);
+  EXPECT_NEAR(
+      ranked.results[0].epochs.back().validations[0].divergence->mean,
+      PairedDifference(Divergences(answers, Logits(models[0], dev), teacher), std::vector<double>(20, 0))
+          .mean,
+      1e-6);
   return ranked;
 }
 
@@ -267,12 +275,14 @@ TEST(CohortTest, WhoLeavesIsToldByWhatAllHave) {
   const size_t second = farther(2, others[0], others[1]);
   std::vector<std::vector<size_t>> asked;
   size_t kill_at = 0;
-  const auto worst_leaves = [&](const std::vector<MemberResult>& members, const std::vector<size_t>& going_on) {
+  const auto worst_leaves = [&](const std::vector<MemberResult>& members,
+                                const std::vector<size_t>& going_on) {
     EXPECT_NE(members[3].failure, "");
     if (members[going_on[0]].epochs.size() == kill_at) throw std::runtime_error("killed");
     asked.push_back(going_on);
     const auto worst = std::max_element(going_on.begin(), going_on.end(), [&](size_t a, size_t b) {
-      return DivergenceAfter(members[a], members[a].epochs.size()) < DivergenceAfter(members[b], members[b].epochs.size());
+      return DivergenceAfter(members[a], members[a].epochs.size()) <
+             DivergenceAfter(members[b], members[b].epochs.size());
     });
     return std::vector<size_t>{*worst};
   };
@@ -283,7 +293,8 @@ TEST(CohortTest, WhoLeavesIsToldByWhatAllHave) {
     EXPECT_EQ(ranked.results[i].pruned, i == first || i == second) << i;
     EXPECT_EQ(DivergenceAfter(ranked.results[i], 1), DivergenceAfter(all.results[i], 1)) << i;
   }
-  // Killed after the second epoch, before it is saved: the file has the first epoch's scores, and who left then.
+  // Killed after the second epoch, before it is saved: the file has the first epoch's scores, and who left
+  // then.
   const std::string checkpoint = ::testing::TempDir() + "/thimble_ranked_" + std::to_string(::getpid());
   kill_at = 2;
   EXPECT_THROW(TrainRanked(worst_leaves, checkpoint), std::runtime_error);
@@ -302,8 +313,8 @@ TEST(CohortTest, WhoLeavesIsToldByWhatAllHave) {
   std::filesystem::remove(checkpoint);
 }
 
-// The shallow member looks at the teacher's last layer alone, the deep one at both; in either order, with and without the
-// teacher's outputs in a file.
+// The shallow member looks at the teacher's last layer alone, the deep one at both; in either order, with and
+// without the teacher's outputs in a file.
 TEST(CohortTest, MembersOfSeveralDepthsLearnAsAlone) {
   const auto data = ToyData(44, 1);
   const auto teacher = ToyTeacher(4);
@@ -328,7 +339,8 @@ TEST(CohortTest, MembersOfSeveralDepthsLearnAsAlone) {
     for (const auto& model : models) bytes.push_back(Bytes(model));
     return bytes;
   };
-  for (const TeacherCache* with : {static_cast<const TeacherCache*>(nullptr), static_cast<const TeacherCache*>(cache.get())}) {
+  for (const TeacherCache* with :
+       {static_cast<const TeacherCache*>(nullptr), static_cast<const TeacherCache*>(cache.get())}) {
     const auto one = train({1}, with)[0], two = train({2}, with)[0];
     EXPECT_THAT(train({1, 2}, with), testing::ElementsAre(one, two));
     EXPECT_THAT(train({2, 1}, with), testing::ElementsAre(two, one));
@@ -336,19 +348,22 @@ TEST(CohortTest, MembersOfSeveralDepthsLearnAsAlone) {
   std::filesystem::remove_all(directory);
 }
 
-// Batches of training and of scoring are all 32 long, so that their mean is that over the whole set in one batch.
+// Batches of training and of scoring are all 32 long, so that their mean is that over the whole set in one
+// batch.
 TEST(CohortTest, PaddingThatCountsFillsEveryBatch) {
   const auto data = ToyData(48, 1);
   const auto teacher = ToyTeacher(4);
-  const char losses[] = "loss { attention_scores { count_padding: true } } loss { hidden_states { count_padding: true } }";
+  const char losses[] =
+      "loss { attention_scores { count_padding: true } } loss { hidden_states { count_padding: true } }";
   auto student = ToyModel(ToyArchitecture(), 5, 32);
   Job job = ToyJob(data, ToyRecipe(losses, 1, "", "adamw { learning_rate: 1e-12 }"));
   EXPECT_EQ(PaddedLength(job.recipe), 32);
   EXPECT_EQ(PaddedLength(ToyRecipe(kDistillation, 1)), 0);
   const distill::Objective objective(job.recipe.objective(), student.shape, &teacher, true);
   const auto loss = [&](int batch, int length) {
-    return Evaluate(student, data, nullptr,
-                    {.teacher = &teacher, .objective = &objective, .batch_size = batch, .padded_length = length})
+    return Evaluate(
+               student, data, nullptr,
+               {.teacher = &teacher, .objective = &objective, .batch_size = batch, .padded_length = length})
         .loss;
   };
   const double whole = loss(48, 32);
@@ -364,7 +379,8 @@ TEST(CohortTest, PaddingThatCountsFillsEveryBatch) {
   narrow.set_positions(20);
   auto short_of_positions = ToyModel(narrow, 5, 32);
   job.members = {{.name = "narrow", .models = {&short_of_positions}}};
-  EXPECT_THAT([&] { Train(job); }, testing::ThrowsMessage<Error>(testing::AllOf(HasSubstr("narrow"), HasSubstr("at most 20"))));
+  EXPECT_THAT([&] { Train(job); },
+              testing::ThrowsMessage<Error>(testing::AllOf(HasSubstr("narrow"), HasSubstr("at most 20"))));
 }
 
 TEST(CohortTest, RecomputedLayersTrainToTheSameBits) {
@@ -396,7 +412,9 @@ TEST(CohortTest, ScoresEpochsWhereSomebodyAsks) {
     job.score_epochs = score_epochs;
     job.checkpoint = checkpoint;
     if (prune)
-      job.prune = [](const std::vector<MemberResult>&, const std::vector<size_t>&) { return std::vector<size_t>(); };
+      job.prune = [](const std::vector<MemberResult>&, const std::vector<size_t>&) {
+        return std::vector<size_t>();
+      };
     const auto result = Train(job)[0];
     return std::pair(result, Bytes(model));
   };
@@ -422,7 +440,8 @@ TEST(CohortTest, KeepsTheBestEpoch) {
   const auto task = ToyTask();
   const auto train = [&](const std::string& more, int epochs) {
     auto model = ToyModel(ToyArchitecture(), 3);
-    Job job = ToyJob(data, ToyRecipe(kLabels, epochs, more + " schedule { constant { warmup_fraction: 0 } }", "adamw { learning_rate: 0.01 }"));
+    Job job = ToyJob(data, ToyRecipe(kLabels, epochs, more + " schedule { constant { warmup_fraction: 0 } }",
+                                     "adamw { learning_rate: 0.01 }"));
     job.sources[0].validate = &dev;
     job.sources[0].task = &task;
     job.members = {{.name = "only", .models = {&model}}};
@@ -457,7 +476,8 @@ TEST(CohortTest, OwnProjectionsAreTrainedEachForItself) {
   const std::vector<std::string> names = {"fit_dense", "fit_dense.0", "fit_dense.1", "fit_dense.2"};
   for (const auto& a : names)
     for (const auto& b : names)
-      EXPECT_EQ(at::equal(model.weights.at(a + ".weight"), model.weights.at(b + ".weight")), a == b) << a << " " << b;
+      EXPECT_EQ(at::equal(model.weights.at(a + ".weight"), model.weights.at(b + ".weight")), a == b)
+          << a << " " << b;
 }
 
 TEST(CohortTest, SeedChangesDropoutOnly) {

@@ -1,6 +1,6 @@
 // Fifty-two steps of distillation against torch: tests/golden/distillation.py.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <fstream>

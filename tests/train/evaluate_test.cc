@@ -1,9 +1,9 @@
-#include "models/encoder/resolve.h"
 #include "train/evaluate.h"
+#include "models/encoder/resolve.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -23,7 +23,7 @@ class EvaluateTest : public ::testing::Test {
         if (tensor.dim() == 2) const_cast<at::Tensor&>(tensor).mul_(8);
   }
 
-  distill::Objective MakeObjective(const models::Shape& shape) const {
+  distill::Objective MakeObjective(const models::ResolvedArchitecture& shape) const {
     return distill::Objective(ToyRecipe(kDistillation, 1).objective(), shape, &teacher_, true);
   }
 
@@ -51,7 +51,7 @@ TEST_F(EvaluateTest, EqualsOneRowAtATime) {
   const at::NoGradGuard no_grad;
   for (int row = 0; row < 45; ++row) {
     const auto batch = MakeBatch(data_, {row});
-    const auto wanted = models::ForwardOptions{.hidden = true, .scores = true};
+    const auto wanted = models::ForwardOptions{.hidden_states = true, .attention_logits = true};
     const auto mine = Forward(student_, batch, wanted), its = Forward(teacher_, batch, wanted);
     const auto added = Sums(objective.Compute(student_, mine, &its, batch), &counts);
     for (size_t l = 0; l < 4; ++l) sums[l] += added[l];

@@ -1,6 +1,6 @@
 // In a program of its own: the flag that Ctrl-C sets stays set for the life of a process.
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <csignal>

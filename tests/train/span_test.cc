@@ -1,8 +1,8 @@
 // A task of spans through data, models, losses, training and evaluation: the answer stands between "(" and
 // ")".
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -21,7 +21,7 @@ namespace thimble::train {
 namespace {
 
 namespace fs = std::filesystem;
-using models::Head;
+using models::TaskHead;
 
 class SpanTest : public ::testing::Test {
  protected:
@@ -66,7 +66,7 @@ class SpanTest : public ::testing::Test {
   }
   models::Model Student(int hidden, uint64_t seed, int teacher_hidden = 0, bool trigram = true) const {
     return models::MakeModel(ToyArchitecture(hidden, 1, "1", trigram), 2, teacher_hidden, Random(seed),
-                             Head::kTokens);
+                             TaskHead::kTokens);
   }
   Job MakeJob(const data::Dataset& train, const data::Dataset& dev, const proto::Recipe& recipe) const {
     Job job;
@@ -100,7 +100,7 @@ TEST_F(SpanTest, BatchesHoldLabelsAndPlaces) {
     // [CLS] w ? [SEP] passage [SEP]
     for (int64_t t = 0; t < batch.ids.size(1); ++t) {
       const auto size = static_cast<int64_t>(example.ids.size());
-      EXPECT_EQ(batch.places[b][t].item<float>(), t == 0 || (t >= 4 && t < size - 1) ? 1 : 0)
+      EXPECT_EQ(batch.answer_mask[b][t].item<float>(), t == 0 || (t >= 4 && t < size - 1) ? 1 : 0)
           << b << " " << t;
     }
   }
@@ -135,7 +135,7 @@ TEST_F(SpanTest, IsLearntFromLabelsAndFromATeacher) {
                                    MakeBatches(dev.Slice(0, 40), 16), proto::Sliced());
   const auto architecture = ToyArchitecture(32, 1, "1", true);
   const auto sliced = start.MakeCandidate(start.MakeSupernet(architecture, 1), architecture, nullptr);
-  EXPECT_EQ(sliced.head, Head::kTokens);
+  EXPECT_EQ(sliced.head, TaskHead::kTokens);
   const double kept = Evaluate(sliced, dev, &task_, {}).metrics[0].value;
   EXPECT_GT(kept, taught.epochs.front().validations[0].metrics[0].value);
 

@@ -1,8 +1,8 @@
 #include "train/task_model.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <ATen/ATen.h>
 
 #include <filesystem>
 
@@ -21,7 +21,8 @@ class TaskModelTest : public ::testing::Test {
   }
   ~TaskModelTest() override { std::filesystem::remove_all(directory_); }
 
-  models::Model Save(const std::vector<std::string>& names, models::Head head = models::Head::kPooled) {
+  models::Model Save(const std::vector<std::string>& names,
+                     models::TaskHead head = models::TaskHead::kPooled) {
     auto model = models::MakeModel(
         models::Architecture(std::string(models::kPlain) + models::LayerText(models::kGeluBlock)),
         static_cast<int>(names.size()), 0, Random(3), head);

@@ -1,7 +1,7 @@
 #include "train/teacher_cache.h"
 
-#include <gtest/gtest.h>
 #include <ATen/ATen.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -41,16 +41,18 @@ TEST_F(TeacherCacheTest, GivesWhatTheTeacherGives) {
   const std::vector<int> rows = {7, 0, 39, 12, 12};
   const auto batch = MakeBatch(data_, rows);
   const at::NoGradGuard no_grad;
-  const auto wanted = Forward(teacher_, batch, {.hidden = true, .scores = true});
+  const auto wanted = Forward(teacher_, batch, {.hidden_states = true, .attention_logits = true});
   const auto got = cache->Get(rows);
-  ASSERT_EQ(got.hidden.size(), wanted.hidden.size());
-  ASSERT_EQ(got.scores.size(), wanted.scores.size());
+  ASSERT_EQ(got.hidden_states.size(), wanted.hidden_states.size());
+  ASSERT_EQ(got.attention_logits.size(), wanted.attention_logits.size());
   const at::Tensor real = batch.mask.unsqueeze(-1), pairs = (real * batch.mask.unsqueeze(1)).unsqueeze(1);
   const auto near = [](const at::Tensor& a, const at::Tensor& b) {
     EXPECT_TRUE(at::allclose(a, b, 1e-3, 1e-5)) << (a - b).abs().max();
   };
-  for (size_t i = 0; i < wanted.hidden.size(); ++i) near(got.hidden[i], wanted.hidden[i] * real);
-  for (size_t i = 0; i < wanted.scores.size(); ++i) near(got.scores[i], wanted.scores[i] * pairs);
+  for (size_t i = 0; i < wanted.hidden_states.size(); ++i)
+    near(got.hidden_states[i], wanted.hidden_states[i] * real);
+  for (size_t i = 0; i < wanted.attention_logits.size(); ++i)
+    near(got.attention_logits[i], wanted.attention_logits[i] * pairs);
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
 }
 
@@ -69,7 +71,7 @@ TEST_F(TeacherCacheTest, KeepsQueriesKeysAndValuesOfTheLayerThatIsAskedFor) {
     EXPECT_TRUE(
         at::allclose(got.projections.back().*part, wanted.projections.back().*part * real, 1e-3, 1e-5));
   }
-  EXPECT_TRUE(got.hidden.empty());
+  EXPECT_TRUE(got.hidden_states.empty());
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
 }
 
@@ -84,12 +86,12 @@ TEST_F(TeacherCacheTest, ATeacherWithBottlenecks) {
   const std::vector<int> rows = {7, 0, 39};
   const auto batch = MakeBatch(data_, rows);
   const at::NoGradGuard no_grad;
-  const auto wanted = Forward(teacher, batch, {.hidden = true, .projections = true});
+  const auto wanted = Forward(teacher, batch, {.hidden_states = true, .projections = true});
   const auto got = cache->Get(rows);
   const at::Tensor real = batch.mask.unsqueeze(-1);
   EXPECT_EQ(wanted.projections[1].value.size(2), 12);
   EXPECT_TRUE(at::allclose(got.projections[1].value, wanted.projections[1].value * real, 1e-3, 1e-4));
-  EXPECT_TRUE(at::allclose(got.hidden[2], wanted.hidden[2] * real, 1e-3, 1e-3));
+  EXPECT_TRUE(at::allclose(got.hidden_states[2], wanted.hidden_states[2] * real, 1e-3, 1e-3));
 }
 
 TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
@@ -98,14 +100,14 @@ TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
   const auto again = Open(recipe_);
   EXPECT_EQ(again->path(), cache->path());
   EXPECT_EQ(fs::last_write_time(cache->path()), written);
-  EXPECT_TRUE(at::equal(again->Get({3}).hidden[1], cache->Get({3}).hidden[1]));
+  EXPECT_TRUE(at::equal(again->Get({3}).hidden_states[1], cache->Get({3}).hidden_states[1]));
   EXPECT_FALSE(fs::exists(cache->path() + ".partial"));
 
   // Other layers, other teacher: another file.
   const auto fewer = Open(ToyRecipe("loss { hidden_states {} } layer_map: [1, 1]", 2));
   EXPECT_NE(fewer->path(), cache->path());
-  EXPECT_FALSE(fewer->Get({3}).hidden[2].defined());
-  EXPECT_TRUE(fewer->Get({3}).scores.empty());
+  EXPECT_FALSE(fewer->Get({3}).hidden_states[2].defined());
+  EXPECT_TRUE(fewer->Get({3}).attention_logits.empty());
   const auto other = TeacherCache::Open(recipe_, ToyTeacher(5), student_.shape, data_, 2, directory_);
   EXPECT_NE(other->path(), cache->path());
 
@@ -117,19 +119,22 @@ TEST_F(TeacherCacheTest, IsReadBackAndRefusedWhenDamaged) {
 TEST_F(TeacherCacheTest, TakesBfloat16WhereFloat16WouldOverflow) {
   models::Model teacher = ToyTeacher(1);
   teacher.weights.at("embedding.norm.weight").mul_(3e5);
-  const auto open = [&] { return TeacherCache::Open(recipe_, teacher, student_.shape, data_, 2, directory_); };
+  const auto open = [&] {
+    return TeacherCache::Open(recipe_, teacher, student_.shape, data_, 2, directory_);
+  };
   const auto cache = open();
   ASSERT_NE(cache, nullptr);
   const std::vector<int> rows = {7, 0, 39};
   const auto batch = MakeBatch(data_, rows);
   const at::NoGradGuard no_grad;
-  const auto wanted = Forward(teacher, batch, {.hidden = true, .scores = true});
+  const auto wanted = Forward(teacher, batch, {.hidden_states = true, .attention_logits = true});
   const auto got = cache->Get(rows);
   const at::Tensor real = batch.mask.unsqueeze(-1);
-  EXPECT_GT(wanted.hidden[0].abs().max().item<double>(), 65504);
-  EXPECT_TRUE(at::allclose(got.hidden[0], wanted.hidden[0] * real, 1.0 / 128, 1e-6));
-  EXPECT_FALSE(at::allclose(got.hidden[0], wanted.hidden[0] * real, 1.0 / 2048, 1e-6)) << "not rounded to 8 bits";
-  for (const auto& score : got.scores) EXPECT_TRUE(score.isfinite().all().item<bool>());
+  EXPECT_GT(wanted.hidden_states[0].abs().max().item<double>(), 65504);
+  EXPECT_TRUE(at::allclose(got.hidden_states[0], wanted.hidden_states[0] * real, 1.0 / 128, 1e-6));
+  EXPECT_FALSE(at::allclose(got.hidden_states[0], wanted.hidden_states[0] * real, 1.0 / 2048, 1e-6))
+      << "not rounded to 8 bits";
+  for (const auto& score : got.attention_logits) EXPECT_TRUE(score.isfinite().all().item<bool>());
   EXPECT_EQ(open()->path(), cache->path());
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_), fs::directory_iterator()), 1);
 }

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <memory>
 
-#include "tools/command_tree.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/shell/command_tree.h"
 
 namespace thimble::tools {
 namespace of_completions {

@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "data/check.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/options.h"
 
 namespace thimble::tools {
 namespace of_data {

@@ -1,8 +1,8 @@
 // thimble distill TEACHER --architecture FILE --task mrpc --data glue/ --out DIR
 // thimble distill TEACHER --architecture FILE --mix mix.textproto --data glue/ --out DIR
-// thimble distill TEACHER --architecture FILE --corpus 'text/*.txt' --out DIR    a phase on plain text, then
-// thimble distill TEACHER --student DIR --task mrpc --data glue/ --out DIR2      a phase that goes on from there
-// thimble distill TEACHER --subnets study.textproto --mix mix.textproto ...      a supernet of weight-sharing candidates
+// thimble distill TEACHER --architecture FILE --corpus 'text/*.txt' --out DIR    a phase on text, then
+// thimble distill TEACHER --student DIR --task mrpc --data glue/ --out DIR2      one that goes on
+// thimble distill TEACHER --subnets study.textproto --mix mix.textproto ...      a weight-sharing supernet
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -15,11 +15,11 @@
 #include "distill/objective.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
-#include "models/words_head.h"
+#include "models/mlm_head.h"
 #include "optim/optimizer.h"
-#include "tools/loss_table.h"
-#include "tools/student.h"
-#include "tools/training.h"
+#include "tools/run/loss_table.h"
+#include "tools/run/student.h"
+#include "tools/run/training.h"
 #include "train/batch.h"
 #include "train/task_model.h"
 #include "train/training_weights.h"
@@ -35,7 +35,7 @@ struct Request : Options {
   std::string corpus;  // pattern of text files
   int lines = 0;
   bool pairs = false;
-  double epochs = -1;
+  std::optional<int> epochs;
 };
 
 std::string BeganAs(const StudentRequest& request) {
@@ -50,11 +50,12 @@ void TakeHead(const models::Model& teacher, models::Model* student) {
       student->weights.at(name) = teacher.weights.at(name).clone();
 }
 
-void SayAllIsWell(const proto::Objective& objective, const models::Shape& teacher, const models::Shape& shape,
-                  int classes, models::Head head) {
-  std::printf("what the student learns from:\n%s",
-              LossTable(objective, static_cast<int>(shape.layers.size()), static_cast<int>(teacher.layers.size())).c_str());
-  Say("all is well: " + Millions(models::DeployedParameters(shape, classes, head)) + " parameters");
+void SayAllIsWell(const proto::Objective& objective, const models::ResolvedArchitecture& teacher,
+                  const models::ResolvedArchitecture& shape, int classes, models::TaskHead head) {
+  std::printf("what the student learns from:\n%s", LossTable(objective, static_cast<int>(shape.layers.size()),
+                                                             static_cast<int>(teacher.layers.size()))
+                                                       .c_str());
+  Info("all is well: " + Millions(models::DeployedParameters(shape, classes, head)) + " parameters");
 }
 
 void WriteMore(const StudentRequest& request, const SlicedRecord& record, const models::Model& model,
@@ -63,24 +64,30 @@ void WriteMore(const StudentRequest& request, const SlicedRecord& record, const 
   if (request.student.empty() && !request.random) WriteSlicedRecord(record, directory);
 }
 
-// With the head that it was pre-trained with, where a loss compares what the two say of hidden words.
-models::Model TeacherOfWords(const models::Pretrained& teacher, const proto::Objective& objective) {
+// With the head that it was pre-trained with, where a loss compares what the two say of masked tokens.
+models::Model TeacherWithMlmHead(const models::Pretrained& teacher, const proto::Objective& objective) {
   const auto compares = [](const distill::LossEntry& entry) { return entry.logits && entry.teacher; };
   std::string compared;  // by the first such loss
   for (const auto& loss : objective.loss())
-    if (const auto& entry = distill::EntryOf(loss); compares(entry) && compared.empty()) compared = entry.name;
+    if (const auto& entry = distill::EntryOf(loss); compares(entry) && compared.empty())
+      compared = entry.name;
   if (compared.empty()) return teacher.model;
-  const auto head = models::ReadWordsHead(teacher.directory, teacher.model);
+  const auto head = models::ReadMlmHead(teacher.directory, teacher.model);
   if (!head)
-    throw BadRequest(teacher.directory, compared + " compares what student and teacher say of hidden words, and the teacher has no "
-                     "head for these", "no cls.predictions.transform.dense.weight",
-                     "a checkpoint of BertForMaskedLM, or " +
-                         distill::LossNames([](const distill::LossEntry& e) { return e.logits && !e.teacher; }));
-  return models::WithWordsHead(teacher.model, &*head, Random(0));
+    throw BadRequest(
+        teacher.directory,
+        compared +
+            " compares what student and teacher say of masked tokens, and the teacher has no "
+            "head for these",
+        "no cls.predictions.transform.dense.weight",
+        "a checkpoint of BertForMaskedLM, or " +
+            distill::LossNames([](const distill::LossEntry& e) { return e.logits && !e.teacher; }));
+  return models::WithMlmHead(teacher.model, &*head, Random(0));
 }
 
 // The standard recipe, without those of its losses that this student cannot have; says which.
-proto::Recipe StandardFor(const Request& request, const models::Shape& student, const models::Model& teacher) {
+proto::Recipe StandardFor(const Request& request, const models::ResolvedArchitecture& student,
+                          const models::Model& teacher) {
   auto recipe = DistilRecipe();
   if (!request.recipe.empty()) return recipe;  // says itself what is compared
   proto::Objective fitting = recipe.objective();
@@ -91,17 +98,17 @@ proto::Recipe StandardFor(const Request& request, const models::Shape& student, 
     *alone.add_loss() = loss;
     const auto& entry = distill::EntryOf(loss);
     try {
-      if (entry.scores || entry.projections) distill::Objective(alone, student, &teacher, true);
+      if (entry.attention_logits || entry.projections) distill::Objective(alone, student, &teacher, true);
       *fitting.add_loss() = loss;
     } catch (const Error& error) {
-      Say("without the loss " + entry.name + " of the standard recipe: " + error.what());
+      Info("without the loss " + entry.name + " of the standard recipe: " + error.what());
     }
   }
   *recipe.mutable_objective() = fitting;
   return recipe;
 }
 
-// One epoch at the rate of the published warm-up (SYSTEMS.md A2), where nothing else is said.
+// One epoch at the rate of the warm-up of EfficientBERT, where nothing else is said.
 void RunOnText(const Request& request, const proto::Sliced& sliced) {
   if (!request.tasks.task.empty() || !request.tasks.mix.empty())
     throw BadRequest("--corpus", "a run learns from text or from tasks", "both");
@@ -118,10 +125,11 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   const bool masked = recipe.batching().has_masking();
   *recipe.mutable_objective() = distill::ObjectiveOnText(recipe.objective(), masked, "--corpus");
   if (recipe.keep() == proto::BEST)
-    throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and text has none", "BEST", "LAST");
+    throw BadRequest("recipe.keep", "the best epoch is told by validation rows, and text has none", "BEST",
+                     "LAST");
   // Text has no end that must be read.
   recipe.mutable_batching()->set_max_length(std::min(recipe.batching().max_length(), positions));
-  const auto taught_by = masked ? TeacherOfWords(teacher, recipe.objective()) : teacher.model;
+  const auto taught_by = masked ? TeacherWithMlmHead(teacher, recipe.objective()) : teacher.model;
   const auto deployment = MakeDeployment(request);
   const auto files = Glob(request.corpus);
   const data::WordPiece tokenizer(request.student.teacher);
@@ -129,8 +137,8 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
   auto begin = BeginStudent(plan, teacher, recipe, sliced);
   const auto learner = [&] {
     if (!masked) return begin.student.model;
-    return models::WithWordsHead(begin.student.model, begin.words.size() > 0 ? &begin.words : nullptr,
-                                 Random(recipe.seed()).Fork("words"));
+    return models::WithMlmHead(begin.student.model, begin.mlm_head.size() > 0 ? &begin.mlm_head : nullptr,
+                               Random(recipe.seed()).Fork("words"));
   };
   auto learning = learner();
   SlicedRecord record;
@@ -154,14 +162,16 @@ void RunOnText(const Request& request, const proto::Sliced& sliced) {
               }};
   Check(run);
   if (request.dry_run) {
-    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, teacher.model.classes, teacher.model.head);
+    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, teacher.model.classes,
+                        teacher.model.head);
   }
-  const auto text = data::StreamedText({.files = files,
-                                        .lines = request.lines,
-                                        .pairs = request.pairs,
-                                        .max_length = recipe.batching().max_length(),
-                                        .seed = recipe.seed()},
-                                       tokenizer, CheckpointPath(request.out) + ".text", deployment.threads());
+  const auto text =
+      data::StreamedText({.files = files,
+                          .lines = request.lines,
+                          .pairs = request.pairs,
+                          .max_length = recipe.batching().max_length(),
+                          .seed = recipe.seed()},
+                         tokenizer, TrainingOutput(request.out).text_cache(), deployment.threads());
   CutStudent(plan, teacher, {&text}, recipe, sliced, deployment.threads(), &record, &begin);
   learning = learner();
   run.text = &text;
@@ -194,7 +204,8 @@ void Run(Request request) {
   for (size_t i = 0; i < mix.parts.size(); ++i) {
     const auto& of_task = *teachers.of(i);
     if (of_task.shape.hidden != teacher.model.shape.hidden)
-      throw BadRequest(mix.parts[i].teacher, "the teachers of a mix are as wide as " + request.student.teacher,
+      throw BadRequest(mix.parts[i].teacher,
+                       "the teachers of a mix are as wide as " + request.student.teacher,
                        std::to_string(of_task.shape.hidden), std::to_string(teacher.model.shape.hidden));
     distill::Objective(recipe.objective(), shape, &of_task, true);
   }
@@ -233,7 +244,8 @@ void Run(Request request) {
   add_heads();
   Check(run);
   if (request.dry_run) {
-    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, mix.parts[0].classes(), mix.parts[0].head());
+    return SayAllIsWell(recipe.objective(), teacher.model.shape, shape, mix.parts[0].classes(),
+                        mix.parts[0].head());
   }
   std::vector<const data::Dataset*> rows;
   for (const auto& task : data) rows.push_back(&task.train);
@@ -253,16 +265,21 @@ std::function<void()> Add(CLI::App& app) {
                  "text file with an Architecture (proto/architecture.proto)");
   app.add_option("--student", student.student, "instead: go on with the student that an earlier run wrote");
   app.add_option("--subnets", student.subnets,
-                 "instead, or with a --student that was made so: study (directory or file) of whose space the student is the "
+                 "instead, or with a --student that was made so: study (directory or file) of whose space "
+                 "the student is the "
                  "supernet; each batch trains one random feasible candidate");
   AddTasks(app, &request->tasks);
-  app.add_option("--corpus", request->corpus,
-                 "instead of a task: plain text, one line an example, e.g. 'text/*.txt'; losses on labels are left out");
-  app.add_option("--lines", request->lines, "of --corpus, the first ones; 0: all")->check(CLI::NonNegativeNumber);
-  app.add_flag("--pairs", request->pairs, "of --corpus: two runs of sentences an example, half of them following one another");
+  app.add_option(
+      "--corpus", request->corpus,
+      "instead of a task: plain text, one line an example, e.g. 'text/*.txt'; losses on labels are left out");
+  app.add_option("--lines", request->lines, "of --corpus, the first ones; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--pairs", request->pairs,
+               "of --corpus: two runs of sentences an example, half of them following one another");
   app.add_option("--out", request->out, "directory to write")->required();
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's; 0: only the start")
+  app.add_option("--epochs", request->epochs,
+                 "passes over the training rows, instead of the recipe's; 0: only the start")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--random-start", student.random, "start from random weights instead of the teacher's");
   app.add_option("--text", student.sample,

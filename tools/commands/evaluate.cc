@@ -9,8 +9,11 @@
 #include "base/output_directory.h"
 #include "data/cache.h"
 #include "data/metrics/submission.h"
-#include "tools/common.h"
+#include "tools/command.h"
 #include "tools/compare.h"
+#include "tools/options.h"
+#include "tools/quantities.h"
+#include "tools/table.h"
 
 namespace thimble::tools {
 namespace of_evaluate {

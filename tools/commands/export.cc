@@ -1,5 +1,5 @@
-// thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs 3]
-// thimble export MODEL [--quantize int8 [--task mrpc --data glue/]]
+// thimble export STUDY --out STUDENT [--max-params 9M] [--max-latency 5ms] [--trial STAGE/NUMBER] [--epochs
+// 3] thimble export MODEL [--quantize int8 [--task mrpc --data glue/]]
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
@@ -8,10 +8,14 @@
 #include "base/log.h"
 #include "base/output_directory.h"
 #include "models/onnx/onnx.h"
-#include "tools/common.h"
-#include "tools/row_length.h"
-#include "tools/study_run.h"
-#include "tools/training.h"
+#include "tools/command.h"
+#include "tools/options.h"
+#include "tools/quantities.h"
+#include "tools/run/row_length.h"
+#include "tools/run/splits.h"
+#include "tools/run/training.h"
+#include "tools/study/study_file.h"
+#include "tools/study/study_run.h"
 
 namespace thimble::tools {
 namespace of_export {
@@ -19,7 +23,7 @@ namespace {
 
 struct Request : Options {
   std::string where, out, target, max_params, max_latency, trial, quantize, task, data;
-  double epochs = -1;
+  std::optional<int> epochs;
   bool uniform = false;
 };
 
@@ -33,7 +37,8 @@ std::string Megabytes(const std::string& path) {
 void ExportModel(const Request& request) {
   if (!request.out.empty())
     throw BadRequest("--out", "a model's ONNX files are written beside it", request.out, "no --out");
-  if (request.task.empty() != request.data.empty()) throw BadRequest("export", "--task and --data go together");
+  if (request.task.empty() != request.data.empty())
+    throw BadRequest("export", "--task and --data go together");
   if (!request.task.empty() && !Int8(request)) throw BadRequest("--task", "is for --quantize");
   const auto deployment = MakeDeployment(request);
   const auto loaded = models::LoadPretrained(request.where);
@@ -51,33 +56,37 @@ void ExportModel(const Request& request) {
                           LengthLike(&loaded, task, loaded.model.shape).tokens, deployment.cache());
   }
   if (request.dry_run) {
-    Say("would write " + asked);
+    Info("would write " + asked);
     return;
   }
   if (Int8(request) && typical.empty())
-    Say("with --task and --data the eight bits are fitted to the task's rows, which keeps more of the model's answers");
+    Info(
+        "with --task and --data the eight bits are fitted to the task's rows, which keeps more of the "
+        "model's answers");
   if (!Int8(request) || !std::filesystem::exists(file)) models::WriteOnnx(loaded.model, file);
   if (Int8(request)) WriteInt8(loaded.model, std::move(typical), request.where);
   for (const std::string& path : {file, int8})
     if (std::filesystem::exists(path)) NoteWrittenFile(request.where, std::filesystem::path(path).filename());
-  Say("written: " + file + ", " + Megabytes(file) + (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
+  Info("written: " + file + ", " + Megabytes(file) +
+       (Int8(request) ? "; " + int8 + ", " + Megabytes(int8) : ""));
 }
 
 void ExportStudy(const Request& request) {
   if (!std::filesystem::exists(request.where))
     throw BadRequest(request.where, "there is neither a study nor a model");
   if (!request.task.empty() || !request.data.empty())
-    throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task, "no --task, no --data");
+    throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task,
+                     "no --task, no --data");
   if (request.out.empty()) throw BadRequest("--out", "a study's student needs a directory to be written to");
   ExportRequest student{.study = request.where,
-                         .out = request.out,
-                         .target = request.target,
-                         .trial = request.trial,
-                         .epochs = static_cast<int>(request.epochs),
-                         .uniform = request.uniform,
-                         .int8 = Int8(request),
-                         .force = request.force,
-                         .dry_run = request.dry_run};
+                        .out = request.out,
+                        .target = request.target,
+                        .trial = request.trial,
+                        .epochs = request.epochs,
+                        .uniform = request.uniform,
+                        .int8 = Int8(request),
+                        .force = request.force,
+                        .dry_run = request.dry_run};
   if (!request.max_params.empty()) student.max_params = ParseCount("--max-params", request.max_params);
   if (!request.max_latency.empty()) student.max_ms = ParseMilliseconds("--max-latency", request.max_latency);
   const auto file = LoadStudy(request.where, request);
@@ -99,11 +108,14 @@ std::function<void()> Add(CLI::App& app) {
       ->check(CLI::IsMember({"int8"}));
   app.add_option("--task", request->task, "of a model: eight bits fitted to this task's first training rows");
   app.add_option("--data", request->data, "data directory of --task");
-  app.add_option("--target", request->target, "of a study with several targets: 4x, 8ms, 9M, as `thimble show` names them");
+  app.add_option("--target", request->target,
+                 "of a study with several targets: 4x, 8ms, 9M, as `thimble show` names them");
   app.add_option("--max-params", request->max_params, "deployed parameters, e.g. 9M");
-  app.add_option("--max-latency", request->max_latency, "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
+  app.add_option("--max-latency", request->max_latency,
+                 "measured here: batch 1, 128 tokens, 1 thread; e.g. 5ms");
   app.add_option("--trial", request->trial, "STAGE/NUMBER instead of the best one");
-  app.add_option("--epochs", request->epochs, "epochs of distillation before writing; default: the recipe's; 0: as it starts")
+  app.add_option("--epochs", request->epochs,
+                 "epochs of distillation before writing; default: the recipe's; 0: as it starts")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--uniform", request->uniform,
                "instead a student made by hand of the same size: the seed expression, equal layers");

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/output_directory.h"
-#include "tools/training.h"
+#include "tools/run/training.h"
 
 namespace thimble::tools {
 namespace of_finetune {
@@ -16,7 +16,8 @@ namespace {
 struct Request : Options {
   TaskRequest tasks;
   std::string model, out, teacher, recipe;
-  double epochs = -1, rate = 0;
+  std::optional<int> epochs;
+  double rate = 0;
 };
 
 // With a teacher: its class distribution beside the labels. Its inner states need fit_dense, which is not
@@ -70,8 +71,8 @@ void Run(const Request& request) {
   Check(run);
   if (request.dry_run) {
     for (size_t i = 0; i < mix.parts.size(); ++i)
-      Say(mix.parts[i].task->name + ": all is well: " + std::to_string(data[i].train.examples.size()) +
-          " training rows, " + std::to_string(data[i].dev.examples.size()) + " dev rows");
+      Info(mix.parts[i].task->name + ": all is well: " + std::to_string(data[i].train.examples.size()) +
+           " training rows, " + std::to_string(data[i].dev.examples.size()) + " dev rows");
     return;
   }
   TrainAndExport(run);
@@ -87,8 +88,10 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--teacher", request->teacher,
                  "fine-tuned teacher: its class distribution is learnt beside the labels");
   app.add_option("--recipe", request->recipe, "recipe file (proto/recipe.proto)");
-  app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's")->check(CLI::NonNegativeNumber);
-  app.add_option("--learning-rate", request->rate, "peak learning rate, instead of the recipe's")->check(CLI::PositiveNumber);
+  app.add_option("--epochs", request->epochs, "passes over the training rows, instead of the recipe's")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--learning-rate", request->rate, "peak learning rate, instead of the recipe's")
+      ->check(CLI::PositiveNumber);
   AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());

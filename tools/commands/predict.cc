@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "runtime/prediction_json.h"
 #include "runtime/runtime.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/options.h"
+#include "tools/quantities.h"
 
 namespace thimble::tools {
 namespace of_predict {
@@ -118,20 +120,21 @@ void Run(const Request& request) {
   const auto predictions = predictor.Predict(inputs, &report);
   for (const auto& prediction : predictions) {
     if (request.json) {
-      std::printf("%s\n",
-                  PredictionJson(of, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+      std::printf(
+          "%s\n",
+          PredictionJson(of, prediction).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
     } else {
       request.file.empty() ? PrintOne(predictor, prediction) : PrintRow(predictor, prediction);
     }
   }
   if (!request.latency) return;
   const double rows = static_cast<double>(std::max<int64_t>(report.rows, 1));
-  Say(std::to_string(report.rows) + " rows, " + std::to_string(report.tokens) + " tokens, " +
-      std::to_string(report.batches) + " batches: tokenizing " + Decimal(report.tokenize_ms, 1) +
-      " ms, computing " + Decimal(report.compute_ms, 1) + " ms, " +
-      Decimal((report.tokenize_ms + report.compute_ms) / rows, 2) + " ms a row; a batch: median " +
-      Decimal(report.batch_median_ms, 1) + " ms, 90th percentile " + Decimal(report.batch_high_ms, 1) +
-      " ms");
+  Info(std::to_string(report.rows) + " rows, " + std::to_string(report.tokens) + " tokens, " +
+       std::to_string(report.batches) + " batches: tokenizing " + Decimal(report.tokenize_ms, 1) +
+       " ms, computing " + Decimal(report.compute_ms, 1) + " ms, " +
+       Decimal((report.tokenize_ms + report.compute_ms) / rows, 2) + " ms a row; a batch: median " +
+       Decimal(report.batch_median_ms, 1) + " ms, 90th percentile " + Decimal(report.batch_high_ms, 1) +
+       " ms");
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -144,8 +147,9 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--file", request->file,
                  "one row a line, the two texts of a pair with a tab between them; -: standard input");
   app.add_option("--batch", request->batch, "rows computed together")->check(CLI::PositiveNumber);
-  app.add_flag("--json", request->json,
-               "one JSON object a row: label or labels, logits, probabilities, token ids; answer, n best, windows");
+  app.add_flag(
+      "--json", request->json,
+      "one JSON object a row: label or labels, logits, probabilities, token ids; answer, n best, windows");
   app.add_flag("--latency", request->latency, "also say how long it took");
   app.add_flag("--assume-label-order", request->assume_label_order,
                "labels are id2label's of its config.json, though label2id contradicts them");

@@ -3,10 +3,12 @@
 #include <memory>
 
 #include "base/log.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/options.h"
 #include "tools/report/text.h"
-#include "tools/results_json.h"
-#include "tools/study_run.h"
+#include "tools/study/results_json.h"
+#include "tools/study/study_file.h"
+#include "tools/study/study_run.h"
 
 namespace thimble::tools {
 namespace of_search {
@@ -21,7 +23,7 @@ void Run(const Request& request) {
   const auto file = LoadStudy(request.where, request);
   const auto results = SearchStudy(file, MakeDeployment(request), request.dry_run);
   if (request.dry_run) {
-    Say("all is well; `thimble describe " + request.where + "` shows what would run");
+    Info("all is well; `thimble describe " + request.where + "` shows what would run");
     return;
   }
   if (request.json) {
@@ -29,7 +31,8 @@ void Run(const Request& request) {
     return;
   }
   std::fputs(ResultText(results).c_str(), stdout);
-  std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(), request.where.c_str());
+  std::printf("next: thimble show %s, thimble export %s --out DIR\n", request.where.c_str(),
+              request.where.c_str());
 }
 
 std::function<void()> Add(CLI::App& app) {

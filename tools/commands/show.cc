@@ -1,16 +1,18 @@
-// thimble show DIR [--json | --csv] [--front score,parameters,multiply_adds] [--at-most parameters=9M] [--latency]: the study's trials so
-// far, its Pareto front, and report.html.
+// thimble show DIR [--json | --csv] [--front score,parameters,multiply_adds] [--at-most parameters=9M]
+// [--latency]: the study's trials so far, its Pareto front, and report.html.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "tools/common.h"
+#include "tools/command.h"
+#include "tools/options.h"
 #include "tools/report/document.h"
 #include "tools/report/page.h"
 #include "tools/report/text.h"
-#include "tools/study_context.h"
+#include "tools/study/study_context.h"
+#include "tools/study/study_file.h"
 
 namespace thimble::tools {
 namespace of_show {
@@ -44,7 +46,8 @@ void Run(const Request& request) {
     std::fputs((request.json ? DumpDocument(document, 1) + "\n" : DocumentCsv(document)).c_str(), stdout);
     return;
   }
-  std::fputs((TrialText(results) + ResultText(results, front) + "\n" + DocumentText(document)).c_str(), stdout);
+  std::fputs((TrialText(results) + ResultText(results, front) + "\n" + DocumentText(document)).c_str(),
+             stdout);
   WriteFileAtomically(file.directory + "/report.html", ReportHtml(document));
   std::printf("report: %s/report.html\n", file.directory.c_str());
 }
@@ -52,13 +55,17 @@ void Run(const Request& request) {
 std::function<void()> Add(CLI::App& app) {
   auto request = std::make_shared<Request>();
   app.add_option("study", request->where, "study directory")->required();
-  auto* json = app.add_flag("--json", request->json, "print what report.html draws as JSON (docs/formats.md), and write nothing");
+  auto* json = app.add_flag("--json", request->json,
+                            "print what report.html draws as JSON (docs/formats.md), and write nothing");
   app.add_flag("--csv", request->csv, "print a row for each trial, and write nothing")->excludes(json);
   app.add_option("--front", request->goals,
-                 "two or three of score, parameters, multiply_adds (of 128 tokens), latency, bytes; default: score,parameters");
-  app.add_option("--at-most", request->limits, "name the best trial within this, too: parameters=9M, latency=5ms; several");
+                 "two or three of score, parameters, multiply_adds (of 128 tokens), latency, bytes; default: "
+                 "score,parameters");
+  app.add_option("--at-most", request->limits,
+                 "name the best trial within this, too: parameters=9M, latency=5ms; several");
   app.add_flag("--latency", request->latency,
-               "measure the latency of teacher and students here, of the study's limit or of one row of 128 tokens on one thread, and keep it");
+               "measure the latency of teacher and students here, of the study's limit or of one row of 128 "
+               "tokens on one thread, and keep it");
   AddSet(app, request.get());
   return [request] { Run(*request); };
 }

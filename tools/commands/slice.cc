@@ -14,11 +14,15 @@
 #include "distill/start/sliced.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
-#include "tools/allotted.h"
-#include "tools/common.h"
-#include "tools/row_length.h"
-#include "tools/sliced_report.h"
-#include "tools/student.h"
+#include "tools/command.h"
+#include "tools/options.h"
+#include "tools/quantities.h"
+#include "tools/run/export.h"
+#include "tools/run/row_length.h"
+#include "tools/run/sliced_report.h"
+#include "tools/run/splits.h"
+#include "tools/run/student.h"
+#include "tools/study/allotted.h"
 #include "train/batch.h"
 #include "train/task_model.h"
 #include "train/training_weights.h"
@@ -29,7 +33,7 @@ namespace {
 
 constexpr int kTrigram = 128;
 constexpr double kWeighTokens = 0.5;  // of allotted students' regressions
-constexpr int kJudgeRows = 1000;  // beyond those of the sliced start; allocations are told apart on them
+constexpr int kJudgeRows = 1000;      // beyond those of the sliced start; allocations are told apart on them
 
 struct Request : Options {
   std::string teacher, out, task, data, text, max_params, max_latency, architecture;
@@ -41,8 +45,8 @@ struct Request : Options {
   bool onward = false;
 };
 
-// `layers` layers (0: the teacher's depth), its heads, a trigram embedding, feed-forward blocks of four times the width with its
-// activation.
+// `layers` layers (0: the teacher's depth), its heads, a trigram embedding, feed-forward blocks of four times
+// the width with its activation.
 proto::Architecture Uniform(const models::Model& teacher, int hidden, int layers) {
   auto architecture = models::LikeTeacher(teacher.shape);
   architecture.set_hidden(hidden);
@@ -63,13 +67,15 @@ proto::Architecture Widest(const models::Model& teacher, int64_t budget, int lay
   int64_t least = 0;
   for (int hidden = 2 * heads; hidden <= teacher.shape.hidden; hidden += heads) {
     const auto architecture = Uniform(teacher, hidden, layers);
-    const int64_t count = models::DeployedParameters(models::Resolve(architecture), teacher.classes, teacher.head);
+    const int64_t count =
+        models::DeployedParameters(models::Resolve(architecture), teacher.classes, teacher.head);
     if (least == 0) least = count;
     if (count > budget) break;
     widest = architecture;
   }
   if (widest.hidden() == 0)
-    throw BadRequest("--max-params", "too few for any student of this teacher", Millions(budget), "at least " + Millions(least));
+    throw BadRequest("--max-params", "too few for any student of this teacher", Millions(budget),
+                     "at least " + Millions(least));
   return widest;
 }
 
@@ -79,22 +85,26 @@ bool Allocates(const Request& request) { return request.speedup > 0 || !request.
 void CheckGoal(const Request& request) {
   if (!Allocates(request)) {
     if (!request.rules.empty() || request.steps > 0)
-      throw BadRequest(request.rules.empty() ? "--steps" : "--rules", "of students that are allotted to a goal", "", "with --speedup or --max-latency");
+      throw BadRequest(request.rules.empty() ? "--steps" : "--rules",
+                       "of students that are allotted to a goal", "", "with --speedup or --max-latency");
     return;
   }
   const std::string goal = request.speedup > 0 ? "--speedup" : "--max-latency";
-  for (const auto& [flag, given] : {std::pair("--max-latency", request.speedup > 0 && !request.max_latency.empty()),
-                                    {"--max-params", !request.max_params.empty()},
-                                    {"--architecture", !request.architecture.empty()},
-                                    {"--layers", request.layers > 0},
-                                    {"--text", !request.text.empty()}})
+  for (const auto& [flag, given] :
+       {std::pair("--max-latency", request.speedup > 0 && !request.max_latency.empty()),
+        {"--max-params", !request.max_params.empty()},
+        {"--architecture", !request.architecture.empty()},
+        {"--layers", request.layers > 0},
+        {"--text", !request.text.empty()}})
     if (given)
-      throw BadRequest(goal, "decides the student's shape, by rows of the task", std::string("also ") + flag, "one of them");
+      throw BadRequest(goal, "decides the student's shape, by rows of the task", std::string("also ") + flag,
+                       "one of them");
 }
 
 // What the teacher is looked at on: lines of plain text, or else rows of a task.
 data::Dataset Sample(const Request& request, const data::TaskEntry* task, int rows, int length, int threads) {
-  if (request.text.empty()) return LoadSplit(*task, request.data, task->train, request.teacher, rows, length, threads);
+  if (request.text.empty())
+    return LoadSplit(*task, request.data, task->train, request.teacher, rows, length, threads);
   const data::WordPiece tokenizer(request.teacher);
   return data::TokenizeText(Glob(request.text), rows, tokenizer, length, threads);
 }
@@ -106,11 +116,13 @@ void Run(Request request) {
     if (!sliced.has_weigh_tokens()) sliced.set_weigh_tokens(kWeighTokens);
   }
   if (!request.set.empty())
-    throw BadRequest("--set", "no such field", request.set.front(), "sliced.FIELD=VALUE; `thimble describe warmup sliced`");
+    throw BadRequest("--set", "no such field", request.set.front(),
+                     "sliced.FIELD=VALUE; `thimble describe warmup sliced`");
   const int rows = request.rows > 0 ? request.rows : sliced.rows();
   if (request.task.empty() && request.text.empty())
-    throw BadRequest("slice", "the teacher must be looked at on rows of a task or on plain text", "",
-                     "--task with --data, or --text, or all three: then the task only says how good the student is");
+    throw BadRequest(
+        "slice", "the teacher must be looked at on rows of a task or on plain text", "",
+        "--task with --data, or --text, or all three: then the task only says how good the student is");
   if (!request.task.empty() && request.data.empty()) throw BadRequest("--task", "needs --data");
   if (!request.architecture.empty() && !request.max_params.empty())
     throw BadRequest("--max-params", "the architecture is given already by --architecture");
@@ -133,29 +145,38 @@ void Run(Request request) {
     train::TakeLabelOrder(*task, request.assume_label_order, &loaded);
   }
   if (Allocates(request) && teacher.classes == 0)
-    throw BadRequest("slice", "students for a goal are judged by the teacher's answers, and it has no task head", request.teacher,
-                     "a teacher made by `thimble finetune DIR --task TASK`, or --max-params");
+    throw BadRequest(
+        "slice", "students for a goal are judged by the teacher's answers, and it has no task head",
+        request.teacher, "a teacher made by `thimble finetune DIR --task TASK`, or --max-params");
   const int64_t whole = models::DeployedParameters(teacher.shape, teacher.classes, teacher.head);
   proto::Architecture architecture;
   if (Allocates(request)) {
     architecture = teacher.architecture;  // the largest there can be
   } else if (request.architecture.empty()) {
-    architecture = Widest(teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params), request.layers);
+    architecture = Widest(
+        teacher, request.max_params.empty() ? whole * 3 / 10 : ParseCount("--max-params", request.max_params),
+        request.layers);
   } else {
     ReadText(request.architecture, &architecture);
   }
-  const auto shape = models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
+  const auto shape =
+      models::Resolve(architecture, request.architecture.empty() ? "the student" : request.architecture);
   distill::CheckSliceable(shape, teacher);
   const auto trained = LengthLike(&loaded, task == nullptr ? data::TaskEntry() : *task, teacher.shape);
   SayLength(trained, trained.tokens);
   const int length = trained.tokens;
-  const auto all = Sample(request, task, rows + (Allocates(request) ? kJudgeRows : 0), length, deployment.threads());
+  const auto all =
+      Sample(request, task, rows + (Allocates(request) ? kJudgeRows : 0), length, deployment.threads());
   train::CheckFits(teacher, all, "the teacher");
   const size_t judged = Allocates(request) ? std::min<size_t>(kJudgeRows, all.examples.size() / 2) : 0;
-  const auto sample = all.Slice(0, judged > 0 ? all.RowStart(all.examples.size() - judged) : all.examples.size());
+  const auto sample =
+      all.Slice(0, judged > 0 ? all.RowStart(all.examples.size() - judged) : all.examples.size());
   if (request.dry_run) {
-    Say("all is well: " + (Allocates(request) ? "allotted to a goal" : Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " parameters") +
-        " from " + std::to_string(sample.examples.size()) + " rows");
+    Info("all is well: " +
+         (Allocates(request)
+              ? "allotted to a goal"
+              : Millions(models::DeployedParameters(shape, teacher.classes, teacher.head)) + " parameters") +
+         " from " + std::to_string(sample.examples.size()) + " rows");
     return;
   }
   const auto split = SplitSample(sample, sliced);
@@ -164,7 +185,9 @@ void Run(Request request) {
   auto student =
       Allocates(request)
           ? AllotStudent({.speedup = request.speedup,
-                          .max_ms = request.max_latency.empty() ? 0 : ParseMilliseconds("--max-latency", request.max_latency),
+                          .max_ms = request.max_latency.empty()
+                                        ? 0
+                                        : ParseMilliseconds("--max-latency", request.max_latency),
                           .rules = request.rules,
                           .steps = request.steps,
                           .length = length,
@@ -183,7 +206,8 @@ void Run(Request request) {
   if (request.bases) record.captured = start.Captured(student.shape.hidden);
   std::printf("explained variance of the teacher's states on %d held-out rows:\n%s\n",
               static_cast<int>(split.held_out_rows), BlockTable(record.report).c_str());
-  for (const auto& name : record.report.initialised) Say("nothing of the teacher corresponds to " + name + ": drawn at random");
+  for (const auto& name : record.report.initialised)
+    Info("nothing of the teacher corresponds to " + name + ": drawn at random");
 
   Lineage lineage = {
       .teacher = request.teacher,
@@ -203,15 +227,17 @@ void Run(Request request) {
     record.metrics = lineage.metrics;
     record.teacher_metrics = teachers;
     for (size_t i = 0; i < teachers.size(); ++i)
-      std::printf("%s %.2f +- %.2f untrained (teacher %.2f)\n", teachers[i].name.c_str(), 100 * lineage.metrics[i].value,
-                  100 * lineage.metrics[i].standard_error, 100 * teachers[i].value);
+      std::printf("%s %.2f +- %.2f untrained (teacher %.2f)\n", teachers[i].name.c_str(),
+                  100 * lineage.metrics[i].value, 100 * lineage.metrics[i].standard_error,
+                  100 * teachers[i].value);
   }
   PendingOutput out(request.out);
   WriteExport(student, loaded.label_names, request.teacher, lineage, out.working());
   train::WriteTrainingWeights(student, out.working());
   WriteSlicedRecord(record, out.working());
   out.Commit();
-  std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(), record.seconds, request.out.c_str());
+  std::printf("%s, %.1f s from loading to the refitted student; written to %s\n", size.c_str(),
+              record.seconds, request.out.c_str());
 }
 
 std::function<void()> Add(CLI::App& app) {
@@ -221,22 +247,33 @@ std::function<void()> Add(CLI::App& app) {
   app.add_option("--task", request->task, "task whose training rows the teacher is looked at on");
   app.add_option("--data", request->data, "directory that holds the task's folder");
   app.add_option("--text", request->text, "plain text instead, one row a line, e.g. 'text/*.txt'");
-  app.add_option("--rows", request->rows, "first rows or lines of it; default: sliced.rows")->check(CLI::PositiveNumber);
-  app.add_option("--speedup", request->speedup, "so many times fewer multiply-adds than the teacher's, heads and neurons allotted layer by layer")
+  app.add_option("--rows", request->rows, "first rows or lines of it; default: sliced.rows")
+      ->check(CLI::PositiveNumber);
+  app.add_option(
+         "--speedup", request->speedup,
+         "so many times fewer multiply-adds than the teacher's, heads and neurons allotted layer by layer")
       ->check(CLI::Range(1.01, 1000.0));
-  app.add_option("--max-latency", request->max_latency, "the same within a time on this machine: batch 1, 128 tokens, 1 thread; e.g. 5ms");
+  app.add_option("--max-latency", request->max_latency,
+                 "the same within a time on this machine: batch 1, 128 tokens, 1 thread; e.g. 5ms");
   app.add_option("--rules", request->rules, "how budgets may be laid out; default: all but random")
       ->delimiter(',')
       ->check(CLI::IsMember({"plan", "taper", "uniform", "random"}));
-  app.add_option("--steps", request->steps, "students tried by local search from the best of them")->check(CLI::NonNegativeNumber);
-  app.add_option("--max-params", request->max_params, "the widest student within it, e.g. 9M; default: 30% of the teacher");
-  app.add_option("--architecture", request->architecture, "instead text file with an Architecture (proto/architecture.proto)");
-  app.add_option("--layers", request->layers, "of the student; default: the teacher's")->check(CLI::Range(1, 1000));
+  app.add_option("--steps", request->steps, "students tried by local search from the best of them")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-params", request->max_params,
+                 "the widest student within it, e.g. 9M; default: 30% of the teacher");
+  app.add_option("--architecture", request->architecture,
+                 "instead text file with an Architecture (proto/architecture.proto)");
+  app.add_option("--layers", request->layers, "of the student; default: the teacher's")
+      ->check(CLI::Range(1, 1000));
   app.add_option("--seed", request->seed, "of what nothing in the teacher corresponds to");
   app.add_flag("--onward", request->onward,
-               "of a taught student, to cut in steps: what is cut from it is taught by its teacher, whose states its projection leads to");
-  app.add_flag("--bases", request->bases, "record how much variance shared and own directions of each state hold");
-  app.add_option("--set", request->set, "options of the sliced start: sliced.FIELD=VALUE, e.g. sliced.ridge=0");
+               "of a taught student, to cut in steps: what is cut from it is taught by its teacher, whose "
+               "states its projection leads to");
+  app.add_flag("--bases", request->bases,
+               "record how much variance shared and own directions of each state hold");
+  app.add_option("--set", request->set,
+                 "options of the sliced start: sliced.FIELD=VALUE, e.g. sliced.ridge=0");
   AddLabelOrder(app, request.get());
   AddDeployment(app, request.get());
   AddForce(app, request.get());

@@ -14,8 +14,9 @@
 #include "base/parallel.h"
 #include "data/text/vocabulary.h"
 #include "data/text/wordpiece.h"
-#include "tools/common.h"
-#include "tools/standard_output.h"
+#include "tools/command.h"
+#include "tools/options.h"
+#include "tools/shell/standard_output.h"
 
 namespace thimble::tools {
 namespace of_vocab {
@@ -50,7 +51,7 @@ void Train(const Request& request) {
   WriteFileAtomically(directory.working() + "/vocab.txt", text);
   WriteFileAtomically(directory.working() + "/tokenizer_config.json", config.dump(2) + "\n");
   directory.Commit();
-  Say(std::to_string(tokens.size()) + " tokens in " + request.out + "/vocab.txt");
+  Info(std::to_string(tokens.size()) + " tokens in " + request.out + "/vocab.txt");
 }
 
 // Offsets are in Unicode characters, as Python counts them; of a pair's tokens each in its own text.

@@ -35,7 +35,7 @@ Json Tree(const models::Expression& expression, int node) {
   return tree;
 }
 
-Json LayerJson(const models::Shape& shape, const models::LayerShape& layer) {
+Json LayerJson(const models::ResolvedArchitecture& shape, const models::LayerShape& layer) {
   const auto& mixer = models::KindMessage(layer.mixer);
   const int heads = HasField(mixer, "heads") ? Field(mixer, "heads", shape.heads) : 0;
   Json json = {{"mixer", models::EntryOf(layer.mixer).name}, {"heads", heads}};
@@ -46,7 +46,8 @@ Json LayerJson(const models::Shape& shape, const models::LayerShape& layer) {
   json["blocks"] = layer.stacks;
   json["width"] = layer.width;
   json["text"] = models::TextOf(layer);
-  if (!layer.expression.nodes().empty()) json["tree"] = Tree(layer.expression, static_cast<int>(layer.expression.nodes().size()) - 1);
+  if (!layer.expression.nodes().empty())
+    json["tree"] = Tree(layer.expression, static_cast<int>(layer.expression.nodes().size()) - 1);
   return json;
 }
 
@@ -54,8 +55,10 @@ Json LayerJson(const models::Shape& shape, const models::LayerShape& layer) {
 
 Json LayerKinds::Json(const proto::Architecture& architecture) {
   const auto shape = models::Resolve(architecture);
-  nlohmann::ordered_json json = {{"hidden", shape.hidden}, {"embedding", models::EntryOf(shape.embedding).name}};
-  if (shape.embedding_width > 0 && shape.embedding_width != shape.hidden) json["embedding_width"] = shape.embedding_width;
+  nlohmann::ordered_json json = {{"hidden", shape.hidden},
+                                 {"embedding", models::EntryOf(shape.embedding).name}};
+  if (shape.embedding_width > 0 && shape.embedding_width != shape.hidden)
+    json["embedding_width"] = shape.embedding_width;
   if (shape.bottleneck > 0) json["bottleneck"] = shape.bottleneck;
   json["layers"] = nlohmann::ordered_json::array();
   for (const auto& layer : shape.layers) {

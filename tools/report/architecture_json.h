@@ -12,8 +12,9 @@ namespace thimble::tools {
 class LayerKinds {
  public:
   nlohmann::ordered_json Json(const proto::Architecture& architecture);
-  // [{"mixer": "self_attention", "heads": 4, "head_width": 22, "ffn": "expression", "blocks": 1, "width": 1536, "text": "linear(gelu(...",
-  // "tree": ["linear", ["gelu", ...]]}]. Heads: 0 where a mixer has none; tree: of blocks that are an expression.
+  // [{"mixer": "self_attention", "heads": 4, "head_width": 22, "ffn": "expression", "blocks": 1, "width":
+  // 1536, "text": "linear(gelu(...", "tree": ["linear", ["gelu", ...]]}]. Heads: 0 where a mixer has none;
+  // tree: of blocks that are an expression.
   const nlohmann::ordered_json& List() const { return list_; }
 
  private:

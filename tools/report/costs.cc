@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "search/evaluators/measured_latency.h"
-#include "tools/study_context.h"
+#include "tools/study/study_context.h"
 
 namespace thimble::tools {
 namespace {
@@ -19,8 +19,8 @@ proto::LatencyConstraint LatencyOf(const proto::Study& study) {
 }
 
 std::string SettingText(const proto::LatencyConstraint& of) {
-  return "batch " + std::to_string(of.batch()) + ", " + std::to_string(of.length()) + " tokens, " + std::to_string(of.threads()) +
-         (of.threads() == 1 ? " thread" : " threads");
+  return "batch " + std::to_string(of.batch()) + ", " + std::to_string(of.length()) + " tokens, " +
+         std::to_string(of.threads()) + (of.threads() == 1 ? " thread" : " threads");
 }
 
 }  // namespace
@@ -56,7 +56,9 @@ KnownCosts CostsOf(const StudyFile& file, bool measure) {
       Warn(std::string("without latencies: ") + error.what());
       continue;
     }
-    costs.by_target[i][search::kLatency] = [latency, of](const proto::Architecture& architecture) { return latency(architecture, of); };
+    costs.by_target[i][search::kLatency] = [latency, of](const proto::Architecture& architecture) {
+      return latency(architecture, of);
+    };
     costs.latency[i] = SettingText(of);
   }
   return costs;

@@ -12,12 +12,16 @@ constexpr int kLeast = 4, kMost = 10;
 double Smallest(const std::vector<double>& values) {
   double smallest = 0;
   for (const double value : values)
-    if (const double size = std::abs(value); size > 0 && std::isfinite(size) && (smallest == 0 || size < smallest)) smallest = size;
+    if (const double size = std::abs(value);
+        size > 0 && std::isfinite(size) && (smallest == 0 || size < smallest))
+      smallest = size;
   return smallest;
 }
 
 // Decimals with which `value` has so many digits from its first on.
-int Decimals(double value, int digits) { return std::clamp(digits - 1 - static_cast<int>(std::floor(std::log10(value))), kLeast, kMost); }
+int Decimals(double value, int digits) {
+  return std::clamp(digits - 1 - static_cast<int>(std::floor(std::log10(value))), kLeast, kMost);
+}
 
 }  // namespace
 
@@ -25,7 +29,8 @@ int DigitsFor(const std::vector<double>& values, const std::vector<double>& erro
   const double error = Smallest(errors), value = Smallest(values);
   if (error == 0) return value > 0 ? Decimals(value, 3) : kLeast;
   // What is much smaller than its error is near enough as 0.0000.
-  return value > 0 ? std::clamp(Decimals(value, 1), Decimals(error, 2), Decimals(error, 2) + 2) : Decimals(error, 2);
+  return value > 0 ? std::clamp(Decimals(value, 1), Decimals(error, 2), Decimals(error, 2) + 2)
+                   : Decimals(error, 2);
 }
 
 int DigitsOf(const search::StageResult& stage) {

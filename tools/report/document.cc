@@ -7,16 +7,17 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "search/evaluator.h"
 #include "search/strategy.h"
-#include "tools/choice.h"
-#include "tools/loss_table.h"
 #include "tools/report/agreement.h"
 #include "tools/report/architecture_json.h"
 #include "tools/report/verdict.h"
-#include "tools/study_context.h"
+#include "tools/run/loss_table.h"
+#include "tools/study/choice.h"
+#include "tools/study/study_context.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;
@@ -60,7 +61,8 @@ const proto::Stage* StageNamed(const proto::Study& study, const std::string& nam
 
 class Maker {
  public:
-  explicit Maker(const DocumentInput& input) : input_(input), studies_(search::TargetStudies(input.file.study)) {}
+  explicit Maker(const DocumentInput& input)
+      : input_(input), studies_(search::TargetStudies(input.file.study)) {}
 
   Json Make() {
     const auto groups = search::ByTarget(input_.results);
@@ -71,7 +73,11 @@ class Maker {
       results.push_back(Result(groups[target], target));
     }
     Json teacher = Teacher();
-    Json json = {{"format", "thimble study"}, {"version", 1}, {"name", TitleOf(input_.file)}, {"task", TaskName()}, {"score", ScoreText()}};
+    Json json = {{"format", "thimble study"},
+                 {"version", 1},
+                 {"name", TitleOf(input_.file)},
+                 {"task", TaskName()},
+                 {"score", ScoreText()}};
     json["teacher"] = std::move(teacher);
     if (!input_.rows.empty()) json["rows"] = Parsed(input_.rows);
     json["results"] = std::move(results);
@@ -95,7 +101,8 @@ class Maker {
       case proto::METRIC:
         return "the task's first metric on held-out rows";
       case proto::DIVERGENCE:
-        return "minus the divergence from the teacher's answers on held-out rows, in nats; the teacher itself has 0";
+        return "minus the divergence from the teacher's answers on held-out rows, in nats; the teacher "
+               "itself has 0";
       default:
         return "minus the distillation loss on held-out rows";
     }
@@ -114,7 +121,8 @@ class Maker {
     if (const auto score = TeacherScore(json)) json["score"] = *score;
     if (!input_.costs.teacher) return json;
     const auto& architecture = *input_.costs.teacher;
-    json["parameters"] = models::DeployedParameters(models::Resolve(architecture), input_.costs.classes, input_.costs.head);
+    json["parameters"] =
+        models::DeployedParameters(models::Resolve(architecture), input_.costs.classes, input_.costs.head);
     PutCosts(&json, architecture, 0);
     json["architecture"] = kinds_.Json(architecture);
     return json;
@@ -152,6 +160,7 @@ class Maker {
       Put(&epoch, "score", score);
       json["epochs"].push_back(epoch);
     }
+    json["architecture_hash"] = models::ArchitectureHash(trial.architecture);
     json["architecture"] = kinds_.Json(trial.architecture);
     return json;
   }
@@ -178,9 +187,10 @@ class Maker {
       seconds += std::isfinite(stored.seconds) ? stored.seconds : 0;
       const std::string text = CanonicalText(stored.trial.architecture);
       double cheap = stored.filter_score;
-      if (const auto known = cheap_.find(text); std::isnan(cheap) && trains && known != cheap_.end()) cheap = known->second;
-      if (stored.trial.state == TrialState::kComplete && stored.trial.origin != search::kReady && std::isfinite(cheap) &&
-          std::isfinite(stored.trial.value))
+      if (const auto known = cheap_.find(text); std::isnan(cheap) && trains && known != cheap_.end())
+        cheap = known->second;
+      if (stored.trial.state == TrialState::kComplete && stored.trial.origin != search::kReady &&
+          std::isfinite(cheap) && std::isfinite(stored.trial.value))
         pairs.emplace_back(cheap, stored.trial.value);
       if (!trains && stored.trial.scored()) cheap_[text] = stored.trial.value;
       trials.push_back(TrialJson(stored, cheap, target));
@@ -198,7 +208,8 @@ class Maker {
     Json json = {{"goals", Json::array()}, {"trials", Json::array()}};
     for (const Goal goal : input_.front.goals) json["goals"].push_back(search::NameOf(goal));
     const Measured measured = Measure(stage, input_.front, target);
-    for (const int i : search::ParetoFront(measured.points)) json["trials"].push_back(stage.trials[measured.index[i]].number);
+    for (const int i : search::ParetoFront(measured.points))
+      json["trials"].push_back(stage.trials[measured.index[i]].number);
     return json;
   }
 
@@ -226,7 +237,8 @@ class Maker {
     }
     json["front"] = FrontJson(*found.stage, target);
     const int depth = found.trial->trial.architecture.layer_size();
-    const int teacher = input_.costs.teacher ? input_.costs.teacher->layer_size() : input_.file.study.teacher().layers();
+    const int teacher =
+        input_.costs.teacher ? input_.costs.teacher->layer_size() : input_.file.study.teacher().layers();
     if (teacher > 0) json["layer_map"] = LayerMap(depth, teacher);
     return json;
   }
@@ -252,7 +264,8 @@ class Maker {
 Json StudyDocument(const DocumentInput& input) { return Maker(input).Make(); }
 
 std::string TitleOf(const StudyFile& file) {
-  const std::string name = fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
+  const std::string name =
+      fs::absolute(file.directory + "/.").lexically_normal().parent_path().filename().string();
   return name.empty() ? "study" : name;
 }
 

@@ -1,14 +1,14 @@
-// A study as one JSON document: what `show --json` prints, report.html draws and `show --csv` lays out in rows. docs/formats.md says
-// what stands where.
+// A study as one JSON document: what `show --json` prints, report.html draws and `show --csv` lays out in
+// rows. docs/formats.md says what stands where.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "search/controller.h"
-#include "tools/common.h"
 #include "tools/report/costs.h"
 #include "tools/report/front.h"
+#include "tools/study/study_file.h"
 
 namespace thimble::tools {
 
@@ -19,7 +19,7 @@ struct DocumentInput {
   const std::vector<search::StageResult>& results;
   const Front& front;
   KnownCosts costs{};
-  std::string teacher, rows;  // facts (tools/study_context.h); empty: the store has none
+  std::string teacher, rows;  // facts (tools/study/study_context.h); empty: the store has none
 };
 
 // A function of what is stored: the same study gives the same bytes.

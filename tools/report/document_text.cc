@@ -5,18 +5,23 @@
 #include <set>
 
 #include "search/strategy.h"
-#include "tools/common.h"
+#include "tools/quantities.h"
 #include "tools/report/digits.h"
 #include "tools/report/plot.h"
 #include "tools/report/text.h"
+#include "tools/table.h"
 
 namespace thimble::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Text(const Json& json, const std::string& key) { return json.contains(key) && json[key].is_string() ? json[key] : ""; }
-double Number(const Json& json, const std::string& key) { return json.contains(key) && json[key].is_number() ? json[key].get<double>() : NAN; }
+std::string Text(const Json& json, const std::string& key) {
+  return json.contains(key) && json[key].is_string() ? json[key] : "";
+}
+double Number(const Json& json, const std::string& key) {
+  return json.contains(key) && json[key].is_number() ? json[key].get<double>() : NAN;
+}
 
 const Json* StageNamed(const Json& document, const std::string& name) {
   for (const auto& stage : document["stages"])
@@ -30,7 +35,9 @@ const Json* Trial(const Json& stage, int number) {
   return nullptr;
 }
 
-bool IsComplete(const Json& trial) { return trial["state"] == "complete" && std::isfinite(Number(trial, "score")); }
+bool IsComplete(const Json& trial) {
+  return trial["state"] == "complete" && std::isfinite(Number(trial, "score"));
+}
 
 int DigitsOf(const Json& trials) {
   std::vector<double> values, errors;
@@ -50,11 +57,15 @@ std::string Count(double count) { return Millions(std::llround(count)); }
 std::string TeacherText(const Json& teacher) {
   std::string facts;
   const auto add = [&](const std::string& fact) { facts += (facts.empty() ? "" : ", ") + fact; };
-  if (const double value = Number(teacher, "parameters"); std::isfinite(value)) add(Count(value) + " parameters");
-  if (const double value = Number(teacher, "multiply_adds"); std::isfinite(value)) add(Count(value) + " multiply-adds of 128 tokens");
-  if (const double value = Number(teacher, "latency_ms"); std::isfinite(value)) add(Decimal(value, 2) + " ms");
+  if (const double value = Number(teacher, "parameters"); std::isfinite(value))
+    add(Count(value) + " parameters");
+  if (const double value = Number(teacher, "multiply_adds"); std::isfinite(value))
+    add(Count(value) + " multiply-adds of 128 tokens");
+  if (const double value = Number(teacher, "latency_ms"); std::isfinite(value))
+    add(Decimal(value, 2) + " ms");
   if (teacher.contains("metrics") && teacher["metrics"].is_object())
-    for (const auto& [name, metric] : teacher["metrics"].items()) add(name + " " + Decimal(Number(metric, "value"), 3) + " on the held-out rows");
+    for (const auto& [name, metric] : teacher["metrics"].items())
+      add(name + " " + Decimal(Number(metric, "value"), 3) + " on the held-out rows");
   return "teacher " + Text(teacher, "model") + (facts.empty() ? "" : ": " + facts) + "\n";
 }
 
@@ -86,7 +97,9 @@ std::string FrontPlot(const Json& document, const Json& result) {
       if (const char mark = MarkOf(trial, front); IsComplete(trial) && (mark != 'o') == last)
         points.push_back({Number(trial, goal), Number(trial, "score"), mark});
   const std::string plot =
-      Plot(points, {.digits = DigitsOf((*stage)["trials"]), .x = goal, .y = "score of stage " + Text(result, "stage"),
+      Plot(points, {.digits = DigitsOf((*stage)["trials"]),
+                    .x = goal,
+                    .y = "score of stage " + Text(result, "stage"),
                     .legend = "# front  o other  u uniform  r random  R ready checkpoint  T teacher"});
   return plot.empty() ? "" : plot + "\n";
 }
@@ -124,9 +137,11 @@ std::string CurveText(const Json& document, const Json& result) {
     std::string losses, scores;
     for (const auto& epoch : (*trial)["epochs"]) {
       if (const double loss = Number(epoch, "loss"); std::isfinite(loss)) losses += " " + Decimal(loss, 4);
-      if (const double score = Number(epoch, "score"); std::isfinite(score)) scores += " " + Decimal(score, DigitsOf((*stage)["trials"]));
+      if (const double score = Number(epoch, "score"); std::isfinite(score))
+        scores += " " + Decimal(score, DigitsOf((*stage)["trials"]));
     }
-    text += "  " + std::to_string(number) + " " + Text(*trial, "origin") + ": loss" + losses + (scores.empty() ? "" : "; score" + scores) + "\n";
+    text += "  " + std::to_string(number) + " " + Text(*trial, "origin") + ": loss" + losses +
+            (scores.empty() ? "" : "; score" + scores) + "\n";
   }
   return text.empty() ? "" : "after each epoch, stage " + Text(*stage, "name") + ":\n" + text;
 }
@@ -134,14 +149,16 @@ std::string CurveText(const Json& document, const Json& result) {
 std::string LayerMapText(const Json& result) {
   if (!result.contains("layer_map") || result["layer_map"].empty()) return "";
   std::vector<std::vector<std::string>> table = {{"student", "teacher", "losses"}};
-  for (const auto& row : result["layer_map"]) table.push_back({Text(row, "student"), Text(row, "teacher"), Text(row, "losses")});
+  for (const auto& row : result["layer_map"])
+    table.push_back({Text(row, "student"), Text(row, "teacher"), Text(row, "losses")});
   return "what it learns from:\n" + Table(table);
 }
 
 std::string CheapText(const Json& stage) {
   if (!stage.contains("cheap") || !stage["cheap"].contains("kendall_tau")) return "";
   return "score without training against score, stage " + Text(stage, "name") + ": Kendall's tau " +
-         Decimal(Number(stage["cheap"], "kendall_tau"), 2) + " over " + std::to_string(stage["cheap"]["trials"].get<int>()) + " trials\n";
+         Decimal(Number(stage["cheap"], "kendall_tau"), 2) + " over " +
+         std::to_string(stage["cheap"]["trials"].get<int>()) + " trials\n";
 }
 
 std::string RowsText(const Json& rows) {
@@ -149,15 +166,17 @@ std::string RowsText(const Json& rows) {
   for (const char* part : {"train", "holdout"}) {
     if (!rows.contains(part)) continue;
     const Json& of = rows[part];
-    text += std::string(text.empty() ? "" : "; ") + (text.empty() ? "to learn from " : "held out ") + Decimal(Number(of, "examples"), 0);
+    text += std::string(text.empty() ? "" : "; ") + (text.empty() ? "to learn from " : "held out ") +
+            Decimal(Number(of, "examples"), 0);
     if (of.contains("labels")) {
       std::string labels;
       for (const auto& [name, count] : of["labels"].items())
         labels += (labels.empty() ? "" : ", ") + name + ": " + std::to_string(count.get<int64_t>());
       text += " (" + labels + ")";
     }
-    if (const double cut = Number(of, "cut"); cut > 0) text += ", " + Decimal(cut, 0) + " of them fill the limit of " +
-                                                              Decimal(Number(rows, "max_length"), 0) + " tokens";
+    if (const double cut = Number(of, "cut"); cut > 0)
+      text += ", " + Decimal(cut, 0) + " of them fill the limit of " +
+              Decimal(Number(rows, "max_length"), 0) + " tokens";
   }
   return text.empty() ? "" : "rows: " + text + "\n";
 }
@@ -170,7 +189,9 @@ std::string Cell(const std::string& text) {
   return cell + "\"";
 }
 
-std::string Value(const Json& json) { return json.is_string() ? json.get<std::string>() : json.is_null() ? "" : json.dump(); }
+std::string Value(const Json& json) {
+  return json.is_string() ? json.get<std::string>() : json.is_null() ? "" : json.dump();
+}
 
 }  // namespace
 
@@ -181,17 +202,19 @@ std::string DocumentText(const Json& document) {
   for (const auto& result : document["results"]) {
     const std::string target = Text(result, "target");
     text += target.empty() ? "\n" : "\ntarget " + target + ":\n";
-    text += CurveText(document, result) + LayerMapText(result) + FrontPlot(document, result) + Text(result, "headline") + ".\n";
+    text += CurveText(document, result) + LayerMapText(result) + FrontPlot(document, result) +
+            Text(result, "headline") + ".\n";
   }
   text += "\ncommands:\n";
-  for (const auto& each : document["commands"]) text += "  " + Text(each, "command") + "  # " + Text(each, "what") + "\n";
+  for (const auto& each : document["commands"])
+    text += "  " + Text(each, "command") + "  # " + Text(each, "what") + "\n";
   return text;
 }
 
 std::string DocumentCsv(const Json& document) {
-  static const std::vector<std::string> kFields = {"number",        "round",   "state",      "origin",     "score",  "standard_error", "runs",
-                                                   "left_after",    "untrained", "cheap",    "parameters", "multiply_adds", "bytes", "latency_ms",
-                                                   "seconds",       "reason"};
+  static const std::vector<std::string> kFields = {
+      "number",    "round", "state",      "origin",        "score", "standard_error", "runs",    "left_after",
+      "untrained", "cheap", "parameters", "multiply_adds", "bytes", "latency_ms",     "seconds", "reason"};
   std::vector<std::string> metrics;
   for (const auto& stage : document["stages"])
     for (const auto& trial : stage["trials"])
@@ -206,18 +229,23 @@ std::string DocumentCsv(const Json& document) {
   for (const auto& stage : document["stages"])
     for (const auto& trial : stage["trials"]) {
       text += Cell(Text(stage, "name")) + "," + Cell(Text(stage, "target"));
-      for (const auto& field : kFields) text += "," + (trial.contains(field) ? Cell(Value(trial[field])) : "");
+      for (const auto& field : kFields)
+        text += "," + (trial.contains(field) ? Cell(Value(trial[field])) : "");
       const Json& architecture = trial["architecture"];
       std::string heads, widths;
       for (const auto& layer : architecture["layers"]) {
         const Json& kind = document["layer_kinds"][layer.get<size_t>()];
         const int blocks = kind.value("blocks", 0), width = kind.value("width", 0);
         heads += (heads.empty() ? "" : " ") + std::to_string(kind.value("heads", 0));
-        widths += (widths.empty() ? "" : " ") + (blocks > 1 ? std::to_string(blocks) + "x" : "") + std::to_string(width);
+        widths += (widths.empty() ? "" : " ") + (blocks > 1 ? std::to_string(blocks) + "x" : "") +
+                  std::to_string(width);
       }
-      text += "," + Value(architecture["hidden"]) + "," + std::to_string(architecture["layers"].size()) + "," + heads + "," + widths;
+      text += "," + Value(architecture["hidden"]) + "," + std::to_string(architecture["layers"].size()) +
+              "," + heads + "," + widths;
       for (const auto& metric : metrics)
-        text += "," + (trial.contains("metrics") && trial["metrics"].contains(metric) ? Cell(Value(trial["metrics"][metric])) : "");
+        text += "," + (trial.contains("metrics") && trial["metrics"].contains(metric)
+                           ? Cell(Value(trial["metrics"][metric]))
+                           : "");
       text += "\n";
     }
   return text;

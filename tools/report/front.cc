@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "tools/report/digits.h"
-#include "tools/study_context.h"
+#include "tools/study/study_context.h"
 
 namespace thimble::tools {
 namespace {
@@ -109,7 +109,9 @@ Front MakeFront(const std::string& goals, const std::vector<std::string>& limits
 Measured Measure(const search::StageResult& stage, const Front& front, size_t target) {
   Measured measured;
   for (size_t i = 0; i < stage.trials.size(); ++i) {
-    if (stage.trials[i].trial.state != search::TrialState::kComplete || stage.trials[i].trial.origin == search::kReady) continue;
+    if (stage.trials[i].trial.state != search::TrialState::kComplete ||
+        stage.trials[i].trial.origin == search::kReady)
+      continue;
     measured.points.push_back(front.Of(stage.trials[i], target));
     measured.index.push_back(static_cast<int>(i));
   }

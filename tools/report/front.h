@@ -10,7 +10,7 @@
 #include "search/controller.h"
 #include "search/goals.h"
 #include "search/pareto.h"
-#include "tools/common.h"
+#include "tools/study/study_file.h"
 
 namespace thimble::tools {
 

@@ -27,11 +27,16 @@ void Replace(const std::string& name, const std::string& with, std::string* page
 std::string Escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else if (static_cast<unsigned char>(c) < 0x20) out += ' ';
-    else out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += ' ';
+    else
+      out += c;
   }
   return out;
 }
@@ -54,7 +59,8 @@ std::set<std::pair<std::string, int>> Drawn(const Json& document) {
     if (!result.contains("compared")) continue;
     drawn.emplace(result["compared"]["stage"], result["compared"]["found"]);
     if (result["compared"].contains("with"))
-      for (const auto& each : result["compared"]["with"]) drawn.emplace(result["compared"]["stage"], each["number"]);
+      for (const auto& each : result["compared"]["with"])
+        drawn.emplace(result["compared"]["stage"], each["number"]);
   }
   return drawn;
 }
@@ -67,8 +73,10 @@ void LeaveOut(const Keep& keep, Json* document) {
     Json kept = Json::array();
     int left_out = stage.value("left_out", 0);
     for (auto& trial : stage["trials"]) {
-      if (drawn.count({stage["name"], trial["number"].get<int>()}) > 0 || keep(trial)) kept.push_back(std::move(trial));
-      else ++left_out;
+      if (drawn.count({stage["name"], trial["number"].get<int>()}) > 0 || keep(trial))
+        kept.push_back(std::move(trial));
+      else
+        ++left_out;
     }
     stage["trials"] = std::move(kept);
     if (left_out > 0) stage["left_out"] = left_out;

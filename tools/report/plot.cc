@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tools/common.h"
+#include "tools/quantities.h"
 
 namespace thimble::tools {
 namespace {
@@ -14,7 +14,8 @@ struct Range {
   // Of `count` places; the middle one where all values are equal.
   int Place(double value, int count) const {
     if (!(high > low)) return count / 2;
-    return std::clamp(static_cast<int>(std::lround((value - low) / (high - low) * (count - 1))), 0, count - 1);
+    return std::clamp(static_cast<int>(std::lround((value - low) / (high - low) * (count - 1))), 0,
+                      count - 1);
   }
 };
 
@@ -40,7 +41,8 @@ std::string Plot(const std::vector<PlotPoint>& points, const PlotSettings& setti
   if (drawn.empty()) return "";
   std::vector<std::string> grid(settings.rows, std::string(settings.columns, ' '));
   for (const auto& point : drawn)
-    grid[settings.rows - 1 - y.Place(point.y, settings.rows)][x.Place(point.x, settings.columns)] = point.mark;
+    grid[settings.rows - 1 - y.Place(point.y, settings.rows)][x.Place(point.x, settings.columns)] =
+        point.mark;
   const std::string high = Decimal(y.high, settings.digits), low = Decimal(y.low, settings.digits);
   const size_t margin = std::max(high.size(), low.size());
   std::string text = settings.y + "\n";

@@ -17,7 +17,8 @@ struct PlotSettings {
   std::string legend{};         // "# front  o other"; a line below
 };
 
-// A frame with the lowest and the highest value of each axis; points that are not finite are left out. Empty without any.
+// A frame with the lowest and the highest value of each axis; points that are not finite are left out. Empty
+// without any.
 std::string Plot(const std::vector<PlotPoint>& points, const PlotSettings& settings);
 
 }  // namespace thimble::tools

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "search/closing.h"
-#include "tools/common.h"
+#include "tools/quantities.h"
 #include "tools/report/digits.h"
 
 namespace thimble::tools {
@@ -30,7 +30,9 @@ std::string KindText(const Comparison& comparison) {
 
 std::string Signed(double value, int digits) { return (value < 0 ? "" : "+") + Decimal(value, digits); }
 
-bool Finished(const std::vector<StageResult>& results) { return !results.empty() && !results.back().end.empty(); }
+bool Finished(const std::vector<StageResult>& results) {
+  return !results.empty() && !results.back().end.empty();
+}
 
 // "12 candidates are scored so far"
 std::string SoFar(const std::vector<StageResult>& results) {
@@ -49,10 +51,13 @@ std::string Comparison::Word() const {
 std::optional<Verdict> VerdictOf(const std::vector<StageResult>& results) {
   const StageResult* stage = Controlled(results);
   if (stage == nullptr) return std::nullopt;
-  Verdict verdict{.stage = stage, .found = search::BestTrial(*stage, [](const StoredTrial& trial) { return !IsControl(trial); })};
+  Verdict verdict{.stage = stage, .found = search::BestTrial(*stage, [](const StoredTrial& trial) {
+                                    return !IsControl(trial);
+                                  })};
   if (verdict.found == nullptr) return std::nullopt;
   for (const char* kind : {search::kUniform, search::kRandom, search::kReady}) {
-    const StoredTrial* control = search::BestTrial(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
+    const StoredTrial* control =
+        search::BestTrial(*stage, [&](const StoredTrial& trial) { return trial.trial.origin == kind; });
     if (control == nullptr) continue;
     const auto [more, error] = search::LeadOf(*verdict.found, *control);
     verdict.against.push_back({control, more, error});
@@ -82,9 +87,11 @@ std::string VerdictLine(const Verdict& verdict) {
   for (const auto& each : against) {
     const int digits = DigitsFor({each.more}, {each.error});
     text += text.empty() ? "" : "; it ";
-    text += each.Word() + " the " + KindText(each) + " " + std::to_string(each.control->number) + ": score " + Signed(each.more, digits) +
-            " +- " + Decimal(each.error, digits) + ", " + Decimal(each.Errors(), 1) + " standard errors";
-    if (const std::string metrics = MetricsText(*each.control); !metrics.empty()) text += " (" + metrics + ")";
+    text += each.Word() + " the " + KindText(each) + " " + std::to_string(each.control->number) + ": score " +
+            Signed(each.more, digits) + " +- " + Decimal(each.error, digits) + ", " +
+            Decimal(each.Errors(), 1) + " standard errors";
+    if (const std::string metrics = MetricsText(*each.control); !metrics.empty())
+      text += " (" + metrics + ")";
   }
   const std::string metrics = MetricsText(*found);
   return "verdict: found student " + stage->name + "/" + std::to_string(found->number) +
@@ -100,18 +107,23 @@ std::string Headline(const std::vector<StageResult>& results) {
   if (!verdict || !finished) {
     const auto& trial = best.trial->trial;
     const int digits = DigitsFor({trial.value}, {trial.standard_error});
-    return std::string(finished ? "The best student is " : "The search is not finished; the best student so far is ") + best.stage->name + "/" +
-           std::to_string(best.trial->number) + " with " + Millions(best.trial->deployed_parameters) + " parameters and a score of " +
-           Decimal(trial.value, digits) + (trial.standard_error > 0 ? " ± " + Decimal(trial.standard_error, digits) : "") +
+    return std::string(finished ? "The best student is "
+                                : "The search is not finished; the best student so far is ") +
+           best.stage->name + "/" + std::to_string(best.trial->number) + " with " +
+           Millions(best.trial->deployed_parameters) + " parameters and a score of " +
+           Decimal(trial.value, digits) +
+           (trial.standard_error > 0 ? " ± " + Decimal(trial.standard_error, digits) : "") +
            (finished ? ", and no control was trained to compare it with" : "; " + SoFar(results));
   }
-  std::string text = "The found student " + verdict->stage->name + "/" + std::to_string(verdict->found->number) + " ";
+  std::string text =
+      "The found student " + verdict->stage->name + "/" + std::to_string(verdict->found->number) + " ";
   for (size_t i = 0; i < verdict->against.size(); ++i) {
     const auto& each = verdict->against[i];
     const int digits = DigitsFor({each.more}, {each.error});
     if (i > 0) text += i + 1 == verdict->against.size() ? " and " : ", ";
     // "beats the uniform student (...) and the random student (...)"
-    text += (i > 0 && each.Word() == verdict->against[i - 1].Word() ? "" : each.Word() + " ") + "the " + KindText(each) + " (" + Signed(each.more, digits) +
+    text += (i > 0 && each.Word() == verdict->against[i - 1].Word() ? "" : each.Word() + " ") + "the " +
+            KindText(each) + " (" + Signed(each.more, digits) +
             (each.error > 0 ? " ± " + Decimal(each.error, digits) : "") + ")";
   }
   return text + ", with " + Millions(verdict->found->deployed_parameters) + " parameters";

@@ -19,10 +19,12 @@ struct Comparison {
 struct Verdict {
   const search::StageResult* stage = nullptr;
   const search::StoredTrial* found = nullptr;
-  std::vector<Comparison> against{};  // uniform, random, ready checkpoint: those that are there, the best of each
+  std::vector<Comparison>
+      against{};  // uniform, random, ready checkpoint: those that are there, the best of each
 };
 
-// Of the last stage that trained controls; nothing where none has, or found nothing. `results`: of one target.
+// Of the last stage that trained controls; nothing where none has, or found nothing. `results`: of one
+// target.
 std::optional<Verdict> VerdictOf(const std::vector<search::StageResult>& results);
 
 // The best trial of the last stage that has one; nothing: nothing is complete yet.
@@ -37,7 +39,8 @@ std::string MetricsText(const search::StoredTrial& trial);
 
 // All that is known, for a terminal; a line.
 std::string VerdictLine(const Verdict& verdict);
-// For people who know nothing of it, without an end: what was found, whether it beats the controls, and whether the search is over.
+// For people who know nothing of it, without an end: what was found, whether it beats the controls, and
+// whether the search is over.
 std::string Headline(const std::vector<search::StageResult>& results);
 
 }  // namespace thimble::tools

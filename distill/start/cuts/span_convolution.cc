@@ -1,5 +1,5 @@
-// The teacher's heads: those that it needs most go on attending, of the others the values are taken over, and neighbours weigh alike
-// until it is trained. Without attention all heads are such others.
+// The teacher's heads: those that it needs most go on attending, of the others the values are taken over, and
+// neighbours weigh alike until it is trained. Without attention all heads are such others.
 #include <ATen/ATen.h>
 
 #include "distill/start/mixer_cut.h"
@@ -9,7 +9,7 @@
 namespace thimble::distill::cuts {
 namespace {
 
-Heads Count(const models::Shape& shape, const proto::Mixer& mixer) {
+Heads Count(const models::ResolvedArchitecture& shape, const proto::Mixer& mixer) {
   const auto [count, width] = models::HeadSizeOf(mixer.span_convolution(), shape.heads, shape.block_width());
   return {count, width};
 }
@@ -19,7 +19,9 @@ void Cut(const MixerCutInput& in) {
   const bool attention = in.mixer.span_convolution().attention();
   // As many heads of an attention alone.
   const int64_t width = heads.count * heads.width, hidden = in.p.size(0);
-  models::Model attending{in.student.architecture, in.student.shape, in.student.classes, in.student.teacher_hidden, {}, in.student.head};
+  models::Model attending{
+      in.student.architecture, in.student.shape, in.student.classes, in.student.teacher_hidden, {},
+      in.student.head};
   for (const char* part : {"query", "key", "value"}) {
     attending.weights.Add(in.scope + part + ".weight", at::zeros({width, hidden}));
     attending.weights.Add(in.scope + part + ".bias", at::zeros({width}));
@@ -42,7 +44,8 @@ void Cut(const MixerCutInput& in) {
            heads);
   const auto take = [&](const std::string& to, const std::string& from, int64_t first, int64_t rows) {
     for (const char* part : {".weight", ".bias"})
-      in.student.weights.at(in.scope + to + part).copy_(attending.weights.at(in.scope + from + part).narrow(0, first, rows));
+      in.student.weights.at(in.scope + to + part)
+          .copy_(attending.weights.at(in.scope + from + part).narrow(0, first, rows));
   };
   const int64_t half = attention ? width / 2 : width;
   take("query", "query", 0, half);

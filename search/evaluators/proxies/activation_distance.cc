@@ -1,6 +1,7 @@
-// Activation distance: inputs that activations tell apart. Mellor et al., ICML 2021 ("Neural Architecture Search without Training"): log |K|,
-// K[s, t] the number of channels less the Hamming distance of two codes. What is compared are the tokens of a row, as Serianni and Kalita,
-// ACL 2023, do; rows are often alike in [CLS]. Equal codes make K singular: k = 1e-5 is added to its diagonal.
+// Activation distance: inputs that activations tell apart. Mellor et al., ICML 2021 ("Neural Architecture
+// Search without Training"): log |K|, K[s, t] the number of channels less the Hamming distance of two codes.
+// What is compared are the tokens of a row, as Serianni and Kalita, ACL 2023, do; rows are often alike in
+// [CLS]. Equal codes make K singular: k = 1e-5 is added to its diagonal.
 #include <ATen/ATen.h>
 
 #include "search/evaluators/network_parts.h"

@@ -1,5 +1,5 @@
-// What cutting the teacher's blocks to the candidate's sizes costs, what plans of allocation minimise (docs/allocation.md), without a
-// student.
+// What cutting the teacher's blocks to the candidate's sizes costs, what plans of allocation minimise
+// (docs/allocation.md), without a student.
 #include <map>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,5 @@
-// Head confidence: heads that look at one token are useful ones. Voita et al., ACL 2019; over a network's heads: Serianni and Kalita, ACL
-// 2023, whose sum over layers of means this is.
+// Head confidence: heads that look at one token are useful ones. Voita et al., ACL 2019; over a network's
+// heads: Serianni and Kalita, ACL 2023, whose sum over layers of means this is.
 #include <ATen/ATen.h>
 
 #include <limits>
@@ -13,7 +13,8 @@ double Value(const proto::Proxy&, const models::Model& network, const models::Ba
   const at::Tensor padding = (rows.mask == 0).unsqueeze(1).unsqueeze(1);  // [B, 1, 1, T]
   const at::Tensor real = rows.mask.unsqueeze(1).to(at::kDouble);         // [B, 1, T]
   double sum = 0;
-  for (const at::Tensor& scores : models::Forward(network, rows, {.scores = true}).scores) {
+  for (const at::Tensor& scores :
+       models::Forward(network, rows, {.attention_logits = true}).attention_logits) {
     if (!scores.defined()) continue;  // of a layer without a mixer
     const at::Tensor shares =
         at::softmax(scores.masked_fill(padding, -std::numeric_limits<float>::infinity()), -1);

@@ -1,6 +1,7 @@
-// How alike the Jacobians of different rows are. By the eigenvalues of their correlations: Mellor et al., 2020 ("Neural Architecture Search
-// without Training", the first version). By cosines: Celotti et al., 2020 ("Improving zero-shot neural architecture search with
-// parameters scoring"). At the embedding's output, since tokens have no gradient.
+// How alike the Jacobians of different rows are. By the eigenvalues of their correlations: Mellor et al.,
+// 2020 ("Neural Architecture Search without Training", the first version). By cosines: Celotti et al., 2020
+// ("Improving zero-shot neural architecture search with parameters scoring"). At the embedding's output,
+// since tokens have no gradient.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -26,9 +27,9 @@ double Cosine(const at::Tensor& jacobians) {
 }
 
 double Value(const proto::Proxy& proxy, const models::Model& network, const models::Batch& rows) {
-  const models::Outputs outputs = models::Forward(network, rows, {.hidden = true});
+  const models::Outputs outputs = models::Forward(network, rows, {.hidden_states = true});
   const at::Tensor gradient =
-      torch::autograd::grad({SummedAnswers(network, outputs, rows)}, {outputs.hidden[0]})[0];
+      torch::autograd::grad({SummedAnswers(network, outputs, rows)}, {outputs.hidden_states[0]})[0];
   const at::NoGradGuard no_grad;
   // A row shares no token with another. Places that are padding in all rows say nothing.
   const at::Tensor jacobians =

@@ -1,5 +1,5 @@
-// Whatever trained candidates are compared by, before training: of all cheap scores the untrained metric says most about the trained one,
-// and the loss little (docs/ranking.md).
+// Whatever trained candidates are compared by, before training: of all cheap scores the untrained metric says
+// most about the trained one, and the loss little (docs/ranking.md).
 #include <cmath>
 #include <nlohmann/json.hpp>
 

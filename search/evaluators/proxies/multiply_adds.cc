@@ -8,7 +8,7 @@ constexpr int kTokens = 128;
 }  // namespace
 
 ProxyFunction multiply_adds() {
-  return {.of_shape = [](const models::Shape& shape, int, models::Head head) {
+  return {.of_shape = [](const models::ResolvedArchitecture& shape, int, models::TaskHead head) {
     return static_cast<double>(models::MultiplyAdds(shape, kTokens, head));
   }};
 }

@@ -5,7 +5,7 @@
 namespace thimble::search::proxies {
 
 ProxyFunction parameters() {
-  return {.of_shape = [](const models::Shape& shape, int classes, models::Head head) {
+  return {.of_shape = [](const models::ResolvedArchitecture& shape, int classes, models::TaskHead head) {
     return static_cast<double>(models::DeployedParameters(shape, classes, head));
   }};
 }

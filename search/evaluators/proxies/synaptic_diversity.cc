@@ -1,5 +1,5 @@
-// Synaptic diversity: a linear whose matrix and gradient have many directions. Zhou et al., CVPR 2022 ("Training-free Transformer
-// Architecture Search").
+// Synaptic diversity: a linear whose matrix and gradient have many directions. Zhou et al., CVPR 2022
+// ("Training-free Transformer Architecture Search").
 #include <ATen/ATen.h>
 
 #include "search/evaluators/network_parts.h"

@@ -1,5 +1,5 @@
-// Synaptic saliency: what the answers would lose with each weight, to first order. Tanaka et al., NeurIPS 2020 (SynFlow); of feed-forward
-// blocks: Zhou et al., CVPR 2022.
+// Synaptic saliency: what the answers would lose with each weight, to first order. Tanaka et al., NeurIPS
+// 2020 (SynFlow); of feed-forward blocks: Zhou et al., CVPR 2022.
 #include <ATen/ATen.h>
 
 #include "search/evaluators/network_parts.h"

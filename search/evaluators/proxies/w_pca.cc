@@ -1,5 +1,5 @@
-// W-PCA. Wang et al., ICLR 2025 ("W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight Language Models"). The release counts
-// padding, too; here real tokens count alone.
+// W-PCA. Wang et al., ICLR 2025 ("W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight
+// Language Models"). The release counts padding, too; here real tokens count alone.
 #include <ATen/ATen.h>
 
 #include "models/encoder/cost.h"
