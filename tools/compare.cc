@@ -4,7 +4,12 @@
 
 #include "data/spans.h"
 #include "models/encoder/cost.h"
+#include "tools/quantities.h"
+#include "tools/run/export.h"
 #include "tools/run/row_length.h"
+#include "tools/run/splits.h"
+#include "tools/table.h"
+#include "train/evaluate.h"
 #include "train/task_model.h"
 
 namespace thimble::tools {

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "data/task.h"
+#include "models/hub/pretrained.h"
+
 namespace thimble::tools {
 
 // A model that is to be scored on a task, its outputs in the task's order.

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/parallel.h"
+#include "proto/deployment.pb.h"
 #include "train/threads.h"
 
 namespace thimble::tools {

@@ -49,7 +49,8 @@ bool AlikeLayers(const models::ResolvedArchitecture& shape) {
 }  // namespace
 
 int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
-  const auto states = static_cast<int64_t>(hidden.size()), maps = static_cast<int64_t>(scores.size());
+  const auto states = static_cast<int64_t>(hidden_states.size()),
+             maps = static_cast<int64_t>(attention_logits.size());
   return (states * width + 3 * static_cast<int64_t>(projections.size()) * projected) * tokens +
          maps * heads * tokens * tokens + 2 * (on_tokens ? tokens * classes : classes);
 }

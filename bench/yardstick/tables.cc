@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "bench/yardstick/yardstick.h"
 #include "models/arch/architecture.h"
+#include "tools/table.h"
 
 namespace thimble::bench {
 namespace {

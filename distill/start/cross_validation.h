@@ -2,8 +2,9 @@
 #pragma once
 #include <array>
 
+#include "distill/start/linear_fit.h"
 #include "distill/start/output_path.h"
-#include "distill/start/parts.h"
+#include "distill/start/sample.h"
 
 namespace thimble::distill {
 

@@ -1,13 +1,18 @@
 // Steps 2 to 7: the teacher's weights in the student's coordinates. All in float64; rotating and cutting
 // weights by principal directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks.
+#include "distill/start/cut.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "distill/start/basis.h"
+#include "distill/start/heads.h"
 #include "distill/start/mixer_cut.h"
-#include "distill/start/parts.h"
+#include "distill/start/reader.h"
+#include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 

@@ -1,4 +1,9 @@
 #include "distill/start/data_base.h"
+#include "distill/start/cut.h"
+#include "distill/start/heads.h"
+#include "distill/start/linear_fit.h"
+#include "distill/start/refit.h"
+#include "distill/start/teacher_record.h"
 
 #include <ATen/ATen.h>
 

@@ -2,7 +2,10 @@
 #pragma once
 #include <vector>
 
-#include "distill/start/parts.h"
+#include "distill/start/basis.h"
+#include "distill/start/sliced.h"
+#include "distill/start/teacher_record.h"
+#include "proto/study.pb.h"
 
 namespace thimble::distill {
 

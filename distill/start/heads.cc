@@ -1,11 +1,14 @@
 // Heads of a self-attention in the student's coordinates: rotating and cutting weights by principal
 // directions follows SliceGPT (Ashkboos et al., ICLR 2024), here for post-LN blocks. In float64.
+#include "distill/start/heads.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "distill/start/mixer_cut.h"
+#include "distill/start/reader.h"
 #include "models/encoder/resolve.h"
 
 namespace thimble::distill {

@@ -1,3 +1,5 @@
+#include "distill/start/linear_fit.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>

@@ -4,15 +4,10 @@
 #pragma once
 #include <string>
 
-#include "distill/start/parts.h"
+#include "distill/start/heads.h"
+#include "distill/start/reader.h"
 
 namespace thimble::distill {
-
-struct Heads {
-  int64_t count = 0, width = 0;
-};
-Heads HeadsOf(const models::ResolvedArchitecture& shape,
-              const proto::Mixer& mixer);  // none: of one without attention scores
 
 proto::Mixer AttentionOf(const Heads& heads);  // a teacher's kind of mixer
 
@@ -23,7 +18,7 @@ struct MixerCutInput {
   const at::Tensor order;  // of the teacher's heads, the most useful first, [H] int64
   const bool sort_heads;   // CutOptions
   const Reader reader;     // of the state that the teacher's layer reads
-  const at::Tensor embed;  // E [d, K], P [d, D]: parts.h
+  const at::Tensor embed;  // E [d, K], P [d, D]: basis.h
   const at::Tensor p;
   const bool weigh_scores;
   const proto::Mixer& mixer;

@@ -1,9 +1,12 @@
 // Teacher states read from a student's coordinates, and products of teacher matrices in them.
+#include "distill/start/reader.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 
-#include "distill/start/parts.h"
+#include "distill/start/basis.h"
+#include "distill/start/teacher_record.h"
 
 namespace thimble::distill {
 

@@ -1,14 +1,20 @@
 // The refit: block by block, output linear and LayerNorm by least squares, judged on held-out rows. Refitting
 // a compressed transformer's blocks in order to the teacher's outputs follows Kwon et al., NeurIPS 2022.
+#include "distill/start/refit.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "distill/start/basis.h"
 #include "distill/start/cross_validation.h"
+#include "distill/start/cut.h"
+#include "distill/start/linear_fit.h"
 #include "distill/start/output_path.h"
-#include "distill/start/parts.h"
+#include "distill/start/sample.h"
+#include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
 

@@ -1,10 +1,11 @@
+#include "distill/start/sample.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
-#include "distill/start/parts.h"
 
 namespace thimble::distill {
 namespace {

@@ -1,10 +1,12 @@
 // Which tokens a teacher's answer depends on: the Fisher information of its outputs, at what each LayerNorm
 // receives. As weights of a least-squares refit: optimal brain surgeon on the empirical Fisher, Kurtic et
 // al., EMNLP 2022, here with the teacher's own distribution in the place of labels.
+#include "distill/start/sensitivity.h"
+
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "distill/start/parts.h"
+#include "distill/start/sample.h"
 #include "models/torch/listener.h"
 
 namespace thimble::distill {

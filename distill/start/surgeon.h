@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "distill/start/linear_fit.h"
 #include "distill/start/output_path.h"
 
 namespace thimble::distill {

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "base/error.h"
-#include "distill/start/parts.h"
+#include "distill/start/heads.h"
 #include "tests/start/fixtures.h"
 
 namespace thimble::distill {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "distill/start/linear_fit.h"
 #include "distill/start/output_path.h"
 #include "tests/start/fixtures.h"
 

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <set>
 
-#include "distill/start/parts.h"
+#include "distill/start/linear_fit.h"
+#include "distill/start/sample.h"
+#include "distill/start/sensitivity.h"
 #include "tests/start/fixtures.h"
 
 namespace thimble::distill {

@@ -10,6 +10,8 @@
 #include "models/crop.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "tools/quantities.h"
+#include "tools/run/export.h"
 #include "tools/run/student.h"
 #include "train/training_weights.h"
 

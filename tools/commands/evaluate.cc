@@ -9,11 +9,13 @@
 #include "base/output_directory.h"
 #include "data/cache.h"
 #include "data/metrics/submission.h"
+#include "proto/deployment.pb.h"
 #include "tools/command.h"
 #include "tools/compare.h"
 #include "tools/options.h"
 #include "tools/quantities.h"
 #include "tools/table.h"
+#include "train/evaluate.h"
 
 namespace thimble::tools {
 namespace of_evaluate {

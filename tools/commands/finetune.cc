@@ -7,6 +7,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/output_directory.h"
+#include "proto/recipe.pb.h"
+#include "tools/options.h"
+#include "tools/run/recipes.h"
 #include "tools/run/training.h"
 
 namespace thimble::tools {

@@ -11,6 +11,8 @@
 #include "base/spelling.h"
 #include "distill/start/sliced.h"
 #include "models/latency.h"
+#include "proto/deployment.pb.h"
+#include "proto/study.pb.h"
 #include "search/controller.h"
 #include "search/evaluators/measured_latency.h"
 #include "tools/command.h"
@@ -134,7 +136,9 @@ std::string ShapeText(const Request& request, const NewStudy& study, double* est
   return ShapeStudy(study, effort, targets);
 }
 
-void Run(const Request& request) {
+void Run(Request request) {
+  // As people complete it: "study/".
+  while (request.directory.size() > 1 && request.directory.ends_with('/')) request.directory.pop_back();
   const auto& task = FindTrainable(request.task, request.data);
   const OutputDirectory output(request.directory, request.force);
   const auto teacher = train::LoadTaskModel(request.teacher, task, request.assume_label_order);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "proto/study.pb.h"
 #include "search/evaluators/measured_latency.h"
 #include "tools/study/study_context.h"
 

@@ -7,9 +7,11 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "data/task.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
+#include "proto/study.pb.h"
 #include "search/evaluator.h"
 #include "search/strategy.h"
 #include "tools/report/agreement.h"

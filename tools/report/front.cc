@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "tools/quantities.h"
 #include "tools/report/digits.h"
 #include "tools/study/study_context.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/task.h"
+#include "data/metrics/metrics.h"
 #include "models/hub/pretrained.h"
 #include "models/model.h"
 

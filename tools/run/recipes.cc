@@ -2,6 +2,7 @@
 
 #include "base/config.h"
 #include "optim/optimizer.h"
+#include "proto/recipe.pb.h"
 #include "train/precision.h"
 
 namespace thimble::tools {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "proto/recipe.pb.h"
 
 namespace thimble::tools {
 namespace {

@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "models/hub/json.h"
+#include "proto/study.pb.h"
+#include "tools/quantities.h"
+#include "tools/table.h"
 #include "train/batch.h"
 
 namespace thimble::tools {

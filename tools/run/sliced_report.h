@@ -4,7 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.h"
+#include "data/metrics/metrics.h"
 #include "distill/start/sliced.h"
+#include "proto/study.pb.h"
 #include "tools/options.h"
 
 namespace thimble::tools {

@@ -10,7 +10,10 @@
 #include "distill/layer_map.h"
 #include "distill/start/sliced.h"
 #include "models/encoder/resolve.h"
+#include "proto/recipe.pb.h"
+#include "proto/study.pb.h"
 #include "search/space.h"
+#include "tools/study/study_file.h"
 #include "train/training_weights.h"
 
 namespace thimble::tools {

@@ -8,6 +8,8 @@
 
 #include "data/dataset.h"
 #include "models/hub/pretrained.h"
+#include "proto/recipe.pb.h"
+#include "proto/study.pb.h"
 #include "tools/run/sliced_report.h"
 #include "train/cohort.h"
 

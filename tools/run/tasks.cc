@@ -7,7 +7,9 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "proto/deployment.pb.h"
 #include "proto/task.pb.h"
+#include "tools/run/splits.h"
 #include "train/batch.h"
 #include "train/task_model.h"
 

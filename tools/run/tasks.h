@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "proto/deployment.pb.h"
+#include "tools/options.h"
 #include "tools/run/row_length.h"
 
 namespace thimble::tools {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "distill/objective.h"
 #include "tools/run/export.h"
+#include "tools/run/splits.h"
 #include "tools/run/training_output.h"
 #include "train/batch.h"
 #include "train/cohort.h"

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "proto/deployment.pb.h"
+#include "proto/recipe.pb.h"
 #include "tools/run/tasks.h"
 #include "train/cohort.h"
 

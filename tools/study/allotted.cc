@@ -10,6 +10,7 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/latency.h"
+#include "proto/study.pb.h"
 #include "search/cut_space.h"
 #include "search/evaluators/allocated.h"
 #include "search/evaluators/measured_latency.h"

@@ -9,6 +9,7 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/latency.h"
+#include "proto/study.pb.h"
 #include "search/closing.h"
 #include "tools/quantities.h"
 #include "tools/run/export.h"

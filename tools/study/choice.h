@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/study.pb.h"
 #include "search/controller.h"
 
 namespace thimble::tools {

@@ -5,9 +5,13 @@
 #include <optional>
 
 #include "base/error.h"
+#include "data/task.h"
 #include "models/hub/pretrained.h"
+#include "proto/study.pb.h"
 #include "search/evaluators/measured_latency.h"
 #include "search/evaluators/study_scorer.h"
+#include "tools/quantities.h"
+#include "train/batch.h"
 
 namespace thimble::tools {
 namespace fs = std::filesystem;

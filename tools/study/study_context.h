@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "proto/study.pb.h"
 #include "search/space.h"
 #include "search/store.h"
 #include "tools/study/study_file.h"

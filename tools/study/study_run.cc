@@ -10,6 +10,8 @@
 #include "models/encoder/cost.h"
 #include "models/encoder/resolve.h"
 #include "models/onnx/onnx.h"
+#include "proto/deployment.pb.h"
+#include "proto/study.pb.h"
 #include "search/evaluators/study_scorer.h"
 #include "tools/quantities.h"
 #include "tools/run/export.h"
@@ -91,7 +93,8 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
                                 .trial = request.trial,
                                 .max_params = request.max_params,
                                 .max_ms = request.max_ms});
-  const auto [architecture, which] = StudentOf(chosen, results, of_target, context, request.uniform);
+  const Student found = StudentOf(chosen, results, of_target, context, request.uniform);
+  const auto& [architecture, which] = found;
   if (request.dry_run) {
     Info("would export " + which);
     return {};
@@ -111,17 +114,17 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
   const auto dev =
       LoadSplit(bench.task(), study.data().directory(), bench.task().dev, study.teacher().model(), 0,
                 bench.max_length(), deployment.threads(), deployment.cache());
-  const auto [evaluation, null_threshold] = ScoreOnDev(student, dev, bench.task());
+  const DevScore score = ScoreOnDev(student, dev, bench.task());
   auto settings = train::TrainedWith(bench.task(), bench.max_length(), student.shape);
-  settings.null_threshold = null_threshold;
+  settings.null_threshold = score.null_threshold;
   record.options = study.warmup().sliced();
   out.Write([&](const std::string& working) {
     WriteExport(student, bench.task().labels, study.teacher().model(),
                 {.teacher = study.teacher().model(),
                  .task = bench.task().name,
-                 .how = "Exported: " + which + ", of the study in " + file.directory + ", distilled for " +
-                        std::to_string(epochs) + " epochs with the study's recipe.",
-                 .metrics = evaluation.metrics,
+                 .how = "Exported: " + found.which + ", of the study in " + file.directory +
+                        ", distilled for " + std::to_string(epochs) + " epochs with the study's recipe.",
+                 .metrics = score.evaluation.metrics,
                  .settings = settings},
                 working);
     if (request.int8)
@@ -132,7 +135,7 @@ std::vector<data::Metric> ExportStudent(const StudyFile& file, const proto::Depl
     WriteFileAtomically(working + "/study.textproto", ReadFile(file.path));
     WriteSlicedRecord(record, working);
   });
-  return evaluation.metrics;
+  return score.evaluation.metrics;
 }
 
 }  // namespace thimble::tools

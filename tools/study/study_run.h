@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "data/metrics/metrics.h"
+#include "data/task.h"
+#include "models/model.h"
+#include "proto/deployment.pb.h"
 #include "search/controller.h"
 #include "tools/study/study_file.h"
 

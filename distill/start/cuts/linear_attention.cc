@@ -2,6 +2,7 @@
 // output linear then fits is up to the refit.
 #include <ATen/ATen.h>
 
+#include "distill/start/heads.h"
 #include "distill/start/mixer_cut.h"
 #include "proto/architecture.pb.h"
 

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "distill/start/heads.h"
 #include "distill/start/mixer_cut.h"
 
 namespace thimble::distill {

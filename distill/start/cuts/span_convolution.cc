@@ -2,6 +2,7 @@
 // neighbours weigh alike until it is trained. Without attention all heads are such others.
 #include <ATen/ATen.h>
 
+#include "distill/start/heads.h"
 #include "distill/start/mixer_cut.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
