@@ -13,6 +13,7 @@
 #include "bench/bench.h"
 #include "bench/bert_base.h"
 #include "distill/start/sliced.h"
+#include "models/hub/pretrained.h"
 #include "search/evaluators/study_scorer.h"
 #include "tools/options.h"
 #include "tools/quantities.h"
