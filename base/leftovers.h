@@ -12,8 +12,8 @@ std::string ReplacedName(const std::string& path);  // PATH.old-PID: a directory
 // no leftover, whoever asks (process ids mean nothing to another container).
 void HoldPartial(int file);
 
-// Of processes that are no more: a partial PATH is removed; a replaced one, too, but if PATH itself is
-// missing it is put back: the process ended between its two renames.
+// Clears what processes left that are no more: a partial PATH is removed; a replaced one, too, but if PATH
+// itself is missing it is put back: the process ended between its two renames.
 void ClearLeftovers(const std::string& path);
 
 }  // namespace thimble

@@ -43,7 +43,8 @@ class PendingOutput {
   PendingDirectory directory_;
 };
 
-// In every directory that a PendingOutput made: the files that thimble wrote there, a relative path a line.
+// The list in every directory that a PendingOutput made: the files that thimble wrote there, a relative path
+// a line.
 inline constexpr char kWrittenFiles[] = ".thimble-files";
 // The files below `directory` that are not on its list, sorted. Where there is none: those that do not have
 // the names of a model or study that an earlier version wrote there.

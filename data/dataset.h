@@ -65,7 +65,7 @@ Dataset TokenizeText(const std::vector<std::string>& files, int lines, const Wor
 // shuffled; bucket_width 0: only shuffled. At most one batch is smaller.
 std::vector<std::vector<int>> PlanBatches(const Dataset& data, const proto::Batching& batching,
                                           Random random);
-// In order of length, not shuffled: for evaluation. Every row appears once.
+// Batches in order of length, not shuffled: for evaluation. Every row appears once.
 std::vector<std::vector<int>> PlanEvaluation(const Dataset& data, int size);
 
 }  // namespace thimble::data

@@ -34,7 +34,7 @@ enum class TaskKind {
 };
 enum class FileFormat { kTsv, kCsv, kJsonLines, kSquad, kAdvGlue };
 
-// Of run_squad.py; the meaning is in proto/task.proto, message SpanReading.
+// The settings of run_squad.py; the meaning is in proto/task.proto, message SpanReading.
 struct SpanOptions {
   int document_stride = 128, max_query = 64, n_best = 20, max_answer = 30;
   bool operator==(const SpanOptions&) const = default;
@@ -46,7 +46,7 @@ struct TaskEntry {
   std::string directory;  // "MRPC", below the data directory; empty: the files lie in it
   bool pair = false;
   std::vector<std::string> labels;  // as spelt in the files, by class index
-  // Of each label, other names that published models give it (data/label_order.h); empty: none.
+  // Other names of each label that published models give it (data/label_order.h); empty: none.
   std::vector<std::vector<std::string>> spellings;
   std::vector<std::string> metrics;  // names known to data/metrics/metrics.h; the first one ranks
   int first_column = 0, second_column = -1, label_column = 0;           // label_column -1: the last

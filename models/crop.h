@@ -21,7 +21,7 @@ enum class TokenRule {
   kPca,    // of a plain table: its principal components become the narrow table, their directions the
            // projection
 };
-// By the names that a user writes: "first", "uniform", "doubled", "averaged"; "first", "pca". Error for
+// Rules by the names that a user writes: "first", "uniform", "doubled", "averaged"; "first", "pca". Error for
 // another.
 LayerRule LayerRuleOf(const std::string& name);
 TokenRule TokenRuleOf(const std::string& name);
@@ -34,12 +34,12 @@ struct CropRules {
 // Layers of the larger model, from 0, that layer `layer` of the student is the mean of.
 std::vector<int> Ancestors(LayerRule rule, int layer, int student_layers, int larger_layers);
 
-// Of every weight the first entries along each axis; the first stacks of a layer. A trigram embedding's
-// projection keeps the first columns of each of its three parts. Heads are not looked at, as EfficientBERT's
-// code does not: of 12 heads 45 wide the first 360 rows become 12 heads 30 wide, so that a head gets the rows
-// of its neighbours, and the model has to be taught before it is of use. Pooler, head and fit_dense come
-// along, fit_dense.S with the layer whose output state S is. Error (exit 2) where the student is larger, or
-// differs in what cannot be cropped: vocabulary, heads, norm, kind of embedding or bottleneck.
+// A student with the first entries of every weight along each axis; the first stacks of a layer. A trigram
+// embedding's projection keeps the first columns of each of its three parts. Heads are not looked at, as
+// EfficientBERT's code does not: of 12 heads 45 wide the first 360 rows become 12 heads 30 wide, so that a
+// head gets the rows of its neighbours, and the model has to be taught before it is of use. Pooler, head and
+// fit_dense come along, fit_dense.S with the layer whose output state S is. Error (exit 2) where the student
+// is larger, or differs in what cannot be cropped: vocabulary, heads, norm, kind of embedding or bottleneck.
 Model CropFrom(const Model& larger, const proto::Architecture& student, const CropRules& rules);
 
 // Every layer twice, expressions likewise.

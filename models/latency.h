@@ -48,8 +48,8 @@ class LatencyTable {
   // them. Of one thread it is the time that it had a core. Sets and restores the thread count.
   void Measure(const std::vector<proto::Architecture>& architectures, Tokens read = Tokens::kAll);
 
-  // Of the whole pass, in its order, equal parts as one; measures what is missing. `read`: of the last layer;
-  // kFirst: by a pooled head, which then comes last.
+  // The parts of a whole pass, in its order, equal parts as one; measures what is missing. `read`: of the
+  // last layer; kFirst: by a pooled head, which then comes last.
   std::vector<PartLatency> Parts(const proto::Architecture& architecture, Tokens read = Tokens::kAll);
 
  private:

@@ -29,8 +29,8 @@ class LatencyStore {
 
   bool Has(const std::string& family, int size) const;
   void Add(const std::string& family, int size, double ms);
-  // Of one that was added what was; between two of them on the line from one to the other; beyond the ends as
-  // the end. CHECK: the family has one.
+  // The time of a size: of one that was added what was; between two of them on the line from one to the
+  // other; beyond the ends as the end. CHECK: the family has one.
   double At(const std::string& family, int size) const;
   // Into the file, as a whole (WriteFileAtomically): of two processes that fill one file, what the last wrote
   // stays.

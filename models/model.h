@@ -102,9 +102,9 @@ struct ForwardOptions {
   // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again,
   // with the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
-  // Of the last layer what a pooled head reads: all but keys and values of the first token alone. The logits
-  // are the same to rounding. CHECK: a pooled head, and none of the states, scores and projections above.
-  // ForLogits sets it.
+  // Compute of the last layer what a pooled head reads: all but keys and values of the first token alone. The
+  // logits are the same to rounding. CHECK: a pooled head, and none of the states, scores and projections
+  // above. ForLogits sets it.
   bool first_token_only = false;
   Dropout dropout;
   Listener* listener = nullptr;  // is told of linears and norms

@@ -49,12 +49,12 @@ class Scorer {
   // Before a stage's first round, with the architecture that fixes what it does not vary (trains the
   // supernet, for instance; resumes by itself).
   virtual void Prepare(const proto::Stage& stage, const StageSpace& space) = 0;
-  // Of the study's teacher, for students of that width (Strategy); it has a sliced start.
+  // What cutting the study's teacher costs, for students of that width (Strategy); it has a sliced start.
   virtual CutDamages Damages(int /*hidden*/) { return {}; }
   // Filter scores, higher is better, one per candidate.
   virtual std::vector<double> Filter(const proto::Stage& stage,
                                      const std::vector<proto::Architecture>& candidates) = 0;
-  // Of the study's ready checkpoint, where it names one.
+  // The architecture of the study's ready checkpoint, where it names one.
   virtual std::optional<proto::Architecture> Ready() { return std::nullopt; }
   // A score for each candidate of the round.
   virtual std::vector<Score> Evaluate(const proto::Stage& stage, const Round& round) = 0;

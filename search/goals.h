@@ -15,8 +15,8 @@ inline constexpr Goal kScore = proto::Nsga2::SCORE, kParameters = proto::Nsga2::
                       kBytes = proto::Nsga2::BYTES;
 inline constexpr Goal kGoals[] = {kScore, kParameters, kMultiplyAdds, kLatency, kBytes};
 
-// Of one that is not the score; the less the better. Error (exit 2) with `where` if the study does not say
-// what latency is meant. Where SpaceContext has none to look at, 0.
+// The cost of an architecture by a goal that is not the score; the less the better. Error (exit 2) with
+// `where` if the study does not say what latency is meant. Where SpaceContext has none to look at, 0.
 std::function<double(const proto::Architecture&)> CostOf(Goal goal, const proto::Study& study,
                                                          const SpaceContext& context,
                                                          const std::string& where);

@@ -31,7 +31,8 @@ struct Limit {
   bool whole = true;                                  // costs are whole numbers
   bool by_expression = false;                         // expressions of equal widths may cost differently
   std::optional<proto::LatencyConstraint> latency{};  // of one on latency: what is measured
-  // Of a whole candidate. Adds up over layers: over a mixer and a block's width and stacks in each.
+  // The cost of a whole candidate. It adds up over layers: over a mixer and a block's width and stacks in
+  // each.
   std::function<double(const proto::Architecture&)> cost;
 
   bool Keeps(double cost) const { return cost >= min && cost <= max; }

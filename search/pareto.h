@@ -7,14 +7,14 @@ namespace thimble::search {
 
 using Costs = std::vector<double>;
 
-// As good in everything, and better in something.
+// Whether a is as good as b in everything, and better in something.
 bool Dominates(const Costs& a, const Costs& b);
 
 // Indices of the points that none dominates, by rising last cost. A point equal to an earlier one is left
 // out.
 std::vector<int> ParetoFront(const std::vector<Costs>& points);
 
-// Of each point the front that it is on: 0 if none dominates it, 1 if only those of front 0 do, and so on.
+// The front that each point is on: 0 if none dominates it, 1 if only those of front 0 do, and so on.
 // Deb et al., IEEE Transactions on Evolutionary Computation 2002 (NSGA-II), section III.A.
 std::vector<int> FrontsOf(const std::vector<Costs>& points);
 

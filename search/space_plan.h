@@ -18,8 +18,8 @@ namespace thimble::search {
 // ratios or widths.
 std::vector<proto::LayerSpace> LayersOf(const proto::Space& space);
 
-// Of a section. Architecture.heads: those of the space where they divide the hidden width, else each mixer
-// says its own.
+// What all architectures of a section share. Architecture.heads: those of the space where they divide the
+// hidden width, else each mixer says its own.
 int HeadsOf(const proto::Space& section);
 models::ResolvedArchitecture MixerShape(
     const proto::Space& section);  // what mixers are checked and measured in

@@ -35,7 +35,7 @@ class Store {
   explicit Store(const std::string& path);
   ~Store();
 
-  // By the stage's name alone.
+  // Finds it by the stage's name alone.
   int OpenStage(const std::string& stage);  // Optuna study id; created if new, direction MAXIMIZE
   std::optional<int> FindStage(const std::string& stage) const;  // creates nothing
 

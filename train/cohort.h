@@ -44,7 +44,7 @@ struct TrainingTask {
   const data::TaskEntry* task = nullptr;    // for metrics; nullptr: unlabelled text
   const models::Model* teacher = nullptr;
   const data::WordPiece* tokenizer = nullptr;  // of `train`, where recipe.batching.masking hides words
-  // Of `train` and of `validate`; nullptr: the teacher runs.
+  // The teacher's outputs on `train` and on `validate`; nullptr: the teacher runs.
   const TeacherCache *teacher_cache = nullptr, *validate_cache = nullptr;
   // The teacher's of `validate` (Evaluation::logits): scores then have the divergence from it. nullptr: they
   // have none.

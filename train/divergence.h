@@ -7,8 +7,8 @@
 
 namespace thimble::train {
 
-// Of rows of logits (Logits in evaluate.h), in nats: KL(teacher, student), of a head on tokens the mean of
-// its outputs' over the tokens; of a single output the squared difference.
+// The divergence of each row of logits (Logits in evaluate.h), in nats: KL(teacher, student), of a head on
+// tokens the mean of its outputs' over the tokens; of a single output the squared difference.
 std::vector<double> Divergences(const std::vector<std::vector<double>>& teacher,
                                 const std::vector<std::vector<double>>& student, const models::Model& of);
 

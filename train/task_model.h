@@ -12,7 +12,7 @@ namespace thimble::train {
 models::Pretrained LoadTaskModel(const std::string& directory, const data::TaskEntry& task,
                                  bool assume_label_order = false);
 
-// Of a model with a head for the task: puts the outputs in the order of its labels, whose names they then
+// Puts the outputs of a model with a head for the task in the order of its labels, whose names they then
 // have, and says so. The weights of other models that share its tensors stay as they are.
 void TakeLabelOrder(const data::TaskEntry& task, bool assume_label_order, models::Pretrained* model);
 

@@ -16,8 +16,8 @@ void WriteTrainingWeights(const models::Model& model, const std::string& directo
 
 // The model with the projection that lies beside it; nothing where there is none.
 std::optional<models::Model> Taught(const models::Pretrained& pretrained);
-// Of a student that was cut out of a taught one: its projection leads on through that one's, to the width of
-// the teacher of both.
+// Lets the projection of a student that was cut out of a taught one lead on through that one's, to the width
+// of the teacher of both.
 void ProjectThrough(const models::Model& taught, models::Model* student);
 
 // A projection to another width, drawn at random, in place of those that are there.

@@ -13,7 +13,7 @@ struct Metric {
   double standard_error = 0;  // accuracy: binomial; others: bootstrap over rows with a fixed seed
 };
 
-// Of class indices. accuracy: share of equal entries. f1: of class 1, 0 where precision + recall = 0.
+// Metrics of class indices. accuracy: share of equal entries. f1: of class 1, 0 where precision + recall = 0.
 // macro_f1: mean over the classes that occur in either list. matthews: correlation of the confusion matrix.
 // kappa: Cohen's, unweighted. Names outside these are an Error.
 Metric ComputeMetric(const std::string& name, const std::vector<int>& predicted,
@@ -22,7 +22,7 @@ std::vector<Metric> ComputeMetrics(const std::vector<std::string>& names, const 
                                    const std::vector<int>& gold);
 double MajorityShare(const std::vector<int>& gold);  // accuracy of always answering the commonest class
 
-// Of numbers. pearson; spearman: pearson of ranks, ties share their mean rank.
+// Metrics of numbers. pearson; spearman: pearson of ranks, ties share their mean rank.
 Metric ComputeMetric(const std::string& name, const std::vector<double>& predicted,
                      const std::vector<double>& gold);
 std::vector<Metric> ComputeMetrics(const std::vector<std::string>& names,

@@ -13,7 +13,7 @@ struct Mark {
   uint32_t begin, end;
 };
 
-// Of a text already cleaned. Accents go by canonical decomposition, with marks sorted by class.
+// Folds a text that is already cleaned. Accents go by canonical decomposition, with marks sorted by class.
 std::vector<Mark> Fold(std::vector<Mark> text, bool strip_accents, bool lower_case);
 
 }  // namespace thimble::data

@@ -21,7 +21,7 @@ struct StatedToken {
   bool operator==(const StatedToken&) const = default;
 };
 
-// Of one file: tokens with the ids that it gives them.
+// The tokens of one file, with the ids that it gives them.
 struct TokenIds {
   std::string path;
   std::vector<std::pair<int64_t, StatedToken>> tokens;

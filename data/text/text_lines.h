@@ -16,7 +16,7 @@ bool IsHeading(std::string_view line);             // that, or "# Title" of Mark
 // valid during the call. Error (exit 2) where a file cannot be read.
 void ReadLines(const std::vector<std::string>& files, const std::function<bool(std::string_view)>& line);
 
-// Of the files' bytes, in order; their names do not count.
+// A hash of the files' bytes, in order; their names do not count.
 uint64_t HashFiles(const std::vector<std::string>& files);
 
 }  // namespace thimble::data

@@ -55,7 +55,7 @@ struct FeedForwardReading {
   OutputPath path;
 };
 
-// Of block `stack` of `layer` for its inputs x [N, h], by its walk. `input` is in `memory`, which blocks
+// Reads block `stack` of `layer` for its inputs x [N, h], by its walk. `input` is in `memory`, which blocks
 // share. CHECK: the block's value is the output of "down", or made of it element by element.
 FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
                                    const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory);

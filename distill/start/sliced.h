@@ -83,7 +83,7 @@ class SlicedStart {
   // teacher whose answers no gradient is known of: without a task head, or of masked tokens.
   Damages DamagesAt(int width) const;
 
-  // Of each LayerNorm's output on the fit rows, for a student of that width.
+  // How much is captured of each LayerNorm's output on the fit rows, for a student of that width.
   std::vector<CapturedVariance> Captured(int width) const;
 
  private:

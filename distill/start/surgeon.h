@@ -16,9 +16,9 @@ struct Elimination {
   std::vector<double> error;  // [k]: squared error of the regression on the first k `step`s of units alone
 };
 
-// Of the regression of goal [N, out] on a [N, units * columns] as LinearFit does it, rows by the weights of
-// `a`, pulled towards `sliced` [out, in]. Units go `step` at a time, those that cost least; the rest is then
-// the exact solution of what is left. Requires units to be a multiple of step.
+// Eliminates units from the regression of goal [N, out] on a [N, units * columns] as LinearFit does it, rows
+// by the weights of `a`, pulled towards `sliced` [out, in]. Units go `step` at a time, those that cost least;
+// the rest is then the exact solution of what is left. Requires units to be a multiple of step.
 Elimination Eliminate(const Centred& a, const at::Tensor& goal, const at::Tensor& sliced, double ridge,
                       int64_t columns, int64_t step);
 

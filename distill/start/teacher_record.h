@@ -35,8 +35,8 @@ struct TeacherRecord {
   // Neurons by what they write, heads likewise: mean |activation| times norm of the output column, mean
   // energy of what a head adds. [m] and [H] int64.
   Orders by_output;
-  // Of tokens in regressions towards each LayerNorm, [N] float32, 1 on average (sensitivity.cc); empty: all
-  // alike.
+  // Weights of tokens in regressions towards each LayerNorm, [N] float32, 1 on average (sensitivity.cc);
+  // empty: all alike.
   std::vector<at::Tensor> fit_weights, held_out_weights;
   std::vector<double>
       sensitivities;  // of each LayerNorm, mean over the fit tokens; empty: not asked for yet, or not known

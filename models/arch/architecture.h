@@ -29,9 +29,9 @@ struct ResolvedArchitecture {
   bool no_norm = false;          // scale and shift where others have LayerNorm
   std::vector<LayerShape> layers;
 
-  // Of attention's output and of what feed-forward blocks read and return.
+  // The width of attention's output and of what feed-forward blocks read and return.
   int block_width() const { return bottleneck > 0 ? bottleneck : hidden; }
-  // Of what values are computed from.
+  // The width of what values are computed from.
   int value_input() const { return share_query_key ? hidden : block_width(); }
 };
 
@@ -41,7 +41,7 @@ proto::Architecture LikeTeacher(const ResolvedArchitecture& teacher);
 
 // Inner width of ratio "1" or "1/N" for a base width; Error on another spelling or a width of 0.
 int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& where = "ratio");
-// Of a block: its width, else that of its ratio, 0 of none; Error if it names both.
+// The inner width of a block: its width, else that of its ratio, 0 of none; Error if it names both.
 int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where = "ffn");
 
 // Expressions in canonical form, defaults left out: equal for architectures that compute the same function

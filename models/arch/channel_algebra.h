@@ -20,14 +20,14 @@ class ChannelAlgebra {
   using Leaves = std::bitset<3>;  // x and the outputs of wb1 and wb2
 
   ChannelAlgebra();
-  // Of the leaves: 1 is never negative, -1 never positive. What is made from now on holds under these signs;
-  // a number means the same function under all of them.
+  // The signs of the leaves: 1 is never negative, -1 never positive. What is made from now on holds under
+  // these signs; a number means the same function under all of them.
   void SetSigns(const std::array<int, 3>& signs);
   Leaves asked() const { return asked_; }  // those whose signs have mattered since
 
   Value Leaf(Operator op) const { return static_cast<Value>(op); }  // kInput, kLinear1, kLinear2
-  // By what the catalogue says of the operator; if nothing, it is opaque: equal for equal operands, and no
-  // more.
+  // Combined as the catalogue says of the operator; if it says nothing, it is opaque: equal for equal
+  // operands, and no more.
   Value Of(Operator op, Value value);
   Value Of(Operator op, Value a, Value b);
   Value Opaque(Operator op, Value value);

@@ -79,7 +79,7 @@ class ExpressionSampler {
   // Classes of width: 0 hidden, then inner and the narrower of both where they differ from those before in
   // some pair.
   int inner_class_ = 0, min_class_ = 0;
-  // By height, width class and the linears inside (bit 0: wb1, bit 1: wb2).
+  // Counts by height, width class and the linears inside (bit 0: wb1, bit 1: wb2).
   std::vector<std::array<std::array<Trees, 4>, 3>> trees_;
   std::vector<int> heights_;  // between the bounds, with at least one whole expression
 };

@@ -11,7 +11,7 @@ enum class TaskHead {
                  // (models/mlm_head.h)
 };
 
-// Of which tokens of a row a state is read.
+// Which tokens of a row have a state that is read.
 enum class Tokens { kAll, kFirst };
 
 // Which last states a model of that head reads, or returns where it has none (0 classes).

@@ -38,7 +38,7 @@ struct ShortList {
   int items[kCapacity];
 };
 
-// Of sorted lists that may hold an item several times.
+// The union of sorted lists that may hold an item several times.
 inline ShortList Merged(std::span<const int> a, std::span<const int> b) {
   ShortList all;
   all.size = static_cast<int>(std::merge(a.begin(), a.end(), b.begin(), b.end(), all.items) - all.items);

@@ -24,7 +24,7 @@ enum class Operator : uint8_t {
 #undef BINARY
 };
 
-// Of one operand: an activation. The list gives the name.
+// An operator of one operand: an activation. The list gives the name.
 struct UnaryOperator {
   double (*value)(double x) = nullptr;
   // `name`: a step's, of each word that it takes.
@@ -35,7 +35,7 @@ struct UnaryOperator {
   const char* python = "";  // what is called in modeling_thimble.py, which has torch and functional
 };
 
-// Of two operands, which are as wide.
+// An operator of two operands, which are as wide.
 struct BinaryOperator {
   double (*value)(double a, double b) = nullptr;
   Value (*form)(std::string_view name, const Value& a, const Value& b, Ops& ops) = nullptr;

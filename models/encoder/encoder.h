@@ -31,7 +31,7 @@ LayerInput EnterLayer(const ResolvedArchitecture& shape, int index, const Value&
 // in.entered.
 Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, LayerInput in,
           const Value& bias, Tokens read, Ops& ops);
-// Of the context its linear, with residual and norm.
+// Ends a mixer: the linear of its context, with residual and norm.
 Value CloseMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Value context,
                  Value residual, Ops& ops);
 // "layer.N.attention": before the names of a mixer's weights.

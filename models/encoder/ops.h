@@ -35,7 +35,7 @@ class Value {
   std::shared_ptr<const void> held_;
 };
 
-// Of one number, of two.
+// Functions of one number, and of two.
 enum class Function {
   kGelu,     // its tanh form
   kGeluErf,  // exact
@@ -48,7 +48,7 @@ enum class Function {
 };
 enum class Combination { kAdd, kMul, kMax };
 
-// Of a matrix of tokens by channels, both sides; orthonormal.
+// Transforms both sides of a matrix of tokens by channels; orthonormal.
 enum class Transform {
   kDft,  // the real part of the discrete Fourier transform
   kDct,  // the cosine transform, type II
@@ -130,7 +130,7 @@ class Ops {
                           Scores scores = Scores::kShown) = 0;
 
   // --- Products of split heads beyond attention ---
-  // Of a [B, H, a, T], channels first, and b [B, H, T, b]: sums over tokens of their products, [B, H, a, b].
+  // Sums over tokens of the products of a [B, H, a, T], channels first, and b [B, H, T, b]: [B, H, a, b].
   virtual Value ContractTokens(std::string_view name, const Value& a, const Value& b) = 0;
   virtual Value SumTokens(std::string_view name, const Value& x) = 0;  // of channels first: [B, H, c, 1]
   // x [B, H, T, a] times what the two above return, [B, H, a, b]: [B, H, T, b].
@@ -139,8 +139,8 @@ class Ops {
 
   // --- Other mixing ---
   virtual Value Softmax(std::string_view name, const Value& x) = 0;  // over the last axis of split heads
-  // Of split heads: the row's real tokens transformed, zero where a token is padding. The length is the row's
-  // own.
+  // Split heads whose row's real tokens are transformed, zero where a token is padding. The length is the
+  // row's own.
   virtual Value Spectrum(std::string_view name, const Value& x, Transform how) = 0;
   // Weighted sums over neighbours, zeros beyond the ends: of token t the sum over j of weights[.., t, j]
   // x[.., t + j - k / 2, :]. weights [B, H, T, k], x [B, H, T, a]. And with weights of each channel's own, of

@@ -37,8 +37,8 @@ class HubConfig {
   // Nothing for our own: its architecture stands in architecture.textproto, its weights have our names.
   std::optional<Family> family() const { return family_; }
 
-  // Of a family: the encoder, checked. Defaults of what may be left out: transformers'. Error (exit 2) for
-  // what our encoder does not compute: relative positions, decoders, unknown activations.
+  // The encoder of a family's file, checked. Defaults of what may be left out: transformers'. Error (exit 2)
+  // for what our encoder does not compute: relative positions, decoders, unknown activations.
   //   distilbert: no token types in the file; the architecture has two, for pairs of sentences. "dim" may
   //   stand as "hidden_size", "n_layers" and "n_heads" as BERT's, as transformers takes them. roberta: a
   //   position table without its first padding_idx + 1 rows, which no token has; at least two token types.

@@ -13,7 +13,7 @@ namespace thimble::models {
 
 class ModelTensors {
  public:
-  // Of no family: the file has our names. Error (exit 2) if it holds a weight twice.
+  // For a file of no family, which has our names. Error (exit 2) if it holds a weight twice.
   ModelTensors(WeightFiles files, std::optional<Family> family);
 
   void ReadHeadAs(TaskHead head) { head_ = head; }
@@ -26,8 +26,8 @@ class ModelTensors {
 
   // Error (exit 2) that names the weights of the model that the file lacks.
   void CheckHasAll(const std::vector<WeightShape>& weights) const;
-  // As float32; will not be listed as unused. Error (exit 2) if its shape disagrees with the architecture's;
-  // exit 1 if a number of it is NaN or infinite. CHECK: Has.
+  // The tensor as float32; it will not be listed as unused. Error (exit 2) if its shape disagrees with the
+  // architecture's; exit 1 if a number of it is NaN or infinite. CHECK: Has.
   at::Tensor Take(const WeightShape& weight);
 
   int taken() const { return taken_; }

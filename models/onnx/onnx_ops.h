@@ -55,7 +55,7 @@ class OnnxOps final : public Ops {
   Value Depthwise(std::string_view name, const Value& x, int kernel) override;
 
  private:
-  // Of a graph's value its name, and its width where that is fixed.
+  // A value of the graph: its name, and its width where that is fixed.
   struct Named {
     std::string name;
     int64_t width = 0;

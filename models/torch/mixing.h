@@ -9,7 +9,7 @@
 
 namespace thimble::models {
 
-// Of a weight of groups, [out', in' / groups'], the part that a smaller model has: [out, inner]. Groups'
+// The part that a smaller model has of a weight of groups, [out', in' / groups']: [out, inner]. Groups'
 // weights are as high as they are wide times out / (groups inner), in both; of each the first rows and
 // columns.
 at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups);

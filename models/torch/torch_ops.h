@@ -28,7 +28,7 @@ class TorchOps : public Ops {
     return tensor;
   }
 
-  // Of the mixer that ran last, if the options ask for them.
+  // What the mixer that ran last shows, if the options ask for it.
   at::Tensor attention_logits;
   Projections projections;
 

@@ -22,8 +22,8 @@ struct WeightGradient {
   at::Tensor weight, gradient;  // both [out, in], of X; without gradients of their own
 };
 enum class Part { kMixers, kFeedForwards };
-// Of the linears of all mixers, output linears included, or of all feed-forward blocks. The weights require
-// gradients.
+// Gradients of the linears of all mixers, output linears included, or of all feed-forward blocks. The weights
+// require gradients.
 std::vector<WeightGradient> Gradients(const models::Model& network, const models::Batch& rows, Part part);
 
 }  // namespace thimble::search

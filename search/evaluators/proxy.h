@@ -14,8 +14,8 @@ class StudyBench;
 
 // One of the three. Higher is better; what is not finite is no score.
 struct ProxyFunction {
-  // Of entries that look at a network. Its weights require gradients where the entry needs them. Runs beside
-  // others.
+  // The value of a network, for entries that look at one. Its weights require gradients where the entry needs
+  // them. Runs beside others.
   double (*of_network)(const proto::Proxy& proxy, const models::Model& network,
                        const models::Batch& rows) = nullptr;
   double (*of_shape)(const models::ResolvedArchitecture& shape, int classes, models::TaskHead head) = nullptr;
@@ -25,7 +25,8 @@ struct ProxyFunction {
 };
 ProxyFunction FunctionOf(const proto::Proxy& proxy);  // its kind is set
 
-// Of an entry that looks at a network. A function of network and rows, on the calling thread's torch threads.
+// The value of an entry that looks at a network: a function of network and rows, on the calling thread's
+// torch threads.
 double NetworkValue(const proto::Proxy& proxy, const models::Model& network, const models::Batch& rows);
 
 // A score for each candidate, side by side on all cores: a function of study and candidate.

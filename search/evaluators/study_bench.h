@@ -42,13 +42,13 @@ class StudyBench {
 
   // --- study_bench.cc: what candidates come from, and how they are trained ---
 
-  // Of every candidate, in the chosen precision.
+  // The recipe of every candidate, in the chosen precision.
   proto::Recipe Recipe(int epochs) const;
   // A candidate has as many, whoever else is in its round: sums are rounded differently with another number.
   int ThreadsOfOne() const;
 
   const distill::SlicedStart& Start();
-  // Of the study's section that `candidate` is of, warmed up; made once, then read from disk.
+  // The supernet of the section that `candidate` is of, warmed up; made once, then read from disk.
   const models::Model& Supernet(const proto::Architecture& candidate);
   // Cut from its Supernet, which has been made, and refitted.
   models::Model Student(const proto::Architecture& architecture, distill::SlicedReport* report = nullptr);

@@ -21,7 +21,7 @@ class StudyData {
 
   SpaceContext Context() const;
   int MaxLength() const;  // tokens of a row: the recipe's; where it does not say, the teacher's
-  // Of a student that was cut out of `start`: its fit_dense leads to the teacher's width.
+  // Makes the fit_dense of a student that was cut out of `start` lead to the teacher's width.
   void ProjectToTeacher(models::Model* student) const;
   // Error (exit 1): a study that is moved while it runs is not begun anew where it was.
   void RequireInPlace() const;

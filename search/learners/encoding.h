@@ -30,7 +30,7 @@ class Encoding {
 
   const std::vector<Column>& columns() const { return columns_; }
 
-  // By column the place of the architecture's value among the column's; -1 where there is none: no such
+  // For each column the place of the architecture's value among the column's; -1 where there is none: no such
   // layer, no block to stack. Expressions have no column.
   std::vector<int> Choices(const proto::Architecture& architecture) const;
 

@@ -22,7 +22,7 @@ class GaussianProcess {
                                const Eigen::VectorXd& known);
 
   double LogLikelihood() const;
-  // Of the function at the columns of `points`, [m].
+  // Mean and deviation of the function at the columns of `points`, [m].
   struct Posterior {
     Eigen::VectorXd mean, deviation;
   };

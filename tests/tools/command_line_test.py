@@ -39,7 +39,7 @@ class Mistakes(unittest.TestCase):
     def test_what_is_missing_or_too_much(self):
         self.refuse(["search"], "search: study is required; accepted: see thimble search --help")
         self.refuse(["search", "a", "b"], "search: takes no further argument; got 'b'")
-        self.refuse(["finetune", "m", "--rows", "many"], "finetune: --rows: Value many not in range ")
+        self.refuse(["finetune", "m", "--rows", "many"], "finetune: --rows: out of range; got many; accepted: a number from 0 on")
         self.refuse(["--log-format", "xml", "search", "a"], "search: --log-format: xml not in {text,json}")
 
 

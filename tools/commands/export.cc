@@ -73,7 +73,8 @@ void ExportModel(const Request& request) {
 
 void ExportStudy(const Request& request) {
   if (!std::filesystem::exists(request.where))
-    throw BadRequest(request.where, "there is neither a study nor a model");
+    throw BadRequest(request.where, "there is neither a study nor a model", "",
+                     "a directory made by `thimble init`, or a model's");
   if (!request.task.empty() || !request.data.empty())
     throw BadRequest("--task", "a study's student is fitted to the study's rows", request.task,
                      "no --task, no --data");

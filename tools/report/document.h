@@ -33,7 +33,7 @@ std::string ShellWord(const std::string& text);
 // The directory's last component.
 std::string TitleOf(const StudyFile& file);
 
-// As text; bytes that are no UTF-8 are replaced. `indent`: as nlohmann::json::dump.
+// The document as text; bytes that are no UTF-8 are replaced. `indent`: as nlohmann::json::dump.
 std::string DumpDocument(const nlohmann::ordered_json& document, int indent = -1);
 
 }  // namespace thimble::tools

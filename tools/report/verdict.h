@@ -23,8 +23,8 @@ struct Verdict {
       against{};  // uniform, random, ready checkpoint: those that are there, the best of each
 };
 
-// Of the last stage that trained controls; nothing where none has, or found nothing. `results`: of one
-// target.
+// The verdict of the last stage that trained controls; nothing where none has, or found nothing. `results`:
+// of one target.
 std::optional<Verdict> VerdictOf(const std::vector<search::StageResult>& results);
 
 // The best trial of the last stage that has one; nothing: nothing is complete yet.

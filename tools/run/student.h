@@ -53,7 +53,7 @@ void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,
                 const std::vector<const data::Dataset*>& rows, const proto::Recipe& recipe,
                 const proto::Sliced& options, int threads, SlicedRecord* record, Beginning* begin);
 
-// Of a supernet: the candidate that batch `batch` trains, any feasible choice of stacks and ratios equally
+// The candidate of a supernet that batch `batch` trains, any feasible choice of stacks and ratios equally
 // likely, expressions being the space's seeds. `name`: stands for the space and its
 // limits.
 struct Subnets {

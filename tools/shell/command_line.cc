@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <regex>
 
 #include "base/error.h"
 #include "base/spelling.h"
@@ -74,10 +76,29 @@ std::string Listed(const std::vector<std::string>& names) {
 
 bool IsOption(const std::string& argument) { return argument.size() > 1 && argument[0] == '-'; }
 
+// "--rows: Value x not in range 0.000000 to 1797693...": what CLI11 says of a number outside its bounds,
+// which it prints in full.
+std::optional<Error> OutOfRange(const std::string& place, const std::string& said) {
+  static const std::regex kForm(R"((.*): Value (.*) not in range (\S+) to (\S+))");
+  std::smatch match;
+  if (!std::regex_match(said, match, kForm)) return std::nullopt;
+  const double least = std::stod(match[3]), most = std::stod(match[4]);
+  const auto plain = [](double number) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.15g", number);
+    return std::string(text);
+  };
+  std::string accepted = "a number from " + plain(least) + " to " + plain(most);
+  // Bounds of CLI::PositiveNumber and CLI::NonNegativeNumber.
+  if (most > 1e300) accepted = match[2] == "0" ? "a number above 0" : "a number from 0 on";
+  return BadRequest(place, match[1].str() + ": out of range", match[2], accepted);
+}
+
 // What the user is to mend first.
 Error Mistake(const CLI::App& app, const CLI::ParseError& error) {
   const auto [innermost, name] = InnermostOf(app);
   const std::string place = innermost == &app ? "" : name;
+  if (const auto range = OutOfRange(place, error.what())) return *range;
   const auto plain =
       BadRequest(place, error.what(), "", "see thimble " + (place.empty() ? "" : place + " ") + "--help");
   // What else is wrong, such as a value, was met before all arguments were read.

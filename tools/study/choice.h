@@ -27,9 +27,10 @@ struct Choice {
   const search::StageResult* stage = nullptr;  // among the results
   const search::StoredTrial* trial = nullptr;
 };
-// Of the last stage that has complete trials, the best within the limits and, measured whole, within a
-// twentieth of the study's own on latency; of those within one standard error of the best, in pairs over the
-// held-out rows, the smallest first. Or the trial that is asked for. Error (exit 2) if there is none.
+// The trial to export: of the last stage that has complete trials the best within the limits and, measured
+// whole, within a twentieth of the study's own on latency; of those within one standard error of the best, in
+// pairs over the held-out rows, the smallest first. Or the trial that is asked for. Error (exit 2) if there
+// is none.
 Choice Choose(const std::vector<search::StageResult>& results, const proto::Study& study,
               const search::SpaceContext& context, const ChoiceLimits& limits);
 
