@@ -59,6 +59,9 @@ struct LossEntry {
   // Whether it compares the student's hidden state `state` of layers + 1, the embedding's output first;
   // nullptr: all.
   bool (*compares_state)(const proto::Loss&, int state, int layers) = nullptr;
+  // Whether it compares what the mixing blocks return (Outputs::mixer_states), of every layer, in place of
+  // the layers' states; nullptr: it does not.
+  bool (*mixer_states)(const proto::Loss&) = nullptr;
   // Whether each state that it compares has a projection of its own, fit_dense.S (projections.h); nullptr: it
   // has not.
   bool (*own_projections)(const proto::Loss&) = nullptr;
@@ -73,8 +76,10 @@ struct LossEntry {
     return (attention_logits || projections) &&
            (compares_layer == nullptr || compares_layer(spec, layer, layers));
   }
+  bool ComparesMixers(const proto::Loss& spec) const { return mixer_states != nullptr && mixer_states(spec); }
   bool ComparesState(const proto::Loss& spec, int state, int layers) const {
-    return hidden_states && (compares_state == nullptr || compares_state(spec, state, layers));
+    return hidden_states && !ComparesMixers(spec) &&
+           (compares_state == nullptr || compares_state(spec, state, layers));
   }
 };
 const std::vector<LossEntry>& Losses();

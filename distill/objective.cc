@@ -54,24 +54,27 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
   if (entry.check != nullptr) entry.check(spec, where + "." + entry.name, student, teacher->shape);
 }
 
-// That each layer which the loss compares has attention scores, as many heads as its teacher layer.
+// That a layer which the loss compares has attention scores, and as many heads as its teacher layer. Layers
+// without scores, the student's or the teacher's, are left out; a loss that compares none is refused.
 void CheckScores(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
                  const models::ResolvedArchitecture& student, const models::ResolvedArchitecture& teacher,
                  const std::vector<int>& layer_map) {
   const auto heads = [](const models::ResolvedArchitecture& shape, int layer) {
     return models::SizeOf(shape, shape.layers[layer].mixer).heads;
   };
+  std::string without;
+  bool compares = false;
   for (const int i : Compared(entry, spec, student)) {
     const int ours = heads(student, i), theirs = heads(teacher, layer_map[i] - 1);
-    for (const auto& [whose, shape, layer, count] :
-         {std::tuple("student's", &student, i, ours),
-          std::tuple("teacher's", &teacher, layer_map[i] - 1, theirs)})
-      if (count == 0)
-        throw BadRequest(where,
-                         "loss " + entry.name + " compares attention scores, and the " + whose + " layer " +
-                             std::to_string(layer) + " has none",
-                         models::TextOf(shape->layers[layer].mixer),
-                         "a mixer that has them, or another loss in place of " + entry.name);
+    if (ours == 0 || theirs == 0) {
+      if (without.empty())
+        without = ours == 0 ? "the student's layer " + std::to_string(i + 1) + ": " +
+                                  models::TextOf(student.layers[i].mixer)
+                            : "the teacher's layer " + std::to_string(layer_map[i]) + ": " +
+                                  models::TextOf(teacher.layers[layer_map[i] - 1].mixer);
+      continue;
+    }
+    compares = true;
     if (entry.equal_heads && ours != theirs)
       throw BadRequest(
           where, "loss " + entry.name + " compares head with head",
@@ -79,6 +82,10 @@ void CheckScores(const LossEntry& entry, const proto::Loss& spec, const std::str
           "a student with heads: " + std::to_string(theirs) + ", or another attention loss in place of " +
               entry.name + " (or none)");
   }
+  if (!compares)
+    throw BadRequest(
+        where, "loss " + entry.name + " compares attention scores, and no layer that it looks at has any",
+        without, "a mixer that has them, hidden_states { states: MIXER }, or no " + entry.name);
 }
 
 }  // namespace
@@ -115,10 +122,12 @@ bool CountsPadding(const proto::Objective& objective) {
 struct Objective::Impl {
   std::vector<std::unique_ptr<Loss>> losses;
   std::vector<const LossEntry*> entries;
+  std::vector<bool> reads_mixers;
   std::vector<std::string> names;
   std::vector<double> first_weights, last_weights;
   std::vector<int> layer_map, projection_layers;
-  bool attention_logits = false, hidden_states = false, projections = false, teacher = false;
+  bool attention_logits = false, hidden_states = false, projections = false, mixer_states = false,
+       teacher = false;
   bool progressive = false;
 };
 
@@ -134,12 +143,14 @@ Objective::Objective(const proto::Objective& spec, const models::ResolvedArchite
     CheckLoss(entry, spec.loss(i), "objective.loss[" + std::to_string(i) + "]", student, teacher, labelled);
     impl_->losses.push_back(entry.make(spec.loss(i)));
     impl_->entries.push_back(&entry);
+    impl_->reads_mixers.push_back(entry.ComparesMixers(spec.loss(i)));
     impl_->names.push_back(entry.name);
     const auto& loss = spec.loss(i);
     impl_->first_weights.push_back(loss.weight());
     impl_->last_weights.push_back(loss.has_final_weight() ? loss.final_weight() : loss.weight());
     impl_->attention_logits |= entry.attention_logits;
-    impl_->hidden_states |= entry.hidden_states;
+    impl_->mixer_states |= entry.ComparesMixers(loss);
+    impl_->hidden_states |= entry.hidden_states && !entry.ComparesMixers(loss);
     impl_->projections |= entry.projections;
     if (entry.projections)
       for (const int layer :
@@ -148,7 +159,7 @@ Objective::Objective(const proto::Objective& spec, const models::ResolvedArchite
     impl_->teacher |= entry.teacher;
   }
   impl_->projection_layers.assign(projection_layers.begin(), projection_layers.end());
-  if (impl_->teacher && (impl_->attention_logits || impl_->hidden_states))
+  if (impl_->teacher && (impl_->attention_logits || impl_->hidden_states || impl_->mixer_states))
     impl_->layer_map = LayerMapOf(spec, static_cast<int>(student.layers.size()),
                                   static_cast<int>(teacher->shape.layers.size()));
   for (int i = 0; i < spec.loss_size(); ++i)
@@ -166,6 +177,7 @@ Objective::Objective(Objective&&) noexcept = default;
 
 bool Objective::needs_scores() const { return impl_->attention_logits; }
 bool Objective::needs_hidden() const { return impl_->hidden_states; }
+bool Objective::needs_mixers() const { return impl_->mixer_states; }
 bool Objective::needs_projections() const { return impl_->projections; }
 bool Objective::needs_teacher() const { return impl_->teacher; }
 const std::vector<int>& Objective::projection_layers() const { return impl_->projection_layers; }
@@ -173,6 +185,7 @@ void Objective::Ask(models::ForwardOptions* options) const {
   options->attention_logits |= impl_->attention_logits;
   options->hidden_states |= impl_->hidden_states;
   options->projections |= impl_->projections;
+  options->mixer_states |= impl_->mixer_states;
 }
 const std::vector<int>& Objective::layer_map() const { return impl_->layer_map; }
 const std::vector<std::string>& Objective::names() const { return impl_->names; }
@@ -199,7 +212,7 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
     if (entry.attention_logits)
       THIMBLE_CHECK(outputs.attention_logits.size() == layers,
                     entry.name + " without a score tensor a layer");
-    if (entry.hidden_states)
+    if (entry.hidden_states && !impl_->reads_mixers[i])
       THIMBLE_CHECK(outputs.hidden_states.size() == layers + 1,
                     entry.name + " without a hidden state a layer");
     if (entry.projections)

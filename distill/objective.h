@@ -32,7 +32,8 @@ class Objective {
   ~Objective();
   Objective(Objective&&) noexcept;
 
-  bool needs_scores() const, needs_hidden() const, needs_projections() const, needs_teacher() const;
+  bool needs_scores() const, needs_hidden() const, needs_projections() const, needs_mixers() const,
+      needs_teacher() const;
   const std::vector<int>& projection_layers() const;  // of the teacher, from 0, rising
   void Ask(models::ForwardOptions* options) const;    // sets what a forward pass must return, of either model
   const std::vector<int>& layer_map() const;          // empty if no loss compares layers

@@ -78,9 +78,10 @@ struct Projections {
 struct Outputs {
   // What is empty unless asked for:
   std::vector<at::Tensor> hidden_states;  // L + 1 of [B, T, h]: embedding output first
-  std::vector<at::Tensor>
-      attention_logits;                  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax
+  // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax; undefined of mixers without.
+  std::vector<at::Tensor> attention_logits;
   std::vector<Projections> projections;  // L
+  std::vector<at::Tensor> mixer_states;  // L of [B, T, w]: what the mixing blocks return, norms included
   // Always:
   at::Tensor last_hidden_state;  // [B, T, h]; with first_token_only [B, 1, h]
   // [B, C], of a head on tokens [B, T, C], of one for masked tokens [masked tokens, V]; undefined without a
@@ -96,9 +97,10 @@ struct Dropout {
 
 struct ForwardOptions {
   const ResolvedArchitecture* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
-  bool hidden_states = false;                       // these three: what Outputs returns beside the last state
+  bool hidden_states = false;                       // these four: what Outputs returns beside the last state
   bool attention_logits = false;
   bool projections = false;
+  bool mixer_states = false;
   // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again,
   // with the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;

@@ -51,8 +51,9 @@ bool AlikeLayers(const models::ResolvedArchitecture& shape) {
 int64_t TeacherCache::Layout::Numbers(int64_t tokens) const {
   const auto states = static_cast<int64_t>(hidden_states.size()),
              maps = static_cast<int64_t>(attention_logits.size());
-  return (states * width + 3 * static_cast<int64_t>(projections.size()) * projected) * tokens +
-         maps * heads * tokens * tokens + 2 * (on_tokens ? tokens * classes : classes);
+  const auto of_mixers = static_cast<int64_t>(3 * projections.size() + mixer_states.size());
+  return (states * width + of_mixers * projected) * tokens + maps * heads * tokens * tokens +
+         2 * (on_tokens ? tokens * classes : classes);
 }
 
 std::vector<int64_t> TeacherCache::Layout::Logits(int64_t tokens) const {
@@ -75,6 +76,8 @@ TeacherCache::TeacherCache(const models::Model& teacher, const distill::Objectiv
   if (objective.needs_scores())
     for (const int layer : layers) layout_.attention_logits.push_back(layer - 1);
   layout_.projections = objective.projection_layers();
+  if (objective.needs_mixers())
+    for (const int layer : layers) layout_.mixer_states.push_back(layer - 1);
   starts_.push_back(0);
   for (const auto& example : data.examples) {
     tokens_.push_back(static_cast<int64_t>(example.ids.size()));
@@ -101,6 +104,7 @@ std::unique_ptr<TeacherCache> TeacherCache::Open(const proto::Recipe& recipe, co
   for (const int layer : cache->layout_.hidden_states) key += " h" + std::to_string(layer);
   for (const int layer : cache->layout_.attention_logits) key += " s" + std::to_string(layer);
   for (const int layer : cache->layout_.projections) key += " p" + std::to_string(layer);
+  for (const int layer : cache->layout_.mixer_states) key += " m" + std::to_string(layer);
   for (const int64_t tokens : cache->tokens_) key += " " + std::to_string(tokens);
   const std::string path = directory + "/teacher-" + HashHex(key).substr(0, 16);
   const std::string half = path + ".cache", wide = path + ".bfloat16.cache";
@@ -143,7 +147,8 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
       if (InterruptRequested()) throw Interrupted();
       const models::ForwardOptions asked{.hidden_states = !layout_.hidden_states.empty(),
                                          .attention_logits = !layout_.attention_logits.empty(),
-                                         .projections = !layout_.projections.empty()};
+                                         .projections = !layout_.projections.empty(),
+                                         .mixer_states = !layout_.mixer_states.empty()};
       const auto outputs = Forward(teacher, MakeBatch(data, rows), ForLogits(teacher, asked));
       for (size_t b = 0; b < rows.size(); ++b) {
         const auto row = static_cast<int64_t>(b), t = tokens_[rows[b]];
@@ -158,6 +163,7 @@ bool TeacherCache::Make(const models::Model& teacher, const data::Dataset& data,
           put(outputs.attention_logits[layer][row].narrow(1, 0, t).narrow(2, 0, t));
         for (const int layer : layout_.projections)
           for (const auto* part : Parts(outputs.projections[layer])) put((*part)[row].narrow(0, 0, t));
+        for (const int layer : layout_.mixer_states) put(outputs.mixer_states[layer][row].narrow(0, 0, t));
         if (layout_.classes == 0) continue;
         at::Tensor logits = outputs.logits[row].to(at::kFloat);
         if (layout_.on_tokens) logits = logits.narrow(0, 0, t);
@@ -191,6 +197,9 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
   for (const int layer : layout_.projections)
     for (auto* part : Parts(outputs.projections[layer]))
       *part = at::zeros({size, longest, layout_.projected});
+  if (!layout_.mixer_states.empty()) outputs.mixer_states.resize(layers);
+  for (const int layer : layout_.mixer_states)
+    outputs.mixer_states[layer] = at::zeros({size, longest, layout_.projected});
   if (layout_.classes > 0) {
     auto sizes = layout_.Logits(longest);
     sizes.insert(sizes.begin(), size);
@@ -211,6 +220,8 @@ models::Outputs TeacherCache::Get(const std::vector<int>& rows) const {
     for (const int layer : layout_.projections)
       for (auto* part : Parts(outputs.projections[layer]))
         (*part)[b].narrow(0, 0, t).copy_(take({t, layout_.projected}));
+    for (const int layer : layout_.mixer_states)
+      outputs.mixer_states[layer][b].narrow(0, 0, t).copy_(take({t, layout_.projected}));
     if (layout_.classes == 0) continue;
     at::Tensor logits = outputs.logits[b];
     if (layout_.on_tokens) logits = logits.narrow(0, 0, t);

@@ -39,9 +39,11 @@ class TeacherCache {
 
  private:
   // What a row's record holds, in this order: states [t, D] of each, scores [H, t, t] of each, query,
-  // key and value [t, D] of each, logits [C] or, of a head on tokens, [t, C] twice.
+  // key and value [t, D] of each, states of mixers [t, D] of each, logits [C] or, of a head on tokens, [t, C]
+  // twice.
   struct Layout {
-    std::vector<int> hidden_states, attention_logits, projections;  // which of those of Outputs
+    // Which of those of Outputs.
+    std::vector<int> hidden_states, attention_logits, projections, mixer_states;
     int64_t width = 0, heads = 0, classes = 0, layers = 0;
     int64_t projected = 0;  // width of queries, keys and values: a bottleneck's
     bool on_tokens = false;

@@ -2,6 +2,8 @@
 // there for the last layer alone.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "distill/distributions.h"
 #include "distill/loss.h"
@@ -25,12 +27,15 @@ class AttentionDistributions final : public Loss {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
       THIMBLE_CHECK(layer < teacher.size(), "the teacher's outputs lack scores of a layer");
+      if (!student[i].defined() || !teacher[layer].defined()) continue;  // a mixer without scores
       const auto part = AttentionDivergence(student[i], teacher[layer], input.batch.mask, divergence_);
       loss = {loss.sum.defined() ? loss.sum + part.sum : part.sum, part.count};
     }
-    if (!loss.sum.defined())  // the one layer that counts is not the last
-      loss = {at::zeros({}),
-              input.batch.mask.sum().item<double>() * static_cast<double>(student.back().size(1))};
+    if (!loss.sum.defined()) {  // the one layer that counts is not the last, or has no scores
+      const auto any =
+          std::find_if(student.rbegin(), student.rend(), [](const at::Tensor& x) { return x.defined(); });
+      loss = {at::zeros({}), input.batch.mask.sum().item<double>() * static_cast<double>(any->size(1))};
+    }
     return loss;
   }
 

@@ -2,6 +2,8 @@
 // over pairs of real tokens only, or over padding, too, as the published code averages.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "distill/loss.h"
 #include "distill/squared_error.h"
@@ -19,7 +21,9 @@ class AttentionScores final : public Loss {
   LossSum Compute(const LossInput& input) const override {
     const auto& student = input.student_outputs.attention_logits;
     const auto& teacher = input.teacher_outputs->attention_logits;
-    const int64_t heads = student[0].size(1), length = student[0].size(3);
+    const auto first =
+        std::find_if(student.begin(), student.end(), [](const at::Tensor& x) { return x.defined(); });
+    const int64_t heads = first->size(1), length = first->size(3);
     const at::Tensor mask = input.batch.mask.to(at::kFloat).contiguous();
     auto rows = Queries(mask, heads, length);
     int64_t heads_of_rows = heads;
@@ -27,6 +31,7 @@ class AttentionScores final : public Loss {
     for (size_t i = 0; i < student.size(); ++i) {
       if (!input.ComparesLayer(static_cast<int>(i))) continue;
       const size_t layer = static_cast<size_t>(input.layer_map[i]) - 1;
+      if (!student[i].defined() || !teacher[layer].defined()) continue;  // a mixer without scores
       THIMBLE_CHECK(layer < teacher.size() && teacher[layer].sizes() == student[i].sizes(),
                     "attention scores of student and teacher have different shapes");
       if (student[i].size(1) != heads_of_rows) {
@@ -40,6 +45,7 @@ class AttentionScores final : public Loss {
         sum = sum * (static_cast<double>(heads) / static_cast<double>(heads_of_rows));
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
+    if (!loss.sum.defined()) loss.sum = at::zeros({});  // the one layer that counts has none
     return loss;
   }
 

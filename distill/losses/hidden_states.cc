@@ -4,6 +4,8 @@
 // [CLS] of inner layers it is, but for a factor of 2, Sun et al., EMNLP 2019 (PKD), equation 7.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "distill/loss.h"
 #include "distill/projections.h"
@@ -25,6 +27,8 @@ bool Compares(const Spec& loss, int state, int layers) {
       return state == 0;
     case Spec::LAST:
       return state == layers;
+    case Spec::MIXER:
+      return state > 0;  // of layer `state`
     default:
       return true;
   }
@@ -39,11 +43,11 @@ class HiddenStates final : public Loss {
   }
 
   LossSum Compute(const LossInput& input) const override {
-    const auto& student = input.student_outputs.hidden_states;
-    const auto& teacher = input.teacher_outputs->hidden_states;
+    const auto student = StatesOf(input.student_outputs), teacher = StatesOf(*input.teacher_outputs);
+    const int64_t width = WidthOf(teacher);
     const bool projected = input.student.weights.Has("fit_dense.weight");
     const at::Tensor real = Compared(input.batch.mask);
-    const auto rows = Pairs(real, projected, teacher[0].size(2));
+    const auto rows = Pairs(real, projected, width);
     const auto layers = static_cast<int>(student.size()) - 1;
     LossSum loss = {{}, static_cast<double>(real.numel())};
     for (int i = 0; i <= layers; ++i) {
@@ -63,11 +67,23 @@ class HiddenStates final : public Loss {
       loss.sum = loss.sum.defined() ? loss.sum + sum : sum;
     }
     if (!loss.sum.defined()) loss.sum = at::zeros({});  // the one layer that counts is not among its states
-    if (spec_.distance() != Spec::COSINE) loss.sum = loss.sum / static_cast<double>(teacher[0].size(2));
+    if (spec_.distance() != Spec::COSINE) loss.sum = loss.sum / static_cast<double>(width);
     return loss;
   }
 
  private:
+  // The embedding's first; no mixer has one there.
+  std::vector<at::Tensor> StatesOf(const models::Outputs& outputs) const {
+    if (spec_.states() != Spec::MIXER) return outputs.hidden_states;
+    std::vector<at::Tensor> states = outputs.mixer_states;
+    states.insert(states.begin(), at::Tensor());
+    return states;
+  }
+  static int64_t WidthOf(const std::vector<at::Tensor>& states) {
+    return std::find_if(states.begin(), states.end(), [](const at::Tensor& x) { return x.defined(); })
+        ->size(2);
+  }
+
   // The tokens looked at, as indices into B * T.
   at::Tensor Compared(const at::Tensor& mask) const {
     if (spec_.first_token()) return at::arange(mask.size(0)) * mask.size(1);
@@ -102,24 +118,35 @@ class HiddenStates final : public Loss {
 };
 
 void Check(const proto::Loss& loss, const std::string& where, const models::ResolvedArchitecture& student,
-           const models::ResolvedArchitecture&) {
+           const models::ResolvedArchitecture& teacher) {
+  if (loss.hidden_states().states() == Spec::MIXER) {
+    if (loss.hidden_states().own_projections())
+      throw BadRequest(where + ".own_projections", "states of mixers share one projection", "true", "false");
+    for (const auto* shape : {&student, &teacher})
+      if (shape->block_width() != shape->hidden)
+        throw BadRequest(
+            where + ".states", "mixers of layers with a bottleneck are not as wide as its states",
+            std::to_string(shape->block_width()) + " and " + std::to_string(shape->hidden), "LAYERS");
+  }
   if (loss.hidden_states().states() == Spec::INNER && student.layers.size() < 2)
     throw BadRequest(where + ".states", "the student has no layer before its last", "1 layer",
-                     "ALL, LAYERS, EMBEDDING, LAST");
+                     "ALL, LAYERS, EMBEDDING, LAST, MIXER");
 }
 
 }  // namespace
 
 LossEntry hidden_states() {
-  return {.hidden_states = true,
-          .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
-            return std::make_unique<HiddenStates>(spec.hidden_states());
-          },
-          .compares_state = [](const proto::Loss& spec, int state,
-                               int layers) { return Compares(spec.hidden_states(), state, layers); },
-          .own_projections = [](const proto::Loss& spec) { return spec.hidden_states().own_projections(); },
-          .counts_padding = [](const proto::Loss& spec) { return spec.hidden_states().count_padding(); },
-          .check = Check};
+  return {
+      .hidden_states = true,
+      .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
+        return std::make_unique<HiddenStates>(spec.hidden_states());
+      },
+      .compares_state = [](const proto::Loss& spec, int state,
+                           int layers) { return Compares(spec.hidden_states(), state, layers); },
+      .mixer_states = [](const proto::Loss& spec) { return spec.hidden_states().states() == Spec::MIXER; },
+      .own_projections = [](const proto::Loss& spec) { return spec.hidden_states().own_projections(); },
+      .counts_padding = [](const proto::Loss& spec) { return spec.hidden_states().count_padding(); },
+      .check = Check};
 }
 
 }  // namespace thimble::distill

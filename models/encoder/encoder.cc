@@ -123,6 +123,7 @@ Value RunLayer(const ResolvedArchitecture& shape, int index, const LayerShape& l
   Value residual = in.residual, entered = in.entered;
   Value context = Mix(shape, index, layer.mixer, std::move(in), bias, read, ops);
   x = CloseMixer(shape, index, layer.mixer, std::move(context), std::move(residual), ops);
+  ops.Tap(Tapped::kMixed, x);
   for (int stack = 0; stack < layer.stacks; ++stack) {
     Value value = FeedForward(shape, index, stack, layer, x, ops);
     x = CloseBlock(index, stack, std::move(value), std::move(x), ops);

@@ -55,8 +55,9 @@ enum class Transform {
 };
 
 enum class Ids { kTokens, kSegments };
-// What losses look at inside of a mixer, beside the attention scores: [B, T, w] each.
-enum class Tapped { kQuery, kKey, kValue };
+// What losses look at inside of a layer, beside the attention scores, [B, T, w] each: of a mixer its queries,
+// keys and values; kMixed: what the mixing block returns, its norm behind it.
+enum class Tapped { kQuery, kKey, kValue, kMixed };
 
 struct LinearForm {
   int in_parts = 1;  // its columns are as many parts side by side, of each of which a crop keeps the first

@@ -93,7 +93,7 @@ class Trace final : public Ops {
   Value Spectrum(std::string_view name, const Value& x, Transform how) override;
   Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
   Value Depthwise(std::string_view name, const Value& x, int kernel) override;
-  void Tap(Tapped, const Value&) override { taps_.projections = true; }
+  void Tap(Tapped what, const Value&) override { taps_.projections |= what != Tapped::kMixed; }
 
  private:
   static Tokens TokensOf(const Value& x) { return x.as<Traced>().tokens; }

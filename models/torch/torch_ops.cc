@@ -209,6 +209,10 @@ Value TorchOps::Depthwise(std::string_view name, const Value& x, int kernel) {
 }
 
 void TorchOps::Tap(Tapped what, const Value& x) {
+  if (what == Tapped::kMixed) {
+    if (options_.mixer_states) mixer_state = In(x);
+    return;
+  }
   if (!options_.projections) return;
   (what == Tapped::kQuery ? projections.query
    : what == Tapped::kKey ? projections.key

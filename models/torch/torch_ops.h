@@ -31,6 +31,7 @@ class TorchOps : public Ops {
   // What the mixer that ran last shows, if the options ask for it.
   at::Tensor attention_logits;
   Projections projections;
+  at::Tensor mixer_state;  // of the layer
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
   Value Positions(std::string_view name, int rows, int width) override;

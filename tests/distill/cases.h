@@ -35,6 +35,7 @@ struct Case {
   std::vector<at::Tensor> Leaves() const {
     std::vector<at::Tensor> leaves = outputs.attention_logits;
     leaves.insert(leaves.end(), outputs.hidden_states.begin(), outputs.hidden_states.end());
+    leaves.insert(leaves.end(), outputs.mixer_states.begin(), outputs.mixer_states.end());
     for (const auto& layer : outputs.projections)
       leaves.insert(leaves.end(), {layer.query, layer.key, layer.value});
     if (outputs.logits.defined()) leaves.push_back(outputs.logits);
@@ -90,6 +91,10 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
     c.teacher.hidden_states.push_back(states("teacher state" + std::to_string(layer), kTeacherWidth));
     if (layer < 4) c.teacher.attention_logits.push_back(scores("teacher scores" + std::to_string(layer)));
   }
+  for (int layer = 0; layer < 2; ++layer)
+    c.outputs.mixer_states.push_back(states("mixer" + std::to_string(layer), width));
+  for (int layer = 0; layer < 4; ++layer)
+    c.teacher.mixer_states.push_back(states("teacher mixer" + std::to_string(layer), kTeacherWidth));
   const auto projections = [&](const std::string& what, int64_t channels) {
     return models::Projections{states(what + " query", channels), states(what + " key", channels),
                                states(what + " value", channels)};

@@ -214,6 +214,8 @@ TEST_P(EveryLoss, ItsEntrySaysWhichLayersAndStatesItCompares) {
     };
     for (int state = 0; state < 3; ++state)
       EXPECT_EQ(reads({c.outputs.hidden_states[state]}), entry.ComparesState(spec, state, 2)) << state;
+    for (int layer = 0; layer < 2; ++layer)
+      EXPECT_EQ(reads({c.outputs.mixer_states[layer]}), entry.ComparesMixers(spec)) << layer;
     for (int layer = 0; layer < 2; ++layer) {
       const bool compares = entry.ComparesLayer(spec, layer, 2);
       const auto& projections = c.outputs.projections[layer];

@@ -79,6 +79,44 @@ double HiddenSum(const Case& c, bool project) {
   return sum;
 }
 
+TEST(HiddenStates, StatesOfMixersAreComparedLayerByLayer) {
+  const Case c = MakeCase(kLengths, 9);
+  double sum = 0;
+  for (size_t layer = 0; layer < 2; ++layer)
+    for (int64_t b = 0; b < 3; ++b)
+      for (int64_t t = 0; t < kLengths[b]; ++t)
+        for (int64_t d = 0; d < kTeacherWidth; ++d) {
+          double value = At(c.student.weights.at("fit_dense.bias"), {d});
+          for (int64_t k = 0; k < kWidth; ++k)
+            value += At(c.student.weights.at("fit_dense.weight"), {d, k}) *
+                     At(c.outputs.mixer_states[layer], {b, t, k});
+          value -= At(c.teacher.mixer_states[kLayerMap[layer] - 1], {b, t, d});
+          sum += value * value / kTeacherWidth;
+        }
+  ExpectLoss(MakeLoss("hidden_states { states: MIXER }")->Compute(c.input()), sum, 7 + 4 + 1);
+}
+
+TEST(AttentionLosses, LeaveOutLayersWithoutScores) {
+  for (const char* text : {"attention_scores {}", "attention_distributions {}"}) {
+    SCOPED_TRACE(text);
+    const auto loss = MakeLoss(text);
+    const Case whole = MakeCase({5, 3}, 6);
+    Case without = MakeCase({5, 3}, 6);
+    LossInput second = whole.input();
+    second.only_layer = 1;
+    without.outputs.attention_logits[0] = at::Tensor();
+    const LossSum got = loss->Compute(without.input()), wanted = loss->Compute(second);
+    EXPECT_DOUBLE_EQ(got.sum.item<double>(), wanted.sum.item<double>());
+    EXPECT_GT(got.sum.item<double>(), 0);
+    EXPECT_EQ(got.count, wanted.count);
+    // A progressive objective is at the layer that has none.
+    LossInput first = without.input();
+    first.only_layer = 0;
+    EXPECT_EQ(loss->Compute(first).sum.item<double>(), 0);
+    EXPECT_EQ(loss->Compute(first).count, wanted.count);
+  }
+}
+
 TEST(HiddenStates, SumsProjectedDistancesOverRealPositionsAndLayers) {
   const Case c = MakeCase(kLengths, 9);
   ExpectLoss(MakeLoss("hidden_states {}")->Compute(c.input()), HiddenSum(c, true), 7 + 4 + 1);

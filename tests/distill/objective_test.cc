@@ -100,6 +100,34 @@ TEST(Objective, SaysWhatItNeeds) {
   EXPECT_THAT(labels.layer_map(), testing::IsEmpty());
 }
 
+TEST(Objective, LayersWithoutScoresAreLeftOutAndAnObjectiveThatComparesNothingIsRefused) {
+  const models::Model teacher = Teacher();
+  models::ResolvedArchitecture student = StudentShape();
+  student.layers[0].mixer.mutable_uniform_attention();
+  for (const char* loss : {"loss {attention_scores {}}", "loss {attention_distributions {}}"})
+    EXPECT_NO_THROW(Objective(Spec(loss), student, &teacher, false)) << loss;
+  student.layers[1].mixer.mutable_uniform_attention();
+  for (const char* loss :
+       {"loss {attention_scores {}}", "loss {attention_distributions { last_layer: true }}"})
+    EXPECT_THAT(MessageOf([&] { Objective(Spec(loss), student, &teacher, false); }),
+                AllOf(HasSubstr("no layer that it looks at has any"), HasSubstr("uniform_attention"),
+                      HasSubstr("states: MIXER")))
+        << loss;
+  const Objective mixers(Spec("loss {hidden_states { states: MIXER }}"), student, &teacher, false);
+  EXPECT_TRUE(mixers.needs_mixers() && mixers.needs_teacher());
+  EXPECT_FALSE(mixers.needs_hidden() || mixers.needs_scores());
+  EXPECT_THAT(mixers.layer_map(), ElementsAre(2, 4));
+  EXPECT_THAT(MessageOf([&] {
+                Objective(Spec("loss {hidden_states { states: MIXER own_projections: true }}"), student,
+                          &teacher, false);
+              }),
+              HasSubstr("own_projections"));
+  student.bottleneck = kWidth / 2;
+  EXPECT_THAT(
+      MessageOf([&] { Objective(Spec("loss {hidden_states { states: MIXER }}"), student, &teacher, false); }),
+      HasSubstr("bottleneck"));
+}
+
 TEST(Objective, DepthsMatterOnlyToLossesOverLayers) {
   const models::Model teacher = Teacher();
   EXPECT_NO_THROW(Objective(Spec("loss {soft_labels {}}"), StudentShape(3), &teacher, false));

@@ -264,8 +264,11 @@ TEST_P(EveryKindTest, RecomputedToTheSameBits) {
   for (const bool recompute : {false, true}) {
     for (const auto& [name, tensor] : model.weights) tensor.mutable_grad() = at::Tensor();
     Random random(3);
-    ForwardOptions options{
-        .hidden_states = true, .attention_logits = true, .projections = true, .recompute = recompute};
+    ForwardOptions options{.hidden_states = true,
+                           .attention_logits = true,
+                           .projections = true,
+                           .mixer_states = true,
+                           .recompute = recompute};
     options.dropout = {0.2, &random};
     const Outputs outputs = Forward(model, batch, options);
     at::Tensor sum = Sum(outputs, batch);
@@ -273,6 +276,7 @@ TEST_P(EveryKindTest, RecomputedToTheSameBits) {
       if (scores.defined()) sum = sum + scores.square().mean();
     for (const auto& each : outputs.projections)
       if (each.query.defined()) sum = sum + (each.query * each.key).mean() + each.value.cos().sum();
+    for (const auto& state : outputs.mixer_states) sum = sum + state.sin().sum();
     sum.backward();
     taps[recompute] = outputs.attention_logits;
     for (const auto& [name, tensor] : model.weights) gradients[recompute].push_back(tensor.grad().clone());

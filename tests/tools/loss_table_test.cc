@@ -58,6 +58,21 @@ TEST(LossTable, LeavesOutWhatNoLossCompares) {
             "embedding  embedding  hidden_states\n");
 }
 
+TEST(LossTable, NamesLayersWithoutScores) {
+  models::ResolvedArchitecture student;
+  student.hidden = 8;
+  student.heads = 2;
+  student.layers.resize(2);
+  student.layers[0].mixer.mutable_uniform_attention();
+  student.layers[1].mixer.mutable_self_attention();
+  EXPECT_EQ(LossTable(Objective("loss { attention_scores {} } loss { hidden_states { states: MIXER } }"), 2,
+                      4, &student),
+            "student  teacher                                                            losses\n"
+            "----------------------------------------------------------------------------------\n"
+            "layer 1  layer 2  no attention_scores (uniform_attention), hidden_states (mixer)\n"
+            "layer 2  layer 4                         attention_scores, hidden_states (mixer)\n");
+}
+
 TEST(LossTable, AsksForALayerMapOnlyWhereLayersAreCompared) {
   EXPECT_EQ(LossTable(Objective("loss { minilm_relations {} } loss { soft_labels {} }"), 3, 2),
             "student  teacher            losses\n"

@@ -56,6 +56,26 @@ TEST_F(TeacherCacheTest, GivesWhatTheTeacherGives) {
   EXPECT_TRUE(at::allclose(got.logits, wanted.logits, 1e-6, 1e-6));
 }
 
+TEST_F(TeacherCacheTest, KeepsStatesOfMixers) {
+  const auto cache = Open(ToyRecipe("loss { hidden_states { states: MIXER } } loss { soft_labels {} }", 2));
+  ASSERT_NE(cache, nullptr);
+  const std::vector<int> rows = {3, 31};
+  const auto batch = MakeBatch(data_, rows);
+  const at::NoGradGuard no_grad;
+  const auto wanted = Forward(teacher_, batch, {.mixer_states = true});
+  const auto got = cache->Get(rows);
+  EXPECT_TRUE(got.hidden_states.empty() && got.attention_logits.empty());
+  ASSERT_EQ(got.mixer_states.size(), wanted.mixer_states.size());
+  int compared = 0;
+  for (size_t i = 0; i < wanted.mixer_states.size(); ++i) {
+    if (!got.mixer_states[i].defined()) continue;  // no student layer maps to it
+    EXPECT_TRUE(
+        at::allclose(got.mixer_states[i], wanted.mixer_states[i] * batch.mask.unsqueeze(-1), 1e-3, 1e-3));
+    ++compared;
+  }
+  EXPECT_GT(compared, 0);
+}
+
 TEST_F(TeacherCacheTest, KeepsQueriesKeysAndValuesOfTheLayerThatIsAskedFor) {
   const auto cache = Open(ToyRecipe("loss { minilm_relations {} } loss { soft_labels {} }", 2));
   const std::vector<int> rows = {7, 0, 39};

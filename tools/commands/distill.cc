@@ -58,7 +58,7 @@ void TakeHead(const models::Model& teacher, models::Model* student) {
 void SayAllIsWell(const proto::Objective& objective, const models::ResolvedArchitecture& teacher,
                   const models::ResolvedArchitecture& shape, int classes, models::TaskHead head) {
   std::printf("what the student learns from:\n%s", LossTable(objective, static_cast<int>(shape.layers.size()),
-                                                             static_cast<int>(teacher.layers.size()))
+                                                             static_cast<int>(teacher.layers.size()), &shape)
                                                        .c_str());
   Info("all is well: " + Millions(models::DeployedParameters(shape, classes, head)) + " parameters");
 }

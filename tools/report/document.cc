@@ -241,14 +241,16 @@ class Maker {
     const int depth = found.trial->trial.architecture.layer_size();
     const int teacher =
         input_.costs.teacher ? input_.costs.teacher->layer_size() : input_.file.study.teacher().layers();
-    if (teacher > 0) json["layer_map"] = LayerMap(depth, teacher);
+    if (teacher > 0)
+      json["layer_map"] = LayerMap(depth, teacher, models::Resolve(found.trial->trial.architecture));
     return json;
   }
 
-  Json LayerMap(int layers, int teacher_layers) const {
+  Json LayerMap(int layers, int teacher_layers, const models::ResolvedArchitecture& student) const {
     Json rows = Json::array();
     try {
-      for (const auto& row : LossRows(input_.file.study.recipe().objective(), layers, teacher_layers))
+      for (const auto& row :
+           LossRows(input_.file.study.recipe().objective(), layers, teacher_layers, &student))
         rows.push_back({{"student", row.student}, {"teacher", row.teacher}, {"losses", row.losses}});
     } catch (const Error&) {  // the found one has another depth than the rule is for
     }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "models/arch/architecture.h"
 #include "proto/objective.pb.h"
 
 namespace thimble::tools {
@@ -13,8 +14,10 @@ struct LossRow {
 };
 // One row a place of the student (embedding, each layer, head): what of the teacher or of the labels it is
 // compared with, and by which losses. Error (exit 2) where the objective's layer map does not fit the two
-// depths.
-std::vector<LossRow> LossRows(const proto::Objective& objective, int layers, int teacher_layers);
-std::string LossTable(const proto::Objective& objective, int layers, int teacher_layers);
+// depths. `student`: where it is known, losses on attention scores say which layers have none to compare.
+std::vector<LossRow> LossRows(const proto::Objective& objective, int layers, int teacher_layers,
+                              const models::ResolvedArchitecture* student = nullptr);
+std::string LossTable(const proto::Objective& objective, int layers, int teacher_layers,
+                      const models::ResolvedArchitecture* student = nullptr);
 
 }  // namespace thimble::tools
