@@ -40,6 +40,7 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
 
 // Of a larger weight the first entries; of columns in several parts the first of each.
 at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
+  if (weight.form.taps) return MiddleTaps(larger, weight.sizes[0], weight.sizes[1]);
   if (weight.form.groups > 1)
     return FirstOfGroups(larger, weight.sizes[0], weight.sizes[1], weight.form.groups);
   const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;

@@ -77,6 +77,11 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
   if (weight.form.starts_as_one)
     return weight.name.ends_with(".bias") ? at::ones(weight.sizes, at::kFloat)
                                           : at::zeros(weight.sizes, at::kFloat);
+  if (weight.form.starts_as_identity) {
+    const at::Tensor taps = at::zeros(weight.sizes, at::kFloat);
+    taps.select(1, weight.sizes[1] / 2).fill_(1);
+    return taps;
+  }
   if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
@@ -106,7 +111,9 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
     THIMBLE_CHECK(supernet.weights.Has(weight.name), weight.name + " of the candidate is not the supernet's");
     at::Tensor part = supernet.weights.at(weight.name).detach();
-    if (weight.form.groups > 1)
+    if (weight.form.taps)
+      part = MiddleTaps(part, weight.sizes[0], weight.sizes[1]);
+    else if (weight.form.groups > 1)
       part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       THIMBLE_CHECK(weight.sizes[d] <= part.size(d),

@@ -81,7 +81,8 @@ Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixe
                              .value = std::move(in.value),
                              .bias = bias,
                              .width = shape.block_width(),
-                             .heads = shape.heads},
+                             .heads = shape.heads,
+                             .positions = shape.positions},
                             ops);
   return context && !entry.one_query ? Only(read, context, ops) : context;
 }

@@ -19,8 +19,9 @@ struct MixerInput {
                 // 1, width]
   Value value;  // as keys; [B, T, hidden] where queries and keys share a linear of a bottleneck
   Value bias;   // Ops::PaddingBias
-  int width = 0;  // at which layers work
-  int heads = 0;  // Architecture.heads, which divides it
+  int width = 0;      // at which layers work
+  int heads = 0;      // Architecture.heads, which divides it
+  int positions = 0;  // Architecture.positions: the longest row
 };
 inline constexpr char kOutput[] = "out";
 

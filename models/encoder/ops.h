@@ -66,6 +66,9 @@ struct LinearForm {
   // [out, in / groups]. A crop has the first channels of each group, or the first groups. Without a bias.
   int groups = 1;
   bool bias = true;
+  // Depthwise's: its columns are taps about a middle, of which a crop keeps the middle ones. A new one that
+  // starts as the identity returns what it reads: 1 at the middle tap, 0 at the others.
+  bool taps = false, starts_as_identity = false;
 };
 
 class Ops {
@@ -147,7 +150,11 @@ class Ops {
   // x[.., t + j - k / 2, :]. weights [B, H, T, k], x [B, H, T, a]. And with weights of each channel's own, of
   // a state: the weight is [c, kernel], no bias.
   virtual Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) = 0;
-  virtual Value Depthwise(std::string_view name, const Value& x, int kernel) = 0;
+  virtual Value Depthwise(std::string_view name, const Value& x, int kernel,
+                          bool starts_as_identity = false) = 0;
+  // From so many taps on a depthwise filter is computed by Fourier transforms: what it costs grows with the
+  // row's length, and taps beyond that matter to nothing.
+  static constexpr int kLongKernel = 32;
 
   virtual void Tap(Tapped what, const Value& x) {}
 

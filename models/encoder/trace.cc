@@ -233,12 +233,17 @@ Value Trace::LocalSum(std::string_view, const Value& weights, const Value& x, in
   return Part(New(Width(x), 4 * kernel), Width(x), x.as<Traced>().heads);
 }
 
-Value Trace::Depthwise(std::string_view name, const Value& x, int kernel) {
+Value Trace::Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) {
   WantAll(x);
-  Weight(name, ".weight", {Width(x), kernel}, {.groups = static_cast<int>(Width(x)), .bias = false});
+  Weight(name, ".weight", {Width(x), kernel},
+         {.groups = static_cast<int>(Width(x)),
+          .bias = false,
+          .taps = true,
+          .starts_as_identity = starts_as_identity});
   Keep(x);
-  cost_->token_products += kernel * Width(x);
-  return New(Width(x), 3);
+  (kernel < kLongKernel ? cost_->token_products : cost_->pair_products) +=
+      kernel < kLongKernel ? kernel * Width(x) : Width(x);
+  return New(Width(x), kernel < kLongKernel ? 3 : 9);
 }
 
 }  // namespace thimble::models

@@ -92,7 +92,7 @@ class Trace final : public Ops {
   Value Softmax(std::string_view name, const Value& x) override;
   Value Spectrum(std::string_view name, const Value& x, Transform how) override;
   Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
-  Value Depthwise(std::string_view name, const Value& x, int kernel) override;
+  Value Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) override;
   void Tap(Tapped what, const Value&) override { taps_.projections |= what != Tapped::kMixed; }
 
  private:

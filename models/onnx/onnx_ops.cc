@@ -385,9 +385,29 @@ Value OnnxOps::LocalSum(std::string_view name, const Value& weights, const Value
   return Value::Of(Named{sum, Width(x), x.as<Named>().heads});
 }
 
-Value OnnxOps::Depthwise(std::string_view name, const Value& x, int kernel) {
+// The taps of a row's length L, 2 L - 1 in the middle, or all where there are fewer; the row with as much of
+// nothing on both sides.
+Value OnnxOps::LongDepthwise(const std::string& scope, const std::string& channels, int width, int kernel) {
+  const std::string weight = scope + ".weight", far = graph_.Integers({kernel / 2});
+  const std::string length = Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integers({1})},
+                                  {IntAttribute("axis", 0)});  // [1]
+  const std::string side = Node("Min", scope, {Node("Sub", scope, {length, graph_.Integers({1})}), far});
+  const std::string begin = Node("Sub", scope, {far, side});
+  const std::string end = Node("Add", scope, {Node("Add", scope, {far, side}), graph_.Integers({1})});
+  const std::string taps =
+      Node("Slice", scope,
+           {graph_.Weight(weight, model_.weights.at(weight).unsqueeze(1)), begin, end, graph_.Integers({2})});
+  const std::string none = graph_.Integers({0, 0});
+  const std::string pads = Node("Concat", scope, {none, side, none, side}, {IntAttribute("axis", 0)});
+  const std::string sums =
+      Node("Conv", scope, {Node("Pad", scope, {channels, pads}), taps}, {IntAttribute("group", width)});
+  return Of(Node("Transpose", scope, {sums}, {IntsAttribute("perm", {0, 2, 1})}), width);
+}
+
+Value OnnxOps::Depthwise(std::string_view name, const Value& x, int kernel, bool) {
   const std::string full = Full(name), weight = full + ".weight";
   const std::string channels = Node("Transpose", full, {Name(x)}, {IntsAttribute("perm", {0, 2, 1})});
+  if (kernel >= kLongKernel) return LongDepthwise(full, channels, Width(x), kernel);
   const std::string sums =
       Node("Conv", full, {channels, graph_.Weight(weight, model_.weights.at(weight).unsqueeze(1))},
            {IntAttribute("group", Width(x)), IntsAttribute("pads", {kernel / 2, kernel / 2})});

@@ -52,9 +52,11 @@ class OnnxOps final : public Ops {
   Value Softmax(std::string_view name, const Value& x) override;
   Value Spectrum(std::string_view name, const Value& x, Transform how) override;
   Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
-  Value Depthwise(std::string_view name, const Value& x, int kernel) override;
+  Value Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) override;
 
  private:
+  // Depthwise of so many taps that a row has fewer. `channels`: [B, width, L].
+  Value LongDepthwise(const std::string& scope, const std::string& channels, int width, int kernel);
   // A value of the graph: its name, and its width where that is fixed.
   struct Named {
     std::string name;

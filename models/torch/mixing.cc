@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -84,6 +85,25 @@ at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel,
     sum = sum.defined() ? at::addcmul(sum, moved, factor(j)) : moved * factor(j);
   }
   return sum;
+}
+
+at::Tensor MiddleTaps(const at::Tensor& larger, int64_t channels, int64_t taps) {
+  THIMBLE_CHECK(larger.size(0) >= channels && larger.size(1) >= taps, "taps of a larger filter");
+  return larger.narrow(0, 0, channels).narrow(1, (larger.size(1) - taps) / 2, taps);
+}
+
+at::Tensor LongConvolution(const at::Tensor& x, const at::Tensor& filter) {
+  // Spectra want float32, whatever products are rounded to.
+  const Autocast none(false);
+  const at::ScalarType type = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+  const int64_t length = x.size(1), taps = std::min(filter.size(1), 2 * length - 1), period = 2 * length;
+  // Tap j stands for the token that is j - taps / 2 further. In a circle of twice the row's length no tap
+  // meets a token from the other end.
+  const at::Tensor near = MiddleTaps(filter.to(type), filter.size(0), taps);
+  const at::Tensor circle = at::roll(at::constant_pad_nd(near, {0, period - taps}), {-(taps / 2)}, {1});
+  const at::Tensor spectrum =
+      at::fft_rfft(x.to(type), period, 1) * at::fft_rfft(circle, period, 1).conj().t();
+  return at::fft_irfft(spectrum, period, 1).narrow(1, 0, length).to(x.scalar_type());
 }
 
 }  // namespace thimble::models

@@ -30,4 +30,12 @@ std::vector<at::Tensor> ChannelTransform(int64_t channels, Transform how);
 at::Tensor SumOfNeighbours(const at::Tensor& x, int64_t tokens, int kernel,
                            const std::function<at::Tensor(int)>& factor);
 
+// The part that a smaller model has of a depthwise filter [c', k']: the first channels, the middle taps: [c,
+// k].
+at::Tensor MiddleTaps(const at::Tensor& larger, int64_t channels, int64_t taps);
+
+// Ops::Depthwise of a long filter [c, k], k odd, on x [B, T, c]: by transforms of length 2 T, in float32.
+// Only the middle 2 T - 1 taps are read.
+at::Tensor LongConvolution(const at::Tensor& x, const at::Tensor& filter);
+
 }  // namespace thimble::models

@@ -203,8 +203,9 @@ Value TorchOps::LocalSum(std::string_view, const Value& weights, const Value& x,
   return Of(SumOfNeighbours(In(x), 2, kernel, [&](int j) { return factors.narrow(3, j, 1); }));
 }
 
-Value TorchOps::Depthwise(std::string_view name, const Value& x, int kernel) {
-  const at::Tensor factors = First(Weight(Full(name) + ".weight"), 0, In(x).size(2));
+Value TorchOps::Depthwise(std::string_view name, const Value& x, int kernel, bool) {
+  const at::Tensor factors = MiddleTaps(Weight(Full(name) + ".weight"), In(x).size(2), kernel);
+  if (kernel >= kLongKernel) return Of(LongConvolution(In(x), factors));
   return Of(SumOfNeighbours(In(x), 1, kernel, [&](int j) { return factors.select(1, j); }));
 }
 
