@@ -116,9 +116,9 @@ class CountingOps final : public TorchOps {
     products += In(x).numel() * kernel;
     return TorchOps::LocalSum(name, weights, x, kernel);
   }
-  Value Depthwise(std::string_view name, const Value& x, int kernel) override {
-    products += In(x).numel() * kernel;
-    return TorchOps::Depthwise(name, x, kernel);
+  Value Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) override {
+    products += In(x).numel() * (kernel < kLongKernel ? kernel : In(x).size(1));
+    return TorchOps::Depthwise(name, x, kernel, starts_as_identity);
   }
 };
 

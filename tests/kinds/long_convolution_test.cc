@@ -11,7 +11,7 @@ namespace thimble::models {
 namespace {
 
 std::string Text(const std::string& fields, int positions = 20) {
-  return "vocabulary: 30 positions: " + std::to_string(positions) +
+  return "vocabulary: 50 positions: " + std::to_string(positions) +
          " hidden: 6 heads: 2 embedding { plain {} } layer { mixer { long_convolution { " + fields +
          " } } ffn { none {} } }";
 }
