@@ -19,7 +19,7 @@ from typing import Callable
 from fixture import THIMBLE, Case, run
 
 # What an unfinished run may keep: the same command goes on from it.
-CHECKPOINT = re.compile(r"(checked\.)?out\.checkpoint(\.(text|teacher))?(/.*)?$")
+CHECKPOINT = re.compile(r"(checked\.)?out\.(checkpoint(\.(text|teacher))?|events)(/.*)?$")
 UNFINISHED = re.compile(r"\.(partial|old)-\d+|\.thimble-trial")
 QUICK_STUDY = """
 teacher { model: "%(root)s/teacher" }
@@ -116,9 +116,9 @@ def timeless(path):
 
 
 def tree(work):
-    """Path to a hash of its content, of every file below."""
+    """Path to a hash of its content, of every file below but TensorBoard's: their names and records are of the hour."""
     return {str(path.relative_to(work)): hashlib.sha256(timeless(path)).hexdigest() for path in sorted(work.rglob("*"))
-            if path.is_file() and not path.name.endswith(("-wal", "-shm"))}
+            if path.is_file() and not path.name.endswith(("-wal", "-shm")) and not path.name.startswith("events.out.tfevents.")}
 
 
 class Trial:
