@@ -77,7 +77,8 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
   if (weight.form.starts_as_one)
     return weight.name.ends_with(".bias") ? at::ones(weight.sizes, at::kFloat)
                                           : at::zeros(weight.sizes, at::kFloat);
-  if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
+  if (weight.form.starts_as_zero || weight.name.ends_with(".bias"))
+    return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
   Random stream = random.Fork(weight.name);
@@ -106,8 +107,7 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
     THIMBLE_CHECK(supernet.weights.Has(weight.name), weight.name + " of the candidate is not the supernet's");
     at::Tensor part = supernet.weights.at(weight.name).detach();
-    if (weight.form.groups > 1)
-      part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
+    if (weight.form.groups > 1) part = FirstOfGroups(part, weight.sizes, weight.form);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       THIMBLE_CHECK(weight.sizes[d] <= part.size(d),
                     weight.name + " of the candidate is larger than the supernet's");

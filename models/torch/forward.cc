@@ -75,12 +75,13 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
   const bool last = index + 1 == static_cast<int>(model.shape.layers.size());
   const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
   const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
-  return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections)};
+  return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections),
+          options.routing && !ops.routing.empty() ? at::stack(ops.routing) : at::Tensor()};
 }
 
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {
   asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden_states &&
-                           !asked.attention_logits && !asked.projections;
+                           !asked.attention_logits && !asked.projections && !asked.routing;
   return asked;
 }
 
@@ -105,6 +106,7 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
       layer = ComputeLayer(model, i, shape.layers[i], std::move(entered), batch, options);
     }
     x = layer.state;
+    if (options.routing) outputs.routing.push_back(std::move(layer.routing));
     if (options.attention_logits) outputs.attention_logits.push_back(std::move(layer.attention_logits));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));
     if (options.hidden_states) outputs.hidden_states.push_back(x);

@@ -16,6 +16,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr size_t kOutputs = 6;
+
 // What it takes to run a layer twice.
 struct Plan : torch::CustomClassHolder {
   const Model* model;
@@ -25,17 +27,17 @@ struct Plan : torch::CustomClassHolder {
   ForwardOptions options;
   Random random = Random(0);  // before the layer's first draw
   bool autocast = false;      // the way back runs outside of the forward pass' scope
-  std::array<bool, 5> made =
+  std::array<bool, kOutputs> made =
       {};  // which outputs there are: not every mixer has scores, queries, keys and values
 };
 
-std::array<at::Tensor*, 5> Tensors(LayerOutputs* outputs) {
-  return {&outputs->state, &outputs->attention_logits, &outputs->projections.query, &outputs->projections.key,
-          &outputs->projections.value};
+std::array<at::Tensor*, kOutputs> Tensors(LayerOutputs* outputs) {
+  return {&outputs->state,           &outputs->attention_logits,  &outputs->projections.query,
+          &outputs->projections.key, &outputs->projections.value, &outputs->routing};
 }
 
 // Those that were made, and which.
-variable_list Flat(LayerOutputs outputs, std::array<bool, 5>* made) {
+variable_list Flat(LayerOutputs outputs, std::array<bool, kOutputs>* made) {
   variable_list all;
   const auto tensors = Tensors(&outputs);
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -45,7 +47,7 @@ variable_list Flat(LayerOutputs outputs, std::array<bool, 5>* made) {
   return all;
 }
 
-LayerOutputs Unflat(const variable_list& all, const std::array<bool, 5>& made) {
+LayerOutputs Unflat(const variable_list& all, const std::array<bool, kOutputs>& made) {
   size_t next = 0;
   LayerOutputs outputs;
   const auto tensors = Tensors(&outputs);
@@ -76,7 +78,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
       Random random = plan->random;
       ForwardOptions options = plan->options;
       options.dropout.random = &random;
-      std::array<bool, 5> made;
+      std::array<bool, kOutputs> made;
       outputs =
           Flat(ComputeLayer(*plan->model, plan->index, plan->layer, inputs[0], plan->batch, options), &made);
     }
