@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "models/torch/mixing.h"
@@ -41,8 +42,7 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
 // Of a larger weight the first entries; of columns in several parts the first of each.
 at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
   if (weight.form.taps) return MiddleTaps(larger, weight.sizes[0], weight.sizes[1]);
-  if (weight.form.groups > 1)
-    return FirstOfGroups(larger, weight.sizes[0], weight.sizes[1], weight.form.groups);
+  if (weight.form.groups > 1) return FirstOfGroups(larger, weight.sizes, weight.form);
   const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
   if (parts == 1) return First(larger, weight.sizes);
   const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
@@ -183,6 +183,11 @@ class Cropper {
     const std::string where = "layer[" + std::to_string(layer) + "].";
     Same(where + "mixer", EntryOf(ours.mixer).name, EntryOf(theirs.mixer).name);
     if (ours.width > 0) Same(where + "ffn", EntryOf(ours.ffn).name, EntryOf(theirs.ffn).name);
+    Same(where + "ffn.groups", ours.ffn.groups(), theirs.ffn.groups());
+    Same(where + "ffn.monarch", ours.ffn.monarch(), theirs.ffn.monarch());
+    Same(where + "ffn's experts", ours.ffn.experts_case(), theirs.ffn.experts_case());
+    NotMore(where + "ffn's experts", Experts(ours.ffn), Experts(theirs.ffn));
+    NotMore(where + "ffn.routed.shared", ours.ffn.routed().shared(), theirs.ffn.routed().shared());
     const std::string output = "." + std::string(kOutput) + ".weight",
                       name = MixerScope(ancestor, theirs.mixer) + output;
     if (larger_.weights.Has(name))

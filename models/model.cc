@@ -82,7 +82,8 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
     taps.select(1, weight.sizes[1] / 2).fill_(1);
     return taps;
   }
-  if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
+  if (weight.form.starts_as_zero || weight.name.ends_with(".bias"))
+    return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
   Random stream = random.Fork(weight.name);
@@ -114,7 +115,7 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
     if (weight.form.taps)
       part = MiddleTaps(part, weight.sizes[0], weight.sizes[1]);
     else if (weight.form.groups > 1)
-      part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
+      part = FirstOfGroups(part, weight.sizes, weight.form);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       THIMBLE_CHECK(weight.sizes[d] <= part.size(d),
                     weight.name + " of the candidate is larger than the supernet's");

@@ -60,7 +60,7 @@ std::optional<size_t> LayerPlan::MixerOf(const proto::Layer& layer) const {
 
 std::optional<size_t> LayerPlan::BlockOf(const proto::Layer& layer) const {
   const auto& ffn = layer.ffn();
-  if (!ffn.has_expression() && !ffn.has_none()) return std::nullopt;
+  if (!InASpace(ffn)) return std::nullopt;
   return Place(blocks, [&](const Block& each) {
     return each.inner.has_none() == ffn.has_none() && (ffn.has_none() || each.stacks == ffn.stacks()) &&
            each.inner.width() == ffn.width() && each.inner.ratio() == ffn.ratio();

@@ -21,6 +21,7 @@
 #include "distill/start/sensitivity.h"
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "proto/study.pb.h"
@@ -61,7 +62,8 @@ void CheckTeacher(const models::ResolvedArchitecture& teacher) {
       throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher has another mixer than BERT's",
                        models::TextOf(layer.mixer), "self-attention");
     const std::vector<models::Node>& nodes = layer.expression.nodes();
-    bool plain = layer.stacks == 1 && nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
+    bool plain = layer.stacks == 1 && layer.ffn.groups() == 1 && models::Experts(layer.ffn) == 1 &&
+                 nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
                  models::IsUnary(nodes[2].op) && nodes[3].op == models::Operator::kLinear2;
     if (plain) continue;
     throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher is no plain feed-forward block",

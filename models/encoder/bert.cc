@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::models {
@@ -53,6 +54,7 @@ bool IsPlainBert(const ResolvedArchitecture& shape, bool pooled) {
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {
     if (layer.stacks != 1 || layer.width != first.width || !IsBerts(layer.mixer)) return false;
+    if (layer.ffn.groups() != 1 || Experts(layer.ffn) != 1) return false;
     if (activation.empty() || ActivationOfExpression(layer.expression) != activation) return false;
   }
   return true;

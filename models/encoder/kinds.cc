@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/config.h"
@@ -109,6 +110,44 @@ const google::protobuf::Message& KindMessage(const google::protobuf::Message& ki
   return kinds.GetReflection()->GetMessage(kinds, &KindOf(kinds));
 }
 
+Value BlockLinear(const LayerShape& layer, std::string_view name, const Value& x, int in, int out, Ops& ops,
+                  LinearForm form) {
+  const int groups = layer.ffn.groups();
+  if (groups == 1) return ops.Linear(name, x, out, form);
+  form.groups = groups;
+  form.as_many_groups = true;
+  if (!layer.ffn.monarch()) return ops.Linear(name, x, out, form);
+  const std::string inner = std::string(name) + ".inner";
+  const Value mixed =
+      ops.Linear(inner, x, std::min(in, out), {.groups = groups, .as_many_groups = true, .bias = false});
+  return ops.Linear(name, ops.Interleave(inner, mixed, groups), out, form);
+}
+
+void CheckGroups(const proto::FeedForward& ffn, int outer, int width, const std::string& where) {
+  const int groups = ffn.groups();
+  if (ffn.monarch() && groups == 1)
+    throw BadRequest(where + ".monarch", "a Monarch matrix has blocks", "groups: 1", "groups from 2");
+  if (groups > 1 && ffn.has_merged())
+    throw BadRequest(where + ".groups", "weights that are merged are whole", std::to_string(groups),
+                     "routed experts, or groups: 1");
+  if (groups > 1 && width == 0)
+    throw BadRequest(where + ".groups", "there is no block to be grouped", std::to_string(groups),
+                     "groups: 1");
+  for (const int side : {outer, width}) {
+    if (side % groups != 0)
+      throw BadRequest(where + ".groups", "groups do not divide the block's width " + std::to_string(side),
+                       std::to_string(groups),
+                       "a number that divides " + std::to_string(outer) + " and " + std::to_string(width));
+  }
+  for (const int side : {outer, width}) {
+    if (!ffn.monarch() || side % (groups * groups) == 0) continue;
+    throw BadRequest(
+        where + ".groups", "the square of a Monarch matrix's blocks divides the block's widths",
+        std::to_string(groups),
+        "a number whose square divides " + std::to_string(outer) + " and " + std::to_string(width));
+  }
+}
+
 void RefuseSharedQueryKey(const proto::Mixer&, const ResolvedArchitecture& shape, const std::string& where) {
   if (shape.share_query_key)
     throw BadRequest(where, "nobody would read the linear that queries and keys share",
@@ -123,7 +162,15 @@ std::string TextOf(const proto::Mixer& mixer) { return TextOfKind(mixer); }
 
 std::string TextOf(const LayerShape& layer) {
   const auto text = EntryOf(layer.ffn).text;
-  return text != nullptr ? text(layer) : TextOfKind(layer.ffn);
+  std::string all = text != nullptr ? text(layer) : TextOfKind(layer.ffn);
+  // What holds of blocks of any kind.
+  proto::FeedForward shared;
+  shared.set_groups(layer.ffn.groups());
+  shared.set_monarch(layer.ffn.monarch());
+  if (layer.ffn.has_routed()) *shared.mutable_routed() = layer.ffn.routed();
+  if (layer.ffn.has_merged()) *shared.mutable_merged() = layer.ffn.merged();
+  const std::string fields = CanonicalText(shared);
+  return fields.empty() ? all : all + " " + fields;
 }
 
 }  // namespace thimble::models

@@ -70,10 +70,17 @@ struct FeedForwardEntry {
   void (*resolve)(const ResolvedArchitecture& shape, const std::string& where, LayerShape* layer) = nullptr;
   // How people and config.json spell a kind whose field is a text; nullptr: by its message's fields.
   std::string (*text)(const LayerShape& layer) = nullptr;
-  const char* python = "";  // its class, derived from Block: value(x) is f(x)
+  const char* python = "";  // its class, derived from Block: value(x) is f(x); `linear` makes its linears
   // Those whose text the class looks up in OPERATORS; nullptr: none.
   std::vector<Operator> (*operators)(const LayerShape& layer) = nullptr;
 };
+
+// A linear of a block, dense or as the layer's groups say. Of a Monarch matrix the first factor is
+// "NAME.inner", without a bias.
+Value BlockLinear(const LayerShape& layer, std::string_view name, const Value& x, int in, int out, Ops& ops,
+                  LinearForm form = {});
+// That groups divide the block's widths. Throws as MixerEntry::check.
+void CheckGroups(const proto::FeedForward& ffn, int outer, int width, const std::string& where);
 
 // --- Token vectors before positions and segments are added: embeddings/ ---
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/trace.h"
 
@@ -49,8 +50,16 @@ LayerShape ResolveLayer(const proto::Layer& layer, const ResolvedArchitecture& s
   if (resolved.stacks < 1)
     throw BadRequest(ffn + ".stacks", "too few", std::to_string(resolved.stacks), "1 or more");
   resolved.width = InnerWidth(layer.ffn(), shape.ffn_hidden, ffn);
+  CheckGroups(layer.ffn(), shape.block_width(), resolved.width, ffn);
+  CheckExperts(layer.ffn(), shape.block_width(), resolved.width, ffn);
   const FeedForwardEntry& entry = EntryOf(layer.ffn());
-  if (entry.resolve != nullptr) entry.resolve(shape, ffn, &resolved);
+  if (entry.resolve == nullptr) return resolved;
+  if (layer.ffn().routed().shared() > 0) {
+    LayerShape shared = resolved;
+    shared.width = layer.ffn().routed().shared();
+    entry.resolve(shape, ffn, &shared);
+  }
+  entry.resolve(shape, ffn, &resolved);
   return resolved;
 }
 

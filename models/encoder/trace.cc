@@ -18,9 +18,9 @@ struct Trace::Memory {
   bool kept = false;
 };
 
-Value Trace::New(int64_t width, int64_t nodes, Tokens tokens) {
+Value Trace::New(int64_t width, int64_t nodes, Of tokens) {
   cost_->nodes += nodes;
-  const int64_t held = tokens == Tokens::kAll ? width : 0;
+  const int64_t held = tokens == Of::kAll ? width : 0;
   return Value::Of(Traced{std::make_shared<Memory>(cost_, held, values_++), width, 0, tokens});
 }
 
@@ -29,12 +29,17 @@ Value Trace::Part(const Value& x, int64_t width, int heads) {
 }
 
 void Trace::WantAll(const Value& x) {
-  THIMBLE_CHECK(TokensOf(x) == Tokens::kAll, "a word about all tokens, of one");
+  THIMBLE_CHECK(TokensOf(x) == Of::kAll, "a word about all tokens, of one");
 }
 
-Value Trace::Together(const Value& a, const Value& b) {
+Value Trace::Both(const Value& a, const Value& b) {
   THIMBLE_CHECK(TokensOf(a) == TokensOf(b), "one token's state with all tokens'");
   return New(Width(a), 1, TokensOf(a));
+}
+
+void Trace::Multiply(Of tokens, int64_t products) {
+  if (tokens == Of::kAll) cost_->token_products += products;
+  if (tokens == Of::kFirst) cost_->row_products += products;
 }
 
 Value Trace::State(int width) { return New(width, 0); }
@@ -68,15 +73,15 @@ Value Trace::Positions(std::string_view name, int rows, int width) {
 Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const int64_t in = Width(x);
   const int input = x.as<Traced>().memory->id;
-  THIMBLE_CHECK(form.groups == 1 || (!form.bias && in % form.groups == 0 && out % form.groups == 0),
-                Full(name));
+  if (merging().experts > 0) return MergedLinear(name, x, out, form);
+  THIMBLE_CHECK(in % form.groups == 0 && out % form.groups == 0, Full(name));
   const int64_t of_group = in / form.groups;
   Weight(name, ".weight", {out, of_group}, form);
   if (form.bias) Weight(name, ".bias", {out}, form);
-  Products(TokensOf(x)) += of_group * out;
+  Multiply(TokensOf(x), of_group * out);
   Keep(x);
   // What is counted below is a matrix that a file may hold in eight bits; groups stay in float32.
-  if (form.groups > 1) return New(out, 5, TokensOf(x));
+  if (form.groups > 1) return New(out, form.bias ? 6 : 5, TokensOf(x));
   ++cost_->linears;
   cost_->matrices += in * out;
   cost_->outputs += out;
@@ -85,12 +90,31 @@ Value Trace::Linear(std::string_view name, const Value& x, int out, LinearForm f
   return New(out, form.bias ? 2 : 1, TokensOf(x));
 }
 
+// In float32, too: it is another matrix for each row.
+Value Trace::MergedLinear(std::string_view name, const Value& x, int out, LinearForm form) {
+  const int64_t in = Width(x), experts = merging().experts, numbers = in * out;
+  for (int e = 0; e < experts; ++e) {
+    const std::string expert = "expert." + std::to_string(e) + "." + std::string(name);
+    Weight(expert, ".weight", {out, in}, form);
+    if (form.bias) Weight(expert, ".bias", {out}, form);
+  }
+  Keep(x);
+  Multiply(TokensOf(x), numbers);
+  if (merging().gates.as<Traced>().constant) {
+    cost_->folded += (experts - 1) * (numbers + (form.bias ? out : 0));
+    return New(out, form.bias ? 2 : 1, TokensOf(x));
+  }
+  cost_->row_products += experts * numbers;
+  cost_->kept_rows += numbers;
+  return New(out, form.bias ? 6 : 3, TokensOf(x));
+}
+
 Value Trace::Norm(std::string_view name, const Value& x) {
   const int64_t width = Width(x);
   Weight(name, ".weight", {width});
   Weight(name, ".bias", {width});
   Keep(x);
-  if (TokensOf(x) == Tokens::kAll) cost_->kept += statistics_;
+  if (TokensOf(x) == Of::kAll) cost_->kept += statistics_;
   return New(width, 1, TokensOf(x));
 }
 
@@ -113,10 +137,10 @@ Value Trace::Combine(std::string_view, Combination how, const Value& a, const Va
     Keep(a);
     Keep(b);
   }
-  return Together(a, b);
+  return Both(a, b);
 }
 
-Value Trace::Residual(std::string_view, const Value& a, const Value& b) { return Together(a, b); }
+Value Trace::Residual(std::string_view, const Value& a, const Value& b) { return Both(a, b); }
 
 Value Trace::Affine(std::string_view, const Value& x, double factor, double shift) {
   const Value result = New(Width(x), (factor != 1) + (shift != 0), TokensOf(x));
@@ -147,8 +171,47 @@ Value Trace::Concat(std::string_view, const std::vector<Value>& parts) {
   return Part(New(width, 1, TokensOf(parts[0])), width, parts[0].as<Traced>().heads);
 }
 
-Value Trace::FirstToken(std::string_view, const Value& x) { return New(Width(x), 1, Tokens::kFirst); }
-Value Trace::OnlyFirst(std::string_view, const Value& x) { return New(Width(x), 1, Tokens::kFirst); }
+Value Trace::Parameter(std::string_view name, int width) {
+  Weight(name, "", {1, width});
+  cost_->folded += width;
+  return Value::Of(
+      Traced{New(0, 0, Of::kFirst).as<Traced>().memory, width, 0, Of::kFirst, /*constant=*/true});
+}
+
+Value Trace::MeanToken(std::string_view, const Value& x) {
+  WantAll(x);
+  constexpr int kNodes = 7;
+  return New(Width(x), kNodes, Of::kFirst);
+}
+
+Value Trace::Gates(std::string_view, const Value& logits, const Value&, int k) {
+  Traced gates = logits.as<Traced>();
+  constexpr int kNodes = 4;  // of those that are the largest
+  if (!gates.constant) cost_->nodes += k < gates.width ? kNodes : 1;
+  return Value::Of(std::move(gates));
+}
+
+Value Trace::Route(std::string_view, const Value& logits, int experts, double) {
+  constexpr int kNodes = 6, kOfExpert = 3;
+  const Value shares = New(experts, kNodes + kOfExpert * experts, TokensOf(logits));
+  Keep(shares);
+  return shares;
+}
+
+Value Trace::TokensOfExpert(std::string_view, const Value&, const Value& x, int expert) {
+  return New(Width(x), 2, expert == 0 ? TokensOf(x) : Of::kFurther);
+}
+
+Value Trace::Together(std::string_view, const Value&, const Value& x, const std::vector<Value>& parts) {
+  Keep(parts[0]);
+  constexpr int kNodes = 7;
+  return New(Width(parts[0]), kNodes + static_cast<int64_t>(parts.size()), TokensOf(x));
+}
+
+Value Trace::Interleave(std::string_view, const Value& x, int) { return New(Width(x), 3, TokensOf(x)); }
+
+Value Trace::FirstToken(std::string_view, const Value& x) { return New(Width(x), 1, Of::kFirst); }
+Value Trace::OnlyFirst(std::string_view, const Value& x) { return New(Width(x), 1, Of::kFirst); }
 
 Value Trace::PaddingBias(std::string_view) { return New(0, 5); }
 
@@ -167,7 +230,7 @@ Value Trace::Attention(const Value& query, const Value& key, const Value& value,
   for (const Value& each : {query, key, value}) Keep(each);
   if (shown == Scores::kShown) taps_.heads += query.as<Traced>().heads;
   const int64_t products = Width(query) + Width(value);
-  if (TokensOf(query) == Tokens::kAll) {
+  if (TokensOf(query) == Of::kAll) {
     cost_->pair_products += products;
     cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
   } else {
@@ -197,7 +260,7 @@ Value Trace::SumTokens(std::string_view, const Value& x) {
 Value Trace::MatMul(std::string_view, const Value& x, const Value& matrix) {
   const int heads = x.as<Traced>().heads;
   Keep(x);
-  Products(TokensOf(x)) += Width(x) * Width(matrix) / heads;
+  Multiply(TokensOf(x), Width(x) * Width(matrix) / heads);
   const Value product = New(Width(matrix), 1, TokensOf(x));
   return Part(product, Width(matrix), heads);
 }

@@ -17,13 +17,17 @@ struct WeightShape {
 };
 
 class Trace final : public Ops {
+  // Of how many tokens a value is: all of a row; one; or those of a further expert, which are counted with
+  // the first one's, as each token goes to one.
+  enum class Of { kAll, kFirst, kFurther };
   // What several values may share: a crop is a part of what it is taken from.
   struct Memory;
   struct Traced {
     std::shared_ptr<Memory> memory;
     int64_t width = 0;
     int heads = 0;
-    Tokens tokens = Tokens::kAll;  // of how many it is
+    Of tokens = Of::kAll;
+    bool constant = false;  // whatever the row
   };
 
  public:
@@ -48,6 +52,8 @@ class Trace final : public Ops {
                               // token's channels are next to nothing beside all tokens'
     int64_t kept = 0;         // channels a token that the way back of a training step reads, of all tokens
     int64_t kept_shares = 0;  // likewise numbers a pair of tokens
+    int64_t kept_rows = 0;    // likewise numbers a row
+    int64_t folded = 0;       // of the parameters those that an ONNX file has no need of
   };
   // What a mixer lets losses look at (Ops::Attention, Ops::Tap): maps of attention scores, one a head; and
   // queries, keys and values.
@@ -78,6 +84,14 @@ class Trace final : public Ops {
   Value Crop(std::string_view name, const Value& x, int width) override;
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value Parameter(std::string_view name, int width) override;
+  Value MeanToken(std::string_view name, const Value& x) override;
+  Value Gates(std::string_view name, const Value& logits, const Value& spread, int k) override;
+  Value Route(std::string_view name, const Value& logits, int experts, double noise) override;
+  Value TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) override;
+  Value Together(std::string_view name, const Value& route, const Value& x,
+                 const std::vector<Value>& parts) override;
+  Value Interleave(std::string_view name, const Value& x, int groups) override;
   Value FirstToken(std::string_view name, const Value& x) override;
   Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
@@ -96,13 +110,12 @@ class Trace final : public Ops {
   void Tap(Tapped what, const Value&) override { taps_.projections |= what != Tapped::kMixed; }
 
  private:
-  static Tokens TokensOf(const Value& x) { return x.as<Traced>().tokens; }
-  static void WantAll(const Value& x);             // CHECK
-  Value Together(const Value& a, const Value& b);  // element by element. CHECK: of as many tokens
-  int64_t& Products(Tokens tokens) {
-    return tokens == Tokens::kAll ? cost_->token_products : cost_->row_products;
-  }
-  Value New(int64_t width, int64_t nodes, Tokens tokens = Tokens::kAll);
+  static Of TokensOf(const Value& x) { return x.as<Traced>().tokens; }
+  static void WantAll(const Value& x);         // CHECK
+  Value Both(const Value& a, const Value& b);  // element by element. CHECK: of as many tokens
+  void Multiply(Of tokens, int64_t products);
+  Value New(int64_t width, int64_t nodes, Of tokens = Of::kAll);
+  Value MergedLinear(std::string_view name, const Value& x, int out, LinearForm form);
   static Value Part(const Value& x, int64_t width, int heads = 0);
   void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form = {});
 

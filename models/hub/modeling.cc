@@ -4,9 +4,11 @@
 
 #include <iterator>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::models {
@@ -83,6 +85,18 @@ std::string Kinds(const ResolvedArchitecture& shape) {
     tables += "\"" + ffn->name + "\": " + ClassName(*proto::FeedForward::descriptor(), ffn->name) + ", ";
   }
   tables.resize(tables.size() - 2);
+  tables += "}\nEXPERTS = {";
+  const std::tuple<proto::FeedForward::ExpertsCase, const char*, const char*> experts[] = {
+      {proto::FeedForward::kRouted, "\"routed\": Routed", kRoutedPython},
+      {proto::FeedForward::kMerged, "\"merged\": Merged", kMergedPython}};
+  bool first = true;
+  for (const auto& [kind, entry, python] : experts) {
+    if (!any([&, kind = kind](const LayerShape& layer) { return layer.ffn.experts_case() == kind; }))
+      continue;
+    add(python);
+    tables += (first ? "" : ", ") + std::string(entry);
+    first = false;
+  }
   add(tables + "}" + OperatorTable(shape));
   return text;
 }

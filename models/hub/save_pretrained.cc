@@ -71,6 +71,12 @@ ordered_json LayerConfig(const LayerShape& layer) {
   }
   config["stacks"] = layer.stacks;
   config["width"] = layer.width;
+  if (layer.ffn.groups() > 1) {
+    config["groups"] = layer.ffn.groups();
+    config["monarch"] = layer.ffn.monarch();
+  }
+  if (layer.ffn.has_routed()) config["routed"] = Fields(layer.ffn.routed());
+  if (layer.ffn.has_merged()) config["merged"] = Fields(layer.ffn.merged());
   if (!IsBerts(layer.mixer))
     config["mixer"] = ordered_json{{EntryOf(layer.mixer).name, Fields(KindMessage(layer.mixer))}};
   return config;

@@ -9,6 +9,7 @@
 #include "models/encoder/encoder.h"
 #include "models/encoder/trace.h"
 #include "models/onnx/onnx_int8.h"
+#include "models/torch/dispatch.h"
 #include "models/torch/mixing.h"
 
 namespace thimble::models {
@@ -84,6 +85,7 @@ Value OnnxOps::Positions(std::string_view name, int, int width) {
 
 // The weight is stored as [in, out], transposed from the model's: MatMul has no transposition.
 Value OnnxOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
+  if (merging().experts > 0) return MergedLinear(name, x, out, form);
   const std::string full = Full(name), weight_name = full + ".weight";
   const at::Tensor& weight = model_.weights.at(weight_name);
   const std::string product = form.groups > 1 ? GroupedProduct(full, Name(x), out, form.groups)
@@ -134,6 +136,33 @@ std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string
   y = Node("MatMul", linear, {y, graph_.Weight(linear + ".weight", parts)});
   y = Node("Transpose", linear, {y}, {IntsAttribute("perm", {0, 2, 1, 3})});
   return Node("Reshape", linear, {y, graph_.Integers({0, 0, out})});
+}
+
+Value OnnxOps::MergedLinear(std::string_view name, const Value& x, int out, LinearForm form) {
+  std::vector<at::Tensor> weights, biases;
+  for (int e = 0; e < merging().experts; ++e) {
+    weights.push_back(model_.weights.at(OfExpert(e, name) + ".weight").t());
+    if (form.bias) biases.push_back(model_.weights.at(OfExpert(e, name) + ".bias"));
+  }
+  const auto& gates = merging().gates.as<Named>();
+  const std::string full = Full("expert.") + std::string(name);
+  if (gates.constant.defined()) {  // one dense linear
+    const auto merged = [&](const std::vector<at::Tensor>& parts) {
+      return at::tensordot(gates.constant[0], at::stack(parts), {0}, {0});
+    };
+    const std::string product =
+        Node("MatMul", full, {Name(x), graph_.Weight(full + ".weight", merged(weights))});
+    if (!form.bias) return Of(product, out);
+    return Of(Node("Add", full, {product, graph_.Weight(full + ".bias", merged(biases))}), out);
+  }
+  const std::string all = graph_.Weight(full + ".weight", at::stack(weights).flatten(1));
+  const std::string weight =
+      Node("Reshape", full, {Node("MatMul", full, {gates.name, all}), graph_.Integers({0, Width(x), out})});
+  const std::string product = Node("MatMul", full, {Name(x), weight});
+  if (!form.bias) return Of(product, out);
+  const std::string bias =
+      Node("MatMul", full, {gates.name, graph_.Weight(full + ".bias", at::stack(biases))});
+  return Of(Node("Add", full, {product, Node("Unsqueeze", full, {bias, graph_.Integers({1})})}), out);
 }
 
 Value OnnxOps::Norm(std::string_view name, const Value& x) {
@@ -241,6 +270,90 @@ Value OnnxOps::Concat(std::string_view name, const std::vector<Value>& parts) {
   }
   return Value::Of(Named{Node("Concat", Full(name), names, {IntAttribute("axis", -1)}), width,
                          parts[0].as<Named>().heads});
+}
+
+// --- Experts ---
+
+Value OnnxOps::Parameter(std::string_view name, int width) {
+  return Value::Of(Named{"", width, 0, model_.weights.at(Full(name)).detach().to(at::kFloat)});
+}
+
+Value OnnxOps::MeanToken(std::string_view name, const Value& x) {
+  const std::string scope = Full(name);
+  std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  real = Node("Unsqueeze", scope, {real, graph_.Integers({2})});
+  const auto sum = [&](const std::string& of) {
+    return Node("ReduceSum", scope, {of, graph_.Integers({1})}, {IntAttribute("keepdims", 0)});
+  };
+  const std::string tokens = Node("Max", scope, {sum(real), graph_.Float(1)});
+  return Of(Node("Div", scope, {sum(Node("Mul", scope, {Name(x), real})), tokens}), Width(x));
+}
+
+Value OnnxOps::Gates(std::string_view name, const Value& logits, const Value&, int k) {
+  const auto& of = logits.as<Named>();
+  if (of.constant.defined()) return Value::Of(Named{"", of.width, 0, experts::TopShares(of.constant, k)});
+  const std::string scope = Full(name);
+  const auto softmax = [&](const std::string& x) {
+    return Node("Softmax", scope, {x}, {IntAttribute("axis", -1)});
+  };
+  if (k == of.width) return Of(softmax(of.name), of.width);
+  const auto largest = graph_.Nodes("TopK", scope, {of.name, graph_.Integers({k})}, 2);
+  const std::string zeros = Node("Mul", scope, {of.name, graph_.Float(0)});
+  return Of(
+      Node("ScatterElements", scope, {zeros, largest[1], softmax(largest[0])}, {IntAttribute("axis", -1)}),
+      of.width);
+}
+
+Value OnnxOps::Route(std::string_view name, const Value& logits, int experts, double) {
+  const std::string scope = Full(name);
+  const std::string shares = Node("Softmax", scope, {Name(logits)}, {IntAttribute("axis", -1)});
+  const std::string choice =
+      Node("ArgMax", scope, {shares}, {IntAttribute("axis", -1), IntAttribute("keepdims", 1)});
+  const std::string share = Node("GatherElements", scope, {shares, choice}, {IntAttribute("axis", -1)});
+  const std::string flat = Node("Reshape", scope, {choice, graph_.Integers({-1})});
+  Routed routed;
+  for (int e = 0; e < experts; ++e) {
+    const std::string places = Node("NonZero", scope, {Node("Equal", scope, {flat, graph_.Integer(e)})});
+    routed.tokens.push_back(Node("Squeeze", scope, {places, graph_.Integers({0})}));
+  }
+  routed.factor = Node(
+      "Mul", scope,
+      {Node("Reshape", scope, {share, graph_.Integers({-1, 1})}), graph_.Float(static_cast<float>(experts))});
+  return Value::Of(std::move(routed));
+}
+
+Value OnnxOps::TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) {
+  const std::string scope = Full(name);
+  std::string& flat = flat_[Name(x)];
+  if (flat.empty()) flat = Node("Reshape", scope, {Name(x), graph_.Integers({-1, Width(x)})});
+  const std::string tokens =
+      Node("Gather", scope, {flat, route.as<Routed>().tokens[static_cast<size_t>(expert)]},
+           {IntAttribute("axis", 0)});
+  return Of(Node("Unsqueeze", scope, {tokens, graph_.Integers({0})}), Width(x));
+}
+
+Value OnnxOps::Together(std::string_view name, const Value& route, const Value& x,
+                        const std::vector<Value>& parts) {
+  const std::string scope = Full(name);
+  const auto& routed = route.as<Routed>();
+  std::vector<std::string> made;
+  for (const Value& part : parts) made.push_back(Node("Squeeze", scope, {Name(part), graph_.Integers({0})}));
+  const std::string order =
+      Node("Unsqueeze", scope,
+           {Node("Concat", scope, routed.tokens, {IntAttribute("axis", 0)}), graph_.Integers({1})});
+  // Every token is overwritten: x is there for its size alone.
+  std::string all = Node("ScatterND", scope,
+                         {flat_.at(Name(x)), order, Node("Concat", scope, made, {IntAttribute("axis", 0)})});
+  all = Node("Mul", scope, {all, routed.factor});
+  return Of(Node("Reshape", scope, {all, Node("Shape", scope, {Name(x)})}), Width(x));
+}
+
+Value OnnxOps::Interleave(std::string_view name, const Value& x, int groups) {
+  const std::string scope = Full(name);
+  const int64_t depth = Width(x) / groups / groups;
+  std::string y = Node("Reshape", scope, {Name(x), graph_.Integers({0, 0, groups, depth, groups})});
+  y = Node("Transpose", scope, {y}, {IntsAttribute("perm", {0, 1, 4, 3, 2})});
+  return Of(Node("Reshape", scope, {y, graph_.Integers({0, 0, Width(x)})}), Width(x));
 }
 
 Value OnnxOps::FirstToken(std::string_view name, const Value& x) {

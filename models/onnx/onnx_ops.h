@@ -38,6 +38,14 @@ class OnnxOps final : public Ops {
   Value Crop(std::string_view name, const Value& x, int width) override;
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value Parameter(std::string_view name, int width) override;
+  Value MeanToken(std::string_view name, const Value& x) override;
+  Value Gates(std::string_view name, const Value& logits, const Value& spread, int k) override;
+  Value Route(std::string_view name, const Value& logits, int experts, double noise) override;
+  Value TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) override;
+  Value Together(std::string_view name, const Value& route, const Value& x,
+                 const std::vector<Value>& parts) override;
+  Value Interleave(std::string_view name, const Value& x, int groups) override;
   Value FirstToken(std::string_view name, const Value& x) override;
   Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
@@ -62,6 +70,11 @@ class OnnxOps final : public Ops {
     std::string name;
     int64_t width = 0;
     int heads = 0;
+    at::Tensor constant = {};  // where it is one
+  };
+  struct Routed {
+    std::vector<std::string> tokens;  // of each expert their indices, [n]
+    std::string factor;               // [B * T, 1]
   };
   static Value Of(std::string name, int64_t width) { return Value::Of(Named{std::move(name), width}); }
   static const std::string& Name(const Value& x) { return x.as<Named>().name; }
@@ -74,6 +87,7 @@ class OnnxOps final : public Ops {
   std::string Weight(const std::string& name) { return graph_.Weight(name, model_.weights.at(name)); }
   std::string Slice(const std::string& scope, const std::string& x, int64_t begin, int64_t end, int64_t axis);
   std::string GeluTanh(const std::string& scope, const std::string& x);
+  Value MergedLinear(std::string_view name, const Value& x, int out, LinearForm form);
   std::string GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups);
   std::vector<std::string> TokenTransform(const std::string& scope, Transform how);
   std::string GeluErf(const std::string& scope, const std::string& x);
@@ -95,6 +109,7 @@ class OnnxOps final : public Ops {
       same_input_;                                // of each linear those that read what it reads, in order
   std::map<std::string, Int8Input> int8_inputs_;  // by value: several linears read one
   std::map<std::string, std::string> padded_;     // by value: one token more at either end
+  std::map<std::string, std::string> flat_;       // by value: its tokens one after another
   std::map<Transform, std::vector<std::string>> transforms_;  // of tokens: all layers' are the same
   std::string ids_, segments_, mask_;
   std::string zero_;  // of weights in eight bits

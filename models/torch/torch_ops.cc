@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/torch/autocast.h"
+#include "models/torch/dispatch.h"
 #include "models/torch/kernels/dropout.h"
 #include "models/torch/listener.h"
 #include "models/torch/mixing.h"
@@ -29,6 +31,10 @@ at::Tensor Dropped(const Dropout& dropout, const at::Tensor& x) {
   if (dropout.probability == 0) return x;
   THIMBLE_CHECK(dropout.random != nullptr, "dropout without a random stream");
   return kernels::Dropout(x, dropout.probability, dropout.random->Next());
+}
+
+at::Tensor AtLeastFloat(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
 }
 
 }  // namespace
@@ -91,15 +97,37 @@ Value TorchOps::Positions(std::string_view name, int rows, int) {
 Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const std::string full = Full(name);
   const at::Tensor& input = In(x);
+  if (merging().experts > 0) return Of(MergedLinear(name, input, out, form));
   if (form.groups > 1) {
-    const at::Tensor weight =
-        FirstOfGroups(Weight(full + ".weight"), out, input.size(-1) / form.groups, form.groups);
-    return Of(GroupedProduct(input, weight, form.groups));
+    const auto part = [&](const std::string& weight, at::IntArrayRef sizes) {
+      return FirstOfGroups(Weight(full + weight), sizes, form);
+    };
+    at::Tensor output =
+        GroupedProduct(input, part(".weight", {out, input.size(-1) / form.groups}), form.groups);
+    if (form.bias) output = output + part(".bias", {out});
+    return Of(std::move(output));
   }
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
                                      form.bias ? First(Weight(full + ".bias"), 0, out) : at::Tensor());
   if (options_.listener) options_.listener->OnLinear(full, input, output);
   return Of(std::move(output));
+}
+
+// y_b = (sum over e of g_be W_e) x_b. Packed tokens, [N, c], are of one row.
+at::Tensor TorchOps::MergedLinear(std::string_view name, const at::Tensor& x, int out,
+                                  LinearForm form) const {
+  const at::Tensor& gates = In(merging().gates);
+  std::vector<at::Tensor> weights, biases;
+  for (int e = 0; e < merging().experts; ++e) {
+    const std::string expert = OfExpert(e, name);
+    weights.push_back(First(First(Weight(expert + ".weight"), 0, out), 1, x.size(-1)).flatten());
+    if (form.bias) biases.push_back(First(Weight(expert + ".bias"), 0, out));
+  }
+  const at::Tensor weight = Product(gates, at::stack(weights)).view({-1, out, x.size(-1)});
+  const at::Tensor bias = form.bias ? Product(gates, at::stack(biases)).unsqueeze(1) : at::Tensor();
+  if (weight.size(0) == 1) return models::Linear(x, weight[0], form.bias ? bias.view({out}) : bias);
+  const at::Tensor product = Product(x, weight.transpose(1, 2));
+  return form.bias ? product + bias : product;
 }
 
 Value TorchOps::Norm(std::string_view name, const Value& x) {
@@ -143,6 +171,52 @@ Value TorchOps::Concat(std::string_view, const std::vector<Value>& parts) {
   std::vector<at::Tensor> tensors;
   for (const Value& part : parts) tensors.push_back(In(part));
   return Of(at::cat(tensors, -1));
+}
+
+Value TorchOps::Parameter(std::string_view name, int width) {
+  return Of(First(Weight(Full(name)), 1, width));
+}
+
+Value TorchOps::MeanToken(std::string_view, const Value& x) {
+  const at::Tensor& all = In(x);
+  if (all.dim() == 2) return Of(all.mean(0, /*keepdim=*/true));
+  const at::Tensor real = batch_.mask.to(all.scalar_type()).unsqueeze(-1);
+  return Of((all * real).sum(1) / real.sum(1).clamp_min(1));
+}
+
+Value TorchOps::Gates(std::string_view, const Value& logits, const Value& spread, int k) {
+  const Autocast none(false);
+  at::Tensor moved = AtLeastFloat(In(logits));
+  if (spread && options_.dropout.random != nullptr) {
+    const at::Tensor noise = experts::NormalNoise(moved, options_.dropout.random);
+    moved = moved + noise * (at::softplus(AtLeastFloat(In(spread))) + 0.01);
+  }
+  return Of(experts::TopShares(moved, k));
+}
+
+Value TorchOps::Route(std::string_view, const Value& logits, int count, double noise) {
+  const Autocast none(false);
+  at::Tensor moved = AtLeastFloat(In(logits));
+  if (noise > 0 && options_.dropout.random != nullptr)
+    moved = moved + experts::UniformNoise(moved, noise, options_.dropout.random);
+  const at::Tensor shares = at::softmax(moved, -1);
+  routing.push_back(shares);
+  return Value::Of(experts::Choose(shares, count));
+}
+
+Value TorchOps::TokensOfExpert(std::string_view, const Value& route, const Value& x, int expert) {
+  return Of(experts::TokensOf(route.as<experts::Routing>(), In(x), expert));
+}
+
+Value TorchOps::Together(std::string_view, const Value& route, const Value& x,
+                         const std::vector<Value>& parts) {
+  std::vector<at::Tensor> made;
+  for (const Value& part : parts) made.push_back(In(part));
+  return Of(experts::Together(route.as<experts::Routing>(), In(x), made));
+}
+
+Value TorchOps::Interleave(std::string_view, const Value& x, int groups) {
+  return Of(Interleaved(In(x), groups));
 }
 
 Value TorchOps::FirstToken(std::string_view, const Value& x) { return Of(In(x).select(1, 0)); }

@@ -67,6 +67,24 @@ proto::Embedding DrawEmbedding(const std::string& kind, Random* random) {
   return embedding;
 }
 
+const std::vector<std::string>& Structures() {
+  static const std::vector<std::string> all = {"groups", "monarch", "routed", "merged"};
+  return all;
+}
+
+void DrawStructure(const std::string& what, proto::FeedForward* ffn, Random* random) {
+  if (what == "groups" || what == "monarch") ffn->set_groups(Between(2, 4, random));
+  if (what == "monarch") ffn->set_monarch(true);
+  if (what != "routed" && what != "merged") return;
+  const Field* field = proto::FeedForward::descriptor()->FindFieldByName(what);
+  auto* message = ffn->GetReflection()->MutableMessage(ffn, field);
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
+    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+  const int count = Between(2, 4, random);  // gradients of more take long
+  if (what == "routed") ffn->mutable_routed()->set_count(count);
+  if (what == "merged") ffn->mutable_merged()->set_count(count);
+}
+
 proto::FeedForward DrawFeedForward(const std::string& kind, int outer, int ffn_hidden, Random* random) {
   const std::vector<std::string> ratios = {"1", "1/2", "1/3", "1/4"};
   proto::FeedForward ffn;
@@ -79,6 +97,8 @@ proto::FeedForward DrawFeedForward(const std::string& kind, int outer, int ffn_h
     const ExpressionSampler sampler(PublishedRules({{outer, RatioWidth(ffn.ratio(), ffn_hidden)}}));
     ffn.GetReflection()->SetString(&ffn, field, sampler.Draw(random).ToString());
   }
+  // Half of them dense.
+  if (random->Below(2) == 0) DrawStructure(OneOfKinds(Structures(), random), &ffn, random);
   return ffn;
 }
 

@@ -83,7 +83,7 @@ def main(program, data, vocabulary, count="60"):
                  for name in re.findall(r"\((\w+)\)", (ROOT / "models" / folder / f"{folder}.inc").read_text())]
         for case in cases:
             text = (case / "architecture.textproto").read_text()
-            for word in ("bottleneck", "share_query_key: true", "NO_NORM", *kinds):
+            for word in ("bottleneck", "share_query_key: true", "NO_NORM", "groups", "monarch: true", "routed", "merged", *kinds):
                 seen[word] = seen.get(word, 0) + (re.search(rf"\b{word}\b", text) is not None)
             found = differences(case)
             worst = [max(pair) for pair in zip(worst, found)]

@@ -63,6 +63,12 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
         i == 0 ? static_cast<size_t>(number) % FeedForwards().size() : random->Below(FeedForwards().size());
     *layer->mutable_mixer() = DrawMixer(Mixers()[mixer].name, random);
     *layer->mutable_ffn() = DrawFeedForward(FeedForwards()[ffn].name, width, base, random);
+    if (i > 0 || number % 3 > 0 || layer->ffn().has_none()) continue;
+    proto::FeedForward* block = layer->mutable_ffn();
+    block->clear_groups();
+    block->clear_monarch();
+    block->clear_experts();
+    DrawStructure(Structures()[static_cast<size_t>(number / 3) % Structures().size()], block, random);
   }
   return architecture;
 }
