@@ -1,6 +1,7 @@
 // A routed feed-forward block that computes of each token its expert alone, against one that computes all
 // experts for every token and chooses afterwards, and against the dense block of one expert's size.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
