@@ -60,6 +60,7 @@ proto::Space SpaceAround(const std::vector<proto::Architecture>& listed, const s
   space.set_vocabulary(first.vocabulary());
   space.set_positions(first.positions());
   space.set_segments(first.segments());
+  if (!first.position_table()) space.set_position_table(false);
   space.set_layer_norm_epsilon(first.layer_norm_epsilon());
   int depth = 0;
   for (const auto& each : listed) depth = std::max(depth, each.layer_size());

@@ -93,8 +93,12 @@ proto::Architecture Moved(const proto::Architecture& from, const SectionPlan& to
     const LayerPlan& plan = to.layers[i];
     // Heads of another hidden width may say their own: as many of the same kind.
     const auto same = [&](const proto::Mixer& each) {
-      return each.kind_case() == like.mixer().kind_case() &&
-             each.self_attention().heads() == like.mixer().self_attention().heads();
+      if (each.kind_case() != like.mixer().kind_case()) return false;
+      if (!each.has_self_attention()) return true;
+      proto::SelfAttention ours = each.self_attention(), theirs = like.mixer().self_attention();
+      ours.clear_head_width();
+      theirs.clear_head_width();
+      return ours.SerializeAsString() == theirs.SerializeAsString();
     };
     if (const auto mixer = plan.MixerOf(like))
       *layer->mutable_mixer() = plan.mixers[*mixer];

@@ -88,7 +88,8 @@ void Cutter::Embedding() {
   at::Tensor& table = student_.weights.at("embedding.token");
   if (student_.shape.projected > 0) tokens = NarrowTable(tokens);
   table.slice(1, 0, tokens.size(1)).copy_(tokens);
-  SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
+  if (student_.weights.Has("embedding.position"))
+    SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
   SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
 }
 

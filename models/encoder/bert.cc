@@ -49,7 +49,7 @@ std::string AcceptedActivations() {
 
 bool IsPlainBert(const ResolvedArchitecture& shape, bool pooled) {
   if (!EntryOf(shape.embedding).bert || (pooled && shape.pooler != shape.hidden)) return false;
-  if (shape.bottleneck > 0 || shape.no_norm) return false;
+  if (shape.bottleneck > 0 || shape.no_norm || !shape.position_table) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {

@@ -1,5 +1,7 @@
 #include "models/encoder/cost.h"
 
+#include <algorithm>
+
 #include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
@@ -114,7 +116,9 @@ int64_t TrainingBytes(const ResolvedArchitecture& shape, int batch, int length) 
 int64_t InferenceBytes(const ResolvedArchitecture& shape, int batch, int length, TaskHead head) {
   Trace trace = Counter(shape);
   Encode(shape, LastStates(head), trace);
-  return kFloat * batch * length * trace.cost().most_alive;
+  int64_t most = trace.cost().most_alive;
+  for (const auto& [states, maps] : trace.cost().peaks) most = std::max(most, states + length * maps);
+  return kFloat * batch * length * most;
 }
 
 }  // namespace thimble::models

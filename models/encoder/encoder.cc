@@ -39,7 +39,11 @@ Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops) {
   Value x = TokenEmbedding(shape, ops);
   const Ops::Scope scope(ops, "embedding");
   const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
-  x = ops.Combine("position", Combination::kAdd, x, ops.Positions("position", shape.positions, shape.hidden));
+  if (shape.position_table)
+    x = ops.Combine("position", Combination::kAdd, x,
+                    ops.Positions("position", shape.positions, shape.hidden));
+  else
+    ops.MostTokens(shape.positions);
   return ops.Residual("segment", x, segment);
 }
 
@@ -81,6 +85,7 @@ Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixe
                              .query = std::move(in.query),
                              .value = std::move(in.value),
                              .bias = bias,
+                             .queries = entry.one_query ? read : Tokens::kAll,
                              .width = shape.block_width(),
                              .heads = shape.heads,
                              .positions = shape.positions},

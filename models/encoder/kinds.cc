@@ -26,6 +26,11 @@ namespace embeddings {
 #include "models/embeddings/embeddings.inc"
 }
 #undef EMBEDDING
+#define ATTENTION_BIAS(name) AttentionBiasEntry name();
+namespace attention_biases {
+#include "models/attention_biases/attention_biases.inc"
+}
+#undef ATTENTION_BIAS
 
 namespace {
 
@@ -98,6 +103,26 @@ const std::vector<EmbeddingEntry>& Embeddings() {
   return entries;
 }
 
+const std::vector<AttentionBiasEntry>& AttentionBiases() {
+  static const std::vector<AttentionBiasEntry> entries = {
+#define ATTENTION_BIAS(name) Named(attention_biases::name(), #name),
+#include "models/attention_biases/attention_biases.inc"
+#undef ATTENTION_BIAS
+  };
+  return entries;
+}
+
+const AttentionBiasEntry* BiasOf(const proto::Mixer& mixer) {
+  const google::protobuf::Message& kind = KindMessage(mixer);
+  const auto* biases = kind.GetDescriptor()->FindOneofByName("bias");
+  if (biases == nullptr) return nullptr;
+  const auto* field = kind.GetReflection()->GetOneofFieldDescriptor(kind, biases);
+  if (field == nullptr) return nullptr;
+  for (const AttentionBiasEntry& entry : AttentionBiases())
+    if (entry.name == field->name()) return &entry;
+  throw std::logic_error("the list of biases lacks " + field->name());
+}
+
 const MixerEntry& EntryOf(const proto::Mixer& mixer) { return Find(Mixers(), mixer, mixer.kind_case()); }
 const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn) {
   return Find(FeedForwards(), ffn, ffn.kind_case());
@@ -156,6 +181,15 @@ void RefuseSharedQueryKey(const proto::Mixer&, const ResolvedArchitecture& shape
 
 bool IsBerts(const proto::Mixer& mixer) {
   return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name;
+}
+
+proto::Mixer WithoutHeads(const proto::Mixer& mixer) {
+  proto::Mixer rest = mixer;
+  auto* kind = rest.GetReflection()->MutableMessage(&rest, &KindOf(rest));
+  for (const char* name : {"heads", "head_width"})
+    if (const auto* field = kind->GetDescriptor()->FindFieldByName(name))
+      kind->GetReflection()->ClearField(kind, field);
+  return rest;
 }
 
 std::string TextOf(const proto::Mixer& mixer) { return TextOfKind(mixer); }

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "models/arch/head.h"
+
 namespace thimble::models {
 
 // What a word returns: the interpreter's own, held by count. Memory is free once the last handle is gone, so
@@ -45,8 +47,10 @@ enum class Function {
   kLeakyRelu,  // slope 0.01
   kElu,
   kSwish,
+  kLog,
+  kAbs,
 };
-enum class Combination { kAdd, kMul, kMax };
+enum class Combination { kAdd, kMul, kMax, kPow };
 
 // Transforms both sides of a matrix of tokens by channels; orthonormal.
 enum class Transform {
@@ -69,9 +73,19 @@ struct LinearForm {
   int groups = 1;
   bool as_many_groups = false;
   bool bias = true;
+  // KeyConvolution's: its columns are as many taps of each channel. 0: it is none.
+  int kernel = 0;
   // Depthwise's: its columns are taps about a middle, of which a crop keeps the middle ones. A new one that
   // starts as the identity returns what it reads: 1 at the middle tap, 0 at the others.
   bool taps = false, starts_as_identity = false;
+};
+
+// Numbers that are learnt: drawn evenly between `low` and `high`, and as they are used never below `least` or
+// above `most`.
+struct NumberForm {
+  double low = 0, high = 0;
+  double least = -kUnbounded, most = kUnbounded;
+  static constexpr double kUnbounded = 1e30;
 };
 
 class Ops {
@@ -164,8 +178,28 @@ class Ops {
   // word, so that it may be one kernel. Losses may look at its scores, unless the mixer's other half is no
   // attention: heads could not be told from heads then.
   enum class Scores { kShown, kHidden };
+  // `added`: maps (below) that are added to q k / sqrt(c / H), in what losses look at, too; nothing: none.
   virtual Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                          Scores scores = Scores::kShown) = 0;
+                          Scores scores = Scores::kShown, const Value& added = {}) = 0;
+
+  // --- Maps: numbers of pairs of tokens, [B, c, queries, T]; B is 1 where all rows have the same ---
+  // Apply, Affine, Combine and Divide take maps, too; what has one channel, or numbers that are no pair's
+  // (Farthest, Constants, Numbers), they take for all.
+  // `queries`: of all tokens, or of the first.
+  virtual Value Distances(std::string_view name, Tokens queries) = 0;  // |i - j|: [1, 1, queries, T]
+  // From each token to the farthest of its row's own: [B, 1, queries, 1]. Anything where it is padding.
+  virtual Value Farthest(std::string_view name, Tokens queries) = 0;
+  virtual Value Constants(std::string_view name, const std::vector<double>& values) = 0;  // [1, c, 1, 1]
+  virtual Value Numbers(std::string_view name, int count, NumberForm form) = 0;  // learnt; [1, c, 1, 1]
+  virtual Value MaskKeys(std::string_view name, const Value& maps) = 0;  // zero where a key is padding
+  // Along keys, zeros beyond the ends; `kernel` is odd. The weight is [out, channels kernel], a channel's
+  // taps side by side.
+  virtual Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                               LinearForm form = {}) = 0;
+  virtual Value Similarities(const Value& query,
+                             const Value& key) = 0;  // q k / sqrt(c / H): [B, H, queries, T]
+  // softmax(scores + bias) v. Losses look at the scores.
+  virtual Value Attend(const Value& scores, const Value& value, const Value& bias) = 0;
 
   // --- Products of split heads beyond attention ---
   // Sums over tokens of the products of a [B, H, a, T], channels first, and b [B, H, T, b]: [B, H, a, b].
@@ -190,6 +224,8 @@ class Ops {
   // row's length, and taps beyond that matter to nothing.
   static constexpr int kLongKernel = 32;
 
+  // Refuses rows of more tokens. Positions does as well.
+  virtual void MostTokens(int) {}
   virtual void Tap(Tapped what, const Value& x) {}
 
  protected:

@@ -7,13 +7,21 @@
 namespace thimble::models {
 
 struct Trace::Memory {
-  Memory(std::shared_ptr<Cost> cost, int64_t width, int id) : cost(std::move(cost)), width(width), id(id) {
-    this->cost->alive += width;
-    this->cost->most_alive = std::max(this->cost->most_alive, this->cost->alive);
+  Memory(std::shared_ptr<Cost> of, int64_t width, int64_t maps, int id)
+      : cost(std::move(of)), width(width), maps(maps), id(id) {
+    cost->alive += width;
+    cost->alive_maps += maps;
+    if (cost->alive_maps == 0)
+      cost->most_alive = std::max(cost->most_alive, cost->alive);
+    else
+      cost->peaks.emplace_back(cost->alive, cost->alive_maps);
   }
-  ~Memory() { cost->alive -= width; }
+  ~Memory() {
+    cost->alive -= width;
+    cost->alive_maps -= maps;
+  }
   std::shared_ptr<Cost> cost;
-  int64_t width;
+  int64_t width, maps;
   int id;
   bool kept = false;
 };
@@ -21,7 +29,26 @@ struct Trace::Memory {
 Value Trace::New(int64_t width, int64_t nodes, Of tokens) {
   cost_->nodes += nodes;
   const int64_t held = tokens == Of::kAll ? width : 0;
-  return Value::Of(Traced{std::make_shared<Memory>(cost_, held, values_++), width, 0, tokens});
+  return Value::Of(Traced{std::make_shared<Memory>(cost_, held, 0, values_++), width, 0, tokens});
+}
+
+// Of the first token alone they are as large as a state.
+Value Trace::NewMaps(int64_t width, int64_t nodes, Of queries, bool of_all_rows) {
+  cost_->nodes += nodes;
+  const int64_t held = of_all_rows ? 0 : width;
+  const bool pairs = queries == Of::kAll;
+  return Value::Of(Traced{std::make_shared<Memory>(cost_, pairs ? 0 : held, pairs ? held : 0, values_++),
+                          width, 0, queries, Traced::kMaps, of_all_rows});
+}
+
+Value Trace::Like(const Value& x, int64_t width, int64_t nodes) {
+  const Traced& like = x.as<Traced>();
+  if (like.what == Traced::kNumbers) {
+    cost_->nodes += nodes;
+    return x;
+  }
+  return like.what == Traced::kMaps ? NewMaps(width, nodes, like.tokens, like.of_all_rows)
+                                    : New(width, nodes, like.tokens);
 }
 
 Value Trace::Part(const Value& x, int64_t width, int heads) {
@@ -33,8 +60,14 @@ void Trace::WantAll(const Value& x) {
 }
 
 Value Trace::Both(const Value& a, const Value& b) {
-  THIMBLE_CHECK(TokensOf(a) == TokensOf(b), "one token's state with all tokens'");
-  return New(Width(a), 1, TokensOf(a));
+  const Traced &of_a = a.as<Traced>(), &of_b = b.as<Traced>();
+  const bool numbers = of_a.what == Traced::kNumbers || of_b.what == Traced::kNumbers;
+  THIMBLE_CHECK(numbers || of_a.tokens == of_b.tokens, "one token's state with all tokens'");
+  const Traced& larger = of_a.what >= of_b.what ? of_a : of_b;
+  const int64_t width = std::max(of_a.width, of_b.width);
+  if (larger.what != Traced::kMaps) return New(width, 1, larger.tokens);
+  const auto alike = [](const Traced& each) { return each.what == Traced::kNumbers || each.of_all_rows; };
+  return NewMaps(width, 1, larger.tokens, alike(of_a) && alike(of_b));
 }
 
 void Trace::Multiply(Of tokens, int64_t products) {
@@ -47,6 +80,7 @@ Value Trace::State(int width) { return New(width, 0); }
 void Trace::Keep(const Value& x) {
   Memory& memory = *x.as<Traced>().memory;
   if (!memory.kept) cost_->kept += memory.width;
+  if (!memory.kept) cost_->kept_shares += memory.maps;
   memory.kept = true;
 }
 
@@ -124,7 +158,7 @@ Value Trace::Apply(std::string_view, Function function, const Value& x) {
                     : function == Function::kGeluErf ? kErfNodes
                     : function == Function::kSwish   ? 2
                                                      : 1;
-  const Value result = New(Width(x), nodes, TokensOf(x));
+  const Value result = Like(x, Width(x), nodes);
   // Some gradients are functions of the result.
   const bool of_result =
       function == Function::kTanh || function == Function::kSigmoid || function == Function::kRelu;
@@ -143,8 +177,9 @@ Value Trace::Combine(std::string_view, Combination how, const Value& a, const Va
 Value Trace::Residual(std::string_view, const Value& a, const Value& b) { return Both(a, b); }
 
 Value Trace::Affine(std::string_view, const Value& x, double factor, double shift) {
-  const Value result = New(Width(x), (factor != 1) + (shift != 0), TokensOf(x));
-  return Part(result, Width(x), x.as<Traced>().heads);
+  const int nodes = (factor != 1) + (shift != 0);
+  if (x.as<Traced>().what != Traced::kState) return Like(x, Width(x), nodes);
+  return Part(New(Width(x), nodes, TokensOf(x)), Width(x), x.as<Traced>().heads);
 }
 
 Value Trace::MaskPadding(std::string_view, const Value& x) {
@@ -174,8 +209,8 @@ Value Trace::Concat(std::string_view, const std::vector<Value>& parts) {
 Value Trace::Parameter(std::string_view name, int width) {
   Weight(name, "", {1, width});
   cost_->folded += width;
-  return Value::Of(
-      Traced{New(0, 0, Of::kFirst).as<Traced>().memory, width, 0, Of::kFirst, /*constant=*/true});
+  return Value::Of(Traced{New(0, 0, Of::kFirst).as<Traced>().memory, width, 0, Of::kFirst, Traced::kState,
+                          false, /*constant=*/true});
 }
 
 Value Trace::MeanToken(std::string_view, const Value& x) {
@@ -225,18 +260,72 @@ Value Trace::MergeHeads(std::string_view, const Value& x) {
   return Part(x, Width(x));
 }
 
-Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&, Scores shown) {
-  constexpr int kNodes = 5;
+Value Trace::Attention(const Value& query, const Value& key, const Value& value, const Value&, Scores shown,
+                       const Value& added) {
+  const int64_t heads = query.as<Traced>().heads, kNodes = added ? 6 : 5;
+  // The maps and what masks padding are added up first.
+  const Value sum = added ? NewMaps(heads, 0, TokensOf(query), false) : Value();
   for (const Value& each : {query, key, value}) Keep(each);
-  if (shown == Scores::kShown) taps_.heads += query.as<Traced>().heads;
+  if (shown == Scores::kShown) taps_.heads += static_cast<int>(heads);
   const int64_t products = Width(query) + Width(value);
   if (TokensOf(query) == Of::kAll) {
     cost_->pair_products += products;
-    cost_->kept_shares += 2 * query.as<Traced>().heads;  // before and after dropout
+    cost_->kept_shares += 2 * heads;  // before and after dropout
   } else {
     cost_->token_products += products;
   }
   return New(Width(value), kNodes, TokensOf(query));
+}
+
+Value Trace::Distances(std::string_view, Tokens queries) { return NewMaps(1, 4, As(queries), true); }
+
+Value Trace::Farthest(std::string_view, Tokens queries) { return New(1, 6, As(queries)); }
+
+Value Trace::Constants(std::string_view, const std::vector<double>& values) {
+  const Value none = New(0, 0);
+  return Value::Of(
+      Traced{none.as<Traced>().memory, static_cast<int64_t>(values.size()), 0, Of::kAll, Traced::kNumbers});
+}
+
+Value Trace::Numbers(std::string_view name, int count, NumberForm form) {
+  Weight(name, "", {count});
+  if (named_) weights_.back().numbers = form;
+  const Value none = New(0, 0);
+  return Value::Of(Traced{none.as<Traced>().memory, count, 0, Of::kAll, Traced::kNumbers});
+}
+
+Value Trace::MaskKeys(std::string_view, const Value& maps) {
+  return NewMaps(Width(maps), 3, TokensOf(maps), false);
+}
+
+Value Trace::KeyConvolution(std::string_view name, const Value& maps, int out, int kernel, LinearForm form) {
+  const int64_t read = Width(maps) * kernel;
+  form.kernel = kernel;
+  Weight(name, ".weight", {out, read}, form);
+  if (form.bias) Weight(name, ".bias", {out}, form);
+  (TokensOf(maps) == Of::kAll ? cost_->pair_products : cost_->token_products) += read * out;
+  Keep(maps);
+  return Like(maps, out, 1);
+}
+
+Value Trace::Similarities(const Value& query, const Value& key) {
+  Keep(query);
+  Keep(key);
+  (TokensOf(query) == Of::kAll ? cost_->pair_products : cost_->token_products) += Width(query);
+  return NewMaps(query.as<Traced>().heads, 2, TokensOf(query), false);
+}
+
+Value Trace::Attend(const Value& scores, const Value& value, const Value&) {
+  constexpr int kNodes = 3;
+  const Of queries = TokensOf(scores);
+  Keep(value);
+  taps_.heads += static_cast<int>(Width(scores));
+  if (queries == Of::kAll) cost_->kept_shares += 2 * Width(scores);  // before and after dropout
+  (queries == Of::kAll ? cost_->pair_products : cost_->token_products) += Width(value);
+  // The shares, and the same with padding masked.
+  const Value masked = NewMaps(Width(scores), 0, queries, false),
+              shares = NewMaps(Width(scores), 0, queries, false);
+  return New(Width(value), kNodes, queries);
 }
 
 // Matrices of channels by channels are next to nothing beside a state.
@@ -268,6 +357,7 @@ Value Trace::MatMul(std::string_view, const Value& x, const Value& matrix) {
 Value Trace::Divide(std::string_view, const Value& x, const Value& by) {
   Keep(x);
   Keep(by);
+  if (x.as<Traced>().what == Traced::kMaps) return Both(x, by);
   return Part(New(Width(x), 1, TokensOf(x)), Width(x), x.as<Traced>().heads);
 }
 

@@ -13,7 +13,8 @@ namespace thimble::models {
 struct WeightShape {
   std::string name;
   std::vector<int64_t> sizes;
-  LinearForm form = {};  // of a matrix and its bias
+  LinearForm form = {};     // of a matrix and its bias
+  NumberForm numbers = {};  // of Ops::Numbers
 };
 
 class Trace final : public Ops {
@@ -27,7 +28,9 @@ class Trace final : public Ops {
     int64_t width = 0;
     int heads = 0;
     Of tokens = Of::kAll;
-    bool constant = false;  // whatever the row
+    enum What { kNumbers, kState, kMaps } what = kState;
+    bool of_all_rows = false;  // maps that all rows have alike: held once, next to nothing
+    bool constant = false;     // whatever the row
   };
 
  public:
@@ -48,8 +51,10 @@ class Trace final : public Ops {
     int64_t linears = 0, matrices = 0, outputs = 0,
             inputs = 0;  // of linears: their numbers; inputs read by several once
     int64_t alive = 0,
-            most_alive = 0;   // channels a token of states held at once, without gradients; now, at most. One
-                              // token's channels are next to nothing beside all tokens'
+            most_alive = 0;  // channels a token of states held at once, without gradients; now, at most. One
+                             // token's channels are next to nothing beside all tokens'
+    int64_t alive_maps = 0;  // channels a pair of tokens, likewise
+    std::vector<std::pair<int64_t, int64_t>> peaks;  // of both, at moments when maps were alive
     int64_t kept = 0;         // channels a token that the way back of a training step reads, of all tokens
     int64_t kept_shares = 0;  // likewise numbers a pair of tokens
     int64_t kept_rows = 0;    // likewise numbers a row
@@ -97,8 +102,17 @@ class Trace final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override;
+  Value Distances(std::string_view name, Tokens queries) override;
+  Value Farthest(std::string_view name, Tokens queries) override;
+  Value Constants(std::string_view name, const std::vector<double>& values) override;
+  Value Numbers(std::string_view name, int count, NumberForm form) override;
+  Value MaskKeys(std::string_view name, const Value& maps) override;
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override;
+  Value Similarities(const Value& query, const Value& key) override;
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -110,11 +124,14 @@ class Trace final : public Ops {
   void Tap(Tapped what, const Value&) override { taps_.projections |= what != Tapped::kMixed; }
 
  private:
+  static Of As(Tokens tokens) { return tokens == Tokens::kAll ? Of::kAll : Of::kFirst; }
   static Of TokensOf(const Value& x) { return x.as<Traced>().tokens; }
   static void WantAll(const Value& x);         // CHECK
   Value Both(const Value& a, const Value& b);  // element by element. CHECK: of as many tokens
   void Multiply(Of tokens, int64_t products);
   Value New(int64_t width, int64_t nodes, Of tokens = Of::kAll);
+  Value NewMaps(int64_t width, int64_t nodes, Of queries, bool of_all_rows);
+  Value Like(const Value& x, int64_t width, int64_t nodes);  // a state or maps, as x
   Value MergedLinear(std::string_view name, const Value& x, int out, LinearForm form);
   static Value Part(const Value& x, int64_t width, int heads = 0);
   void Weight(std::string_view name, std::string_view part, std::vector<int64_t> sizes, LinearForm form = {});

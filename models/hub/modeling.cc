@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
 
 namespace thimble::models {
 namespace {
@@ -64,6 +65,15 @@ std::string Kinds(const ResolvedArchitecture& shape) {
   add(embedding.python);
   std::string tables = "EMBEDDING = " + ClassName(*proto::Embedding::descriptor(), embedding.name) + "\n";
 
+  std::string biases;
+  for (const AttentionBiasEntry* bias : Select(AttentionBiases(), [&](const AttentionBiasEntry& entry) {
+         return any([&](const LayerShape& layer) { return BiasOf(layer.mixer) == &entry; });
+       })) {
+    add(bias->python);
+    biases += (biases.empty() ? "\"" : ", \"") + bias->name +
+              "\": " + ClassName(*proto::SelfAttention::descriptor(), bias->name);
+  }
+  tables += "BIASES = {" + biases + "}\n";
   tables +=
       "# By the name in a layer's \"mixer\" (None: BERT's): the name of its weights, and the class.\nMIXERS "
       "= {";

@@ -21,13 +21,14 @@ class ThimbleConfig(PretrainedConfig):
 
     def __init__(self, vocab_size=30522, max_position_embeddings=512, type_vocab_size=2, hidden_size=192, num_hidden_layers=0,
                  num_attention_heads=12, pooler_size=192, layer_norm_eps=1e-12, embedding="plain", embedding_size=192, blocks=(),
-                 bottleneck_size=0, share_query_key=False, norm="layer_norm", **more):
+                 bottleneck_size=0, share_query_key=False, norm="layer_norm", position_table=True, **more):
         self.vocab_size, self.max_position_embeddings, self.type_vocab_size = vocab_size, max_position_embeddings, type_vocab_size
         self.hidden_size, self.num_hidden_layers, self.num_attention_heads = hidden_size, num_hidden_layers, num_attention_heads
         self.pooler_size, self.layer_norm_eps = pooler_size, layer_norm_eps
         self.embedding, self.embedding_size = embedding, embedding_size
         self.blocks = list(blocks)  # of each layer: its kinds of block and mixer (BERT's where unnamed), "stacks" and "width" of its blocks
         self.bottleneck_size, self.share_query_key, self.norm = bottleneck_size, share_query_key, norm  # size 0: none
+        self.position_table = position_table
         super().__init__(**more)
 
 
@@ -122,13 +123,15 @@ class Embedding(nn.Module):
         hidden = config.hidden_size
         if config.embedding_size:
             self.token = nn.Parameter(torch.zeros(config.vocab_size, config.embedding_size))
-        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden))
+        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden)) if config.position_table else None
         self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
         self.norm = norm_of(config, hidden)
 
     def forward(self, ids, segments, mask):
         x = self.tokens(ids, mask)
-        return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
+        if self.position is not None:
+            x = x + self.position[:ids.shape[1]]
+        return self.norm(x + functional.embedding(segments, self.segment))
 
 
 # KINDS

@@ -101,6 +101,7 @@ ordered_json OurConfig(const Model& model) {
   config["embedding_size"] = shape.embedding_width;
   config["bottleneck_size"] = shape.bottleneck;
   config["share_query_key"] = shape.share_query_key;
+  if (!shape.position_table) config["position_table"] = false;
   config["norm"] = shape.no_norm ? "no_norm" : "layer_norm";
   config["blocks"] = ordered_json::array();
   for (const LayerShape& layer : shape.layers) config["blocks"].push_back(LayerConfig(layer));

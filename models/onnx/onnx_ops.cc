@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -198,6 +199,10 @@ Value OnnxOps::Apply(std::string_view name, Function function, const Value& x) {
       return of(Node("LeakyRelu", scope, {Name(x)}, {FloatAttribute("alpha", 0.01f)}));
     case Function::kElu:
       return of(Node("Elu", scope, {Name(x)}, {FloatAttribute("alpha", 1)}));
+    case Function::kLog:
+      return of(Node("Log", scope, {Name(x)}));
+    case Function::kAbs:
+      return of(Node("Abs", scope, {Name(x)}));
     case Function::kSwish:
       return of(Node("Mul", scope, {Name(x), Node("Sigmoid", scope, {Name(x)})}));
   }
@@ -223,8 +228,11 @@ std::string OnnxOps::GeluErf(const std::string& scope, const std::string& x) {
 }
 
 Value OnnxOps::Combine(std::string_view name, Combination how, const Value& a, const Value& b) {
-  const char* type = how == Combination::kAdd ? "Add" : how == Combination::kMul ? "Mul" : "Max";
-  return Of(Node(type, Full(name), {Name(a), Name(b)}), Width(a));
+  const char* type = how == Combination::kAdd   ? "Add"
+                     : how == Combination::kMul ? "Mul"
+                     : how == Combination::kMax ? "Max"
+                                                : "Pow";
+  return Of(Node(type, Full(name), {Name(a), Name(b)}), std::max(Width(a), Width(b)));
 }
 
 // ONNX Runtime 1.31 makes SkipLayerNormalization of Add and LayerNormalization, which on a CPU takes longer
@@ -394,14 +402,82 @@ Value OnnxOps::MergeHeads(std::string_view name, const Value& x) {
   return Of(Node("Reshape", scope, {rows, graph_.Integers({0, 0, width})}), width);
 }
 
-Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                         Scores) {
+Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores,
+                         const Value& added) {
   const std::string scope = Full("scores");
   const auto scale = static_cast<float>(std::sqrt(Width(query)));
   std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
   scores = Node("Div", scope, {scores, graph_.Float(scale)});
+  if (added) scores = Node("Add", scope, {scores, Name(added)});
   scores = Node("Add", scope, {scores, Name(bias)});
   const std::string share = Node("Softmax", scope, {scores}, {IntAttribute("axis", -1)});
+  return Value::Of(
+      Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
+}
+
+// All layers' are the same.
+Value OnnxOps::Distances(std::string_view name, Tokens queries) {
+  std::string& distances = distances_[queries];
+  if (!distances.empty()) return Maps(distances, 1);
+  const std::string scope = Full(name), place = Places(scope);
+  distances = Node("Unsqueeze", scope, {place, graph_.Integers({0, 1, 2})});
+  if (queries == Tokens::kAll) {
+    const std::string query = Node("Unsqueeze", scope, {place, graph_.Integers({0, 1, 3})});
+    distances = Node("Abs", scope, {Node("Sub", scope, {query, distances})});
+  }
+  return Maps(distances, 1);
+}
+
+Value OnnxOps::Farthest(std::string_view name, Tokens queries) {
+  const std::string scope = Full(name);
+  const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  std::string last = Node("ReduceSum", scope, {real, graph_.Integers({1})}, {IntAttribute("keepdims", 1)});
+  last = Node("Sub", scope, {last, graph_.Float(1)});  // [batch, 1]
+  if (queries == Tokens::kFirst) return Of(Node("Unsqueeze", scope, {last, graph_.Integers({1, 3})}), 1);
+  const std::string place = Places(scope);
+  const std::string farthest = Node("Max", scope, {place, Node("Sub", scope, {last, place})});
+  return Of(Node("Unsqueeze", scope, {farthest, graph_.Integers({1, 3})}), 1);
+}
+
+Value OnnxOps::Constants(std::string_view name, const std::vector<double>& values) {
+  const at::Tensor numbers = at::tensor(values, at::kDouble).to(at::kFloat).view({1, -1, 1, 1});
+  return Maps(graph_.Weight(Full(name), numbers), static_cast<int64_t>(values.size()));
+}
+
+Value OnnxOps::Numbers(std::string_view name, int count, NumberForm form) {
+  const at::Tensor held = model_.weights.at(Full(name)).detach().clamp(form.least, form.most);
+  return Maps(graph_.Weight(Full(name), held.view({1, -1, 1, 1})), count);
+}
+
+Value OnnxOps::MaskKeys(std::string_view name, const Value& maps) {
+  const std::string scope = Full(name);
+  std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  real = Node("Unsqueeze", scope, {real, graph_.Integers({1, 2})});
+  return Maps(Node("Mul", scope, {Name(maps), real}), Width(maps));
+}
+
+// In float32 whatever the file holds.
+Value OnnxOps::KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                              LinearForm form) {
+  const std::string full = Full(name);
+  const at::Tensor weight = model_.weights.at(full + ".weight").view({out, Width(maps), 1, kernel});
+  std::vector<std::string> inputs = {Name(maps), graph_.Weight(full + ".weight", weight)};
+  if (form.bias) inputs.push_back(Weight(full + ".bias"));
+  const int64_t far = kernel / 2;
+  return Maps(Node("Conv", full, inputs, {IntsAttribute("pads", {0, far, 0, far})}), out);
+}
+
+Value OnnxOps::Similarities(const Value& query, const Value& key) {
+  const std::string scope = Full("scores");
+  const auto scale = static_cast<float>(std::sqrt(Width(query)));
+  const std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
+  return Maps(Node("Div", scope, {scores, graph_.Float(scale)}), query.as<Named>().heads);
+}
+
+Value OnnxOps::Attend(const Value& scores, const Value& value, const Value& bias) {
+  const std::string scope = Full("scores");
+  const std::string share =
+      Node("Softmax", scope, {Node("Add", scope, {Name(scores), Name(bias)})}, {IntAttribute("axis", -1)});
   return Value::Of(
       Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
 }
@@ -432,6 +508,13 @@ Value OnnxOps::Softmax(std::string_view name, const Value& x) {
                          x.as<Named>().heads});
 }
 
+std::string OnnxOps::Places(const std::string& scope) {
+  const std::string size =
+      Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
+  return Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
+              {IntAttribute("to", onnx::TensorProto::FLOAT)});
+}
+
 // Matrices [batch, 1, length, length] of a row's own length, as models/torch/mixing.cc: cosines, and of
 // Fourier's transform sines.
 std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Transform how) {
@@ -445,11 +528,7 @@ std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Trans
   const std::string pairs = binary("Mul", axes(real, {1, 2}), axes(real, {1, 3}));
   const std::string length = Node("ReduceSum", scope, {axes(real, {1, 2}), graph_.Integers({3})},
                                   {IntAttribute("keepdims", 1)});  // [batch, 1, 1, 1]
-  const std::string size =
-      Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
-  const std::string place =
-      Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
-           {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  const std::string place = Places(scope);
   std::string from = axes(place, {0});
   const std::string to = axes(place, {1});
   std::string period = length;

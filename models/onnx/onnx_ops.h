@@ -51,8 +51,17 @@ class OnnxOps final : public Ops {
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override;
+  Value Distances(std::string_view name, Tokens queries) override;
+  Value Farthest(std::string_view name, Tokens queries) override;
+  Value Constants(std::string_view name, const std::vector<double>& values) override;
+  Value Numbers(std::string_view name, int count, NumberForm form) override;
+  Value MaskKeys(std::string_view name, const Value& maps) override;
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override;
+  Value Similarities(const Value& query, const Value& key) override;
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -88,6 +97,9 @@ class OnnxOps final : public Ops {
   std::string Slice(const std::string& scope, const std::string& x, int64_t begin, int64_t end, int64_t axis);
   std::string GeluTanh(const std::string& scope, const std::string& x);
   Value MergedLinear(std::string_view name, const Value& x, int out, LinearForm form);
+  // 0 to length - 1 in float, [length].
+  std::string Places(const std::string& scope);
+  Value Maps(std::string name, int64_t channels) { return Of(std::move(name), channels); }
   std::string GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups);
   std::vector<std::string> TokenTransform(const std::string& scope, Transform how);
   std::string GeluErf(const std::string& scope, const std::string& x);
@@ -111,6 +123,7 @@ class OnnxOps final : public Ops {
   std::map<std::string, std::string> padded_;     // by value: one token more at either end
   std::map<std::string, std::string> flat_;       // by value: its tokens one after another
   std::map<Transform, std::vector<std::string>> transforms_;  // of tokens: all layers' are the same
+  std::map<Tokens, std::string> distances_;
   std::string ids_, segments_, mask_;
   std::string zero_;  // of weights in eight bits
 };

@@ -61,8 +61,18 @@ class TorchOps : public Ops {
   // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override;
+  Value Distances(std::string_view name, Tokens queries) override;
+  Value Farthest(std::string_view name, Tokens queries) override;
+  Value Constants(std::string_view name, const std::vector<double>& values) override;
+  Value Numbers(std::string_view name, int count, NumberForm form) override;
+  Value MaskKeys(std::string_view name, const Value& maps) override;
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override;
+  Value Similarities(const Value& query, const Value& key) override;
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override;
+  void MostTokens(int most) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -76,6 +86,7 @@ class TorchOps : public Ops {
  private:
   at::Tensor MergedLinear(std::string_view name, const at::Tensor& x, int out, LinearForm form) const;
   const at::Tensor& Weight(const std::string& name) const { return model_.weights.at(name); }
+  at::Tensor Places() const;  // 0 to T - 1, [T], in the type of states
 
   const Model& model_;
   const Batch& batch_;

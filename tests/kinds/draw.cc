@@ -19,6 +19,8 @@ int Between(int low, int high, Random* random) {
   return low + static_cast<int>(random->Below(static_cast<uint64_t>(high - low + 1)));
 }
 
+void DrawFields(google::protobuf::Message* message, Random* random);
+
 void DrawField(const Field* field, google::protobuf::Message* message, Random* random) {
   const auto* reflection = message->GetReflection();
   const auto& range = field->options().GetExtension(proto::range);
@@ -40,17 +42,22 @@ void DrawField(const Field* field, google::protobuf::Message* message, Random* r
       const double high = range.has_max() ? range.max() : range.has_below() ? range.below() : low + 1;
       return reflection->SetDouble(message, field, low + (0.1 + 0.8 * random->Uniform()) * (high - low));
     }
+    case Field::CPPTYPE_MESSAGE:
+      return DrawFields(reflection->MutableMessage(message, field), random);
     default:
       throw std::logic_error("nothing to draw for " + field->full_name());
   }
 }
 
+void DrawFields(google::protobuf::Message* message, Random* random) {
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
+    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+}
+
 template <typename Kinds>
 void DrawKind(const std::string& kind, Kinds* kinds, Random* random) {
   const Field* field = Kinds::descriptor()->FindFieldByName(kind);
-  auto* message = kinds->GetReflection()->MutableMessage(kinds, field);
-  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
-    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+  DrawFields(kinds->GetReflection()->MutableMessage(kinds, field), random);
 }
 
 }  // namespace
@@ -58,6 +65,15 @@ void DrawKind(const std::string& kind, Kinds* kinds, Random* random) {
 proto::Mixer DrawMixer(const std::string& kind, Random* random) {
   proto::Mixer mixer;
   DrawKind(kind, &mixer, random);
+  return mixer;
+}
+
+proto::Mixer DrawBias(const std::string& kind, Random* random) {
+  proto::Mixer mixer;
+  auto* attention = mixer.mutable_self_attention();
+  DrawFields(attention, random);
+  const Field* field = proto::SelfAttention::descriptor()->FindFieldByName(kind);
+  DrawFields(attention->GetReflection()->MutableMessage(attention, field), random);
   return mixer;
 }
 

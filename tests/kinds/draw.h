@@ -11,6 +11,7 @@ namespace thimble::models {
 
 // Unset half of the time, else from the field's range, small: widths and counts up to 8.
 proto::Mixer DrawMixer(const std::string& kind, Random* random);
+proto::Mixer DrawBias(const std::string& kind, Random* random);  // self-attention that adds it to its scores
 proto::Embedding DrawEmbedding(const std::string& kind, Random* random);
 // What blocks of any kind may have: "groups", "monarch", "routed", "merged".
 const std::vector<std::string>& Structures();

@@ -45,6 +45,7 @@ std::vector<Case> Cases() {
   add("embedding", Embeddings());
   for (const std::string& what : Structures())
     for (int draw = 0; draw < kDraws; ++draw) cases.push_back({"structure", what, draw});
+  add("attention_bias", AttentionBiases());
   return cases;
 }
 
@@ -62,6 +63,10 @@ proto::Architecture Draw(const Case& of, uint64_t seed = 1) {
         architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
     auto* layer = architecture.mutable_layer(0);
     if (of.catalogue == "mixer") *layer->mutable_mixer() = DrawMixer(of.kind, &random);
+    if (of.catalogue == "attention_bias") {
+      *layer->mutable_mixer() = DrawBias(of.kind, &random);
+      if (of.draw % 2 == 0) architecture.set_position_table(false);
+    }
     if (of.catalogue == "feed_forward")
       *layer->mutable_ffn() = DrawFeedForward(of.kind, outer, kFfnHidden, &random);
     if (of.catalogue == "structure") {
@@ -110,10 +115,21 @@ class CountingOps final : public TorchOps {
     if (!folded_) products += merging().experts * In(x).size(-1) * out;
     return TorchOps::Linear(name, x, out, form);
   }
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override {
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override {
     products += In(query).numel() * In(key).size(2) + In(query).size(2) * In(value).numel();
-    return TorchOps::Attention(query, key, value, bias, shown);
+    return TorchOps::Attention(query, key, value, bias, shown, added);
+  }
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override {
+    const Value result = TorchOps::KeyConvolution(name, maps, out, kernel, form);
+    products += In(result).numel() * In(maps).size(1) * kernel;
+    return result;
+  }
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override {
+    // q k, and the shares times v.
+    products += 2 * In(scores).numel() * In(value).size(3);
+    return TorchOps::Attend(scores, value, bias);
   }
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override {
     products += In(a).numel() * In(b).size(3);

@@ -22,6 +22,7 @@ const std::vector<Catalogue> kCatalogues = {
     {"models/mixers/", "models/mixers/mixers.inc", "proto/architecture.proto"},
     {"models/feed_forwards/", "models/feed_forwards/feed_forwards.inc", "proto/architecture.proto"},
     {"models/embeddings/", "models/embeddings/embeddings.inc", "proto/architecture.proto"},
+    {"models/attention_biases/", "models/attention_biases/attention_biases.inc", "proto/architecture.proto"},
     {"models/operators/", "models/operators/operators.inc", "proto/space.proto"},
     {"distill/losses/", "distill/losses.inc", "proto/objective.proto"},
     {"optim/optimizers/", "optim/optimizers.inc", "proto/optimizer.proto"},

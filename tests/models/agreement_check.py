@@ -79,11 +79,12 @@ def main(program, data, vocabulary, count="60"):
         subprocess.run([program, folder, data, vocabulary, count], check=True)
         cases = sorted(pathlib.Path(folder).iterdir(), key=lambda path: int(path.name))
         assert len(cases) == int(count), cases
-        kinds = [name for folder in ("mixers", "feed_forwards", "embeddings")
+        kinds = [name for folder in ("mixers", "feed_forwards", "embeddings", "attention_biases")
                  for name in re.findall(r"\((\w+)\)", (ROOT / "models" / folder / f"{folder}.inc").read_text())]
         for case in cases:
             text = (case / "architecture.textproto").read_text()
-            for word in ("bottleneck", "share_query_key: true", "NO_NORM", "groups", "monarch: true", "routed", "merged", *kinds):
+            for word in ("bottleneck", "share_query_key: true", "NO_NORM", "position_table: false", "convolution", "groups",
+                         "monarch: true", "routed", "merged", *kinds):
                 seen[word] = seen.get(word, 0) + (re.search(rf"\b{word}\b", text) is not None)
             found = differences(case)
             worst = [max(pair) for pair in zip(worst, found)]
