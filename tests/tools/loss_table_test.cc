@@ -67,8 +67,8 @@ TEST(LossTable, NamesLayersWithoutScores) {
   student.layers[1].mixer.mutable_self_attention();
   EXPECT_EQ(LossTable(Objective("loss { attention_scores {} } loss { hidden_states { states: MIXER } }"), 2,
                       4, &student),
-            "student  teacher                                                            losses\n"
-            "----------------------------------------------------------------------------------\n"
+            "student  teacher                                                          losses\n"
+            "--------------------------------------------------------------------------------\n"
             "layer 1  layer 2  no attention_scores (uniform_attention), hidden_states (mixer)\n"
             "layer 2  layer 4                         attention_scores, hidden_states (mixer)\n");
 }
