@@ -56,7 +56,7 @@ def differences(case):
     inputs = {name: expected[name] for name in INPUTS}
     real = inputs["attention_mask"].bool()
     ours = expected.get("logits", expected["last"])
-    assert torch.isfinite(ours).all() and ours.std() > 1e-2, f"{case.name}: outputs tell nothing: {ours.std()}"
+    assert torch.isfinite(ours).all() and ours.std() > 2e-3, f"{case.name}: outputs tell nothing: {ours.std()}"
 
     def largest(got, wanted):  # padding is anything
         assert got.shape == wanted.shape, (case.name, got.shape, wanted.shape)

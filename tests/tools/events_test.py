@@ -32,7 +32,7 @@ class Events(Case):
         done, took = timed(*self.finetune("whole"))
         told = scalars(self.root / "whole/events")
         self.assertEqual(sorted(told), ["epoch/loss", "gradient_norm", "learning_rate_factor", "loss", "loss/hard_labels",
-                                        "sample/accuracy"])
+                                        "sample/accuracy", "sample/loss"])
         steps = [step for step, _ in told["loss"]]
         self.assertEqual(steps, list(range(1, 61)))  # 640 rows, 32 a batch, 3 epochs: too few to leave any out
         self.assertEqual([step for step, _ in told["sample/accuracy"]], [20, 40, 60])

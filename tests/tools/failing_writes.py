@@ -19,7 +19,7 @@ from typing import Callable
 from fixture import THIMBLE, Case, run
 
 # What an unfinished run may keep: the same command goes on from it.
-CHECKPOINT = re.compile(r"(checked\.)?out\.checkpoint(\.(text|teacher))?(/.*)?$")
+CHECKPOINT = re.compile(r"(checked\.)?out\.(checkpoint(\.(text|teacher))?|events)(/.*)?$")
 UNFINISHED = re.compile(r"\.(partial|old)-\d+|\.thimble-trial")
 QUICK_STUDY = """
 teacher { model: "%(root)s/teacher" }
@@ -107,6 +107,8 @@ def timeless(path):
     data = path.read_bytes()
     if path.name in ("sliced_start.json", "ranks.jsonl", "figures.json"):
         return re.sub(rb'"(seconds|median|quartiles)": ?(\[[^]]*\]|[-0-9.e]+)', b"", data)
+    if path.name == ".thimble-files":
+        return b"".join(line for line in data.splitlines(True) if b"events.out.tfevents." not in line)
     if path.name == "study.db":
         with sqlite3.connect(path) as db:
             rows = db.execute("select study_name, number, state, value from trials join studies using (study_id) "
@@ -116,9 +118,9 @@ def timeless(path):
 
 
 def tree(work):
-    """Path to a hash of its content, of every file below."""
+    """Path to a hash of its content, of every file below but TensorBoard's: their names and records are of the hour."""
     return {str(path.relative_to(work)): hashlib.sha256(timeless(path)).hexdigest() for path in sorted(work.rglob("*"))
-            if path.is_file() and not path.name.endswith(("-wal", "-shm"))}
+            if path.is_file() and not path.name.endswith(("-wal", "-shm")) and not path.name.startswith("events.out.tfevents.")}
 
 
 class Trial:
@@ -171,11 +173,12 @@ class Trial:
         if self.command.state:
             return
         out = {path for path in left if path not in self.before}
-        self.case.assertFalse([path for path in out if not CHECKPOINT.search(path) and not path.startswith("teacher.checkpoint")], said)
+        self.case.assertFalse([path for path in out if not CHECKPOINT.search(path) and not path.startswith(("teacher.checkpoint", "teacher.events"))], said)
         for path, content in self.before.items():
             self.case.assertEqual(left.get(path), content, said)
         if not out:
-            self.case.assertEqual([p for p in self.work.iterdir() if p.name not in {q.split("/")[0] for q in self.before}], [], said)
+            self.case.assertEqual([p for p in self.work.iterdir()
+                                     if p.name not in {q.split("/")[0] for q in self.before} and p.suffix != ".events"], [], said)
 
 
 class All(Case):

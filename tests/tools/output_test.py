@@ -119,7 +119,7 @@ class Output(Case):
             done = run(*command, check=False)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("No space left on device", done.stderr)
-            self.assertEqual(sorted(p.name for p in disk.iterdir()), ["out.checkpoint"])
+            self.assertEqual(sorted(p.name for p in disk.iterdir()), ["out.checkpoint", "out.events"])
             subprocess.run(["mount", "-o", f"remount,size={20 * size}", disk], check=True)
             run(*command)
             self.assertEqual(sorted(p.name for p in disk.iterdir()), ["out"])
