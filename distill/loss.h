@@ -52,6 +52,8 @@ struct LossEntry {
   // What it needs. Logits and labels are a task's; of masked text the masked tokens are both.
   bool attention_logits = false, hidden_states = false, projections = false, logits = false, labels = false,
        teacher = true;
+  bool routing = false;      // the student must route tokens to experts
+  bool of_batch = false;     // its sum is of a batch as a whole, not what its rows' sums add up to
   bool equal_heads = false;  // student and teacher must have as many attention heads
   std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
   // Whether it compares scores, or queries, keys and values, of that student layer (from 0); nullptr: of all.

@@ -50,6 +50,10 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
   if (entry.logits && entry.teacher && teacher->classes == 0)
     throw BadRequest(where, "loss " + entry.name + " needs a teacher with a task head",
                      "an encoder without one", "a teacher made by `thimble finetune DIR --task TASK`");
+  if (entry.routing && std::none_of(student.layers.begin(), student.layers.end(),
+                                    [](const models::LayerShape& layer) { return layer.ffn.has_routed(); }))
+    throw BadRequest(where, "loss " + entry.name + " looks at routers, and the student has none",
+                     models::TextOf(student.layers[0]), "ffn { ... routed {} } in a layer, or no such loss");
   if (entry.projections) CheckProjections(entry, spec, where, student);
   if (entry.check != nullptr) entry.check(spec, where + "." + entry.name, student, teacher->shape);
 }
@@ -103,11 +107,13 @@ proto::Objective ObjectiveOnText(const proto::Objective& objective, bool masked,
       *kept.add_loss() = loss;
     }
   }
-  if (kept.loss_size() == 0)
+  // Nothing is learnt of a balance alone.
+  const auto compares = [](const proto::Loss& loss) { return EntryOf(loss).teacher; };
+  if (std::none_of(kept.loss().begin(), kept.loss().end(), compares))
     throw BadRequest(where,
                      "plain text has no labels: the objective needs a loss on attention or hidden states",
                      left_out + " alone", "e.g. " + LossNames([](const LossEntry& e) {
-                                            return !e.needs_task();
+                                            return !e.needs_task() && e.teacher;
                                           }) + "; or masked tokens: batching { masking {} }");
   return kept;
 }
@@ -127,7 +133,7 @@ struct Objective::Impl {
   std::vector<double> first_weights, last_weights;
   std::vector<int> layer_map, projection_layers;
   bool attention_logits = false, hidden_states = false, projections = false, mixer_states = false,
-       teacher = false;
+       routing = false, teacher = false;
   bool progressive = false;
 };
 
@@ -152,6 +158,7 @@ Objective::Objective(const proto::Objective& spec, const models::ResolvedArchite
     impl_->mixer_states |= entry.ComparesMixers(loss);
     impl_->hidden_states |= entry.hidden_states && !entry.ComparesMixers(loss);
     impl_->projections |= entry.projections;
+    impl_->routing |= entry.routing;
     if (entry.projections)
       for (const int layer :
            impl_->losses.back()->ProjectionLayers(static_cast<int>(teacher->shape.layers.size())))
@@ -186,6 +193,7 @@ void Objective::Ask(models::ForwardOptions* options) const {
   options->hidden_states |= impl_->hidden_states;
   options->projections |= impl_->projections;
   options->mixer_states |= impl_->mixer_states;
+  options->routing |= impl_->routing;
 }
 const std::vector<int>& Objective::layer_map() const { return impl_->layer_map; }
 const std::vector<std::string>& Objective::names() const { return impl_->names; }
@@ -217,6 +225,7 @@ std::vector<LossSum> Objective::Compute(const models::Model& student, const mode
                     entry.name + " without a hidden state a layer");
     if (entry.projections)
       THIMBLE_CHECK(!outputs.projections.empty(), entry.name + " without queries, keys and values");
+    if (entry.routing) THIMBLE_CHECK(!outputs.routing.empty(), entry.name + " without routing");
     if (entry.logits) THIMBLE_CHECK(outputs.logits.defined(), entry.name + " and a student without a head");
     if (entry.labels) THIMBLE_CHECK(batch.labels.defined(), entry.name + " without labels");
     sums.push_back(impl_->losses[i]->Compute(input));

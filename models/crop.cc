@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "models/torch/mixing.h"
@@ -41,8 +42,7 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
 // Of a larger weight the first entries; of columns in several parts the first of each.
 at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
   if (weight.form.taps) return MiddleTaps(larger, weight.sizes[0], weight.sizes[1]);
-  if (weight.form.groups > 1)
-    return FirstOfGroups(larger, weight.sizes[0], weight.sizes[1], weight.form.groups);
+  if (weight.form.groups > 1) return FirstOfGroups(larger, weight.sizes, weight.form);
   const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
   if (parts == 1) return First(larger, weight.sizes);
   const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
@@ -137,6 +137,8 @@ class Cropper {
          larger.share_query_key ? "true" : "false");
     NotMore("hidden", shape_.hidden, larger.hidden);
     NotMore("bottleneck.width", shape_.bottleneck, larger.bottleneck);
+    if (shape_.position_table && !larger.position_table)
+      throw BadRequest(kWhere, "the larger model has no position table", "position_table: true", "false");
     NotMore("positions", shape_.positions, larger.positions);
     NotMore("segments", shape_.segments, larger.segments);
     if (larger_.weights.Has("pooler.weight")) NotMore("pooler", shape_.pooler, larger.pooler);
@@ -178,11 +180,32 @@ class Cropper {
     }
   }
 
+  // What stands beside queries, keys and values.
+  void CheckMixerWeights(const std::string& where, int layer, int ancestor) const {
+    const proto::Mixer &ours = shape_.layers[layer].mixer, &theirs = larger_.shape.layers[ancestor].mixer;
+    const auto larger = MixerWeights(larger_.shape, ancestor, theirs);
+    for (const WeightShape& weight : MixerWeights(shape_, ancestor, ours)) {
+      const auto same = std::find_if(larger.begin(), larger.end(),
+                                     [&](const WeightShape& each) { return each.name == weight.name; });
+      if (same == larger.end() || same->form.kernel != weight.form.kernel)
+        throw BadRequest(kWhere, where + "mixer has a weight that is no part of the larger model's",
+                         TextOf(ours) + ": " + weight.name, "the larger model's mixer, " + TextOf(theirs));
+    }
+    const AttentionBiasEntry *bias = BiasOf(ours), *its = BiasOf(theirs);
+    Same(where + "attention's bias", bias ? bias->name : "none", its ? its->name : "none");
+  }
+
   void CheckKinds(int layer, int ancestor) const {
     const LayerShape &ours = shape_.layers[layer], &theirs = larger_.shape.layers[ancestor];
     const std::string where = "layer[" + std::to_string(layer) + "].";
     Same(where + "mixer", EntryOf(ours.mixer).name, EntryOf(theirs.mixer).name);
     if (ours.width > 0) Same(where + "ffn", EntryOf(ours.ffn).name, EntryOf(theirs.ffn).name);
+    Same(where + "ffn.groups", ours.ffn.groups(), theirs.ffn.groups());
+    Same(where + "ffn.monarch", ours.ffn.monarch(), theirs.ffn.monarch());
+    Same(where + "ffn's experts", ours.ffn.experts_case(), theirs.ffn.experts_case());
+    NotMore(where + "ffn's experts", Experts(ours.ffn), Experts(theirs.ffn));
+    NotMore(where + "ffn.routed.shared", ours.ffn.routed().shared(), theirs.ffn.routed().shared());
+    CheckMixerWeights(where, layer, ancestor);
     const std::string output = "." + std::string(kOutput) + ".weight",
                       name = MixerScope(ancestor, theirs.mixer) + output;
     if (larger_.weights.Has(name))

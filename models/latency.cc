@@ -163,9 +163,11 @@ std::vector<Part> PartsOf(const proto::Architecture& architecture, Tokens read_o
     if (layer.mixer.has_self_attention()) {
       const MixerSize size = SizeOf(shape, layer.mixer);
       const int of_head = size.context / size.heads;
+      const proto::Mixer rest = WithoutHeads(layer.mixer);
+      const std::string scored = IsBerts(rest) ? "" : ", " + TextOf(rest);
       mixer.name = "attention, " + std::to_string(size.heads) + " heads" +
-                   (IsBerts(layer.mixer) ? "" : " of " + std::to_string(of_head)) + around;
-      mixer.family = "attention, heads of " + std::to_string(of_head) + around;
+                   (IsBerts(layer.mixer) ? "" : " of " + std::to_string(of_head)) + scored + around;
+      mixer.family = "attention, heads of " + std::to_string(of_head) + scored + around;
       mixer.size = size.heads;
       mixer.unit = 1;
       mixer.architecture = [=](int heads) {

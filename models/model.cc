@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
@@ -21,19 +22,24 @@ void CheckFits(const ResolvedArchitecture& candidate, const ResolvedArchitecture
                     candidate.embedding_width == supernet.embedding_width &&
                     candidate.bottleneck == supernet.bottleneck &&
                     candidate.share_query_key == supernet.share_query_key &&
-                    candidate.no_norm == supernet.no_norm && candidate.vocabulary == supernet.vocabulary &&
+                    candidate.no_norm == supernet.no_norm &&
+                    candidate.position_table == supernet.position_table &&
+                    candidate.vocabulary == supernet.vocabulary &&
                     candidate.positions == supernet.positions && candidate.segments == supernet.segments,
                 "candidate and supernet differ outside of the layers");
   THIMBLE_CHECK(candidate.layers.size() == supernet.layers.size(), "candidate and supernet differ in depth");
 }
 
-// Of a supernet the weights of mixers beside the first.
+// Of a supernet the weights of mixers beside the first, those that they share once.
 void AddBeside(const ResolvedArchitecture& shape, std::vector<WeightShape>* all) {
+  std::set<std::string> known;
+  for (const WeightShape& weight : *all) known.insert(weight.name);
   for (int i = 0; i < static_cast<int>(shape.layers.size()); ++i) {
     for (const proto::Mixer& mixer : shape.layers[i].beside) {
       Trace trace(Trace::Names::kKept);
       TraceMixer(shape, i, mixer, &trace);
-      all->insert(all->end(), trace.weights().begin(), trace.weights().end());
+      for (const WeightShape& weight : trace.weights())
+        if (known.insert(weight.name).second) all->push_back(weight);
     }
   }
 }
@@ -68,7 +74,7 @@ std::vector<WeightShape> WeightShapes(const ResolvedArchitecture& shape, bool po
   for (const char* table : tables) {
     const auto found =
         std::find_if(place, all.end(), [&](const auto& weight) { return weight.name == table; });
-    std::rotate(place++, found, std::next(found));
+    if (found != all.end()) std::rotate(place++, found, std::next(found));
   }
   return all;
 }
@@ -82,12 +88,19 @@ at::Tensor NewWeight(const WeightShape& weight, const Random& random) {
     taps.select(1, weight.sizes[1] / 2).fill_(1);
     return taps;
   }
+  if (weight.form.starts_as_zero) return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with(".bias")) return at::zeros(weight.sizes, at::kFloat);
   if (weight.name.ends_with("norm.weight")) return at::ones(weight.sizes, at::kFloat);
   // Each weight has its own stream: a model with one part more or less draws the same values for the others.
   Random stream = random.Fork(weight.name);
   at::Tensor tensor = at::empty(weight.sizes, at::kFloat);
   float* values = tensor.mutable_data_ptr<float>();
+  const auto [low, high, least, most] = weight.numbers;
+  if (high > 0) {
+    for (int64_t i = 0; i < tensor.numel(); ++i)
+      values[i] = static_cast<float>(low + (high - low) * stream.Uniform());
+    return tensor;
+  }
   for (int64_t i = 0; i < tensor.numel(); ++i)
     values[i] = static_cast<float>(kInitialDeviation * stream.Normal());
   return tensor;
@@ -114,7 +127,7 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
     if (weight.form.taps)
       part = MiddleTaps(part, weight.sizes[0], weight.sizes[1]);
     else if (weight.form.groups > 1)
-      part = FirstOfGroups(part, weight.sizes[0], weight.sizes[1], weight.form.groups);
+      part = FirstOfGroups(part, weight.sizes, weight.form);
     for (size_t d = 0; d < weight.sizes.size(); ++d) {
       THIMBLE_CHECK(weight.sizes[d] <= part.size(d),
                     weight.name + " of the candidate is larger than the supernet's");

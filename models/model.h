@@ -82,6 +82,9 @@ struct Outputs {
   std::vector<at::Tensor> attention_logits;
   std::vector<Projections> projections;  // L
   std::vector<at::Tensor> mixer_states;  // L of [B, T, w]: what the mixing blocks return, norms included
+  // L of [S, B, T, E]: of each of a layer's S blocks the probabilities of its experts; undefined of a layer
+  // that does not route.
+  std::vector<at::Tensor> routing;
   // Always:
   at::Tensor last_hidden_state;  // [B, T, h]; with first_token_only [B, 1, h]
   // [B, C], of a head on tokens [B, T, C], of one for masked tokens [masked tokens, V]; undefined without a
@@ -92,21 +95,21 @@ struct Outputs {
 // Dropout of one forward pass; draws come from `random`, so a member of a cohort has its own stream.
 struct Dropout {
   double probability = 0;
-  Random* random = nullptr;
+  Random* random = nullptr;  // of a training step: routers' noise is drawn from it, too
 };
 
 struct ForwardOptions {
   const ResolvedArchitecture* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
-  bool hidden_states = false;                       // these four: what Outputs returns beside the last state
+  bool hidden_states = false;                       // these five: what Outputs returns beside the last state
   bool attention_logits = false;
   bool projections = false;
   bool mixer_states = false;
+  bool routing = false;
   // Gradient checkpointing: autograd keeps what enters a layer, and the way back computes the layer again,
   // with the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
   // Compute of the last layer what a pooled head reads: all but keys and values of the first token alone. The
-  // logits are the same to rounding. CHECK: a pooled head, and none of the states, scores and projections
-  // above. ForLogits sets it.
+  // logits are the same to rounding. CHECK: a pooled head, and none of the five above. ForLogits sets it.
   bool first_token_only = false;
   Dropout dropout;
   Listener* listener = nullptr;  // is told of linears and norms

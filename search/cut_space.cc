@@ -59,6 +59,7 @@ proto::Space CutSpace(const models::ResolvedArchitecture& teacher,
   space.set_vocabulary(teacher.vocabulary);
   space.set_positions(teacher.positions);
   space.set_segments(teacher.segments);
+  if (!teacher.position_table) space.set_position_table(false);
   space.set_layer_norm_epsilon(teacher.layer_norm_epsilon);
   for (int i = 0; i < (alike ? 1 : depth); ++i) {
     auto* layer = space.add_layer();

@@ -4,21 +4,29 @@
 
 #include "models/arch/architecture.h"
 #include "models/encoder/resolve.h"
+#include "models/encoder/trace.h"
 #include "search/space.h"
 #include "search/space_plan.h"
 
 namespace thimble::search {
 namespace {
 
-// Of each kind of mixer the one with the widest context, the first of that width. The first kind comes first,
-// those that make no context last: what follows them in a supernet would be fitted to less than candidates
-// have.
+// Of its weights: mixers of one kind may have others beside those that they share.
+std::vector<std::string> Names(const models::ResolvedArchitecture& shape, const proto::Mixer& mixer) {
+  std::vector<std::string> names;
+  for (const auto& weight : models::MixerWeights(shape, 0, mixer)) names.push_back(weight.name);
+  return names;
+}
+
+// Of each kind of mixer, and of each set of weights that its options have, the one with the widest context,
+// the first of that width. The first kind comes first, those that make no context last: what follows them in
+// a supernet would be fitted to less than candidates have.
 std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const proto::Space& space) {
   const models::ResolvedArchitecture shape = MixerShape(space);
   std::vector<proto::Mixer> largest;
   for (const proto::Mixer& mixer : options.mixer()) {
     const auto same = std::find_if(largest.begin(), largest.end(), [&](const proto::Mixer& known) {
-      return known.kind_case() == mixer.kind_case();
+      return known.kind_case() == mixer.kind_case() && Names(shape, known) == Names(shape, mixer);
     });
     if (same == largest.end()) {
       largest.push_back(mixer);
@@ -36,6 +44,7 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
   architecture.set_vocabulary(space.vocabulary());
   architecture.set_positions(space.positions());
   architecture.set_segments(space.segments());
+  if (!space.position_table()) architecture.set_position_table(false);
   architecture.set_hidden(space.hidden(0));
   architecture.set_heads(HeadsOf(space));
   architecture.set_ffn_hidden(FfnHidden(space));

@@ -1,10 +1,13 @@
 // What a space may not hold.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/kinds.h"
+#include "models/encoder/resolve.h"
+#include "models/encoder/trace.h"
 #include "search/space.h"
 #include "search/space_plan.h"
 
@@ -21,6 +24,24 @@ void RefuseRepeats(const List& list, const std::string& where) {
       throw BadRequest(where, "a value stands twice", value, "each value once");
     else
       throw BadRequest(where, "a value stands twice", std::to_string(value), "each value once");
+  }
+}
+
+// A supernet holds the weights of a score map once: options may have more or fewer heads of it, nothing else.
+void CheckMaps(const proto::LayerSpace& block, const models::ResolvedArchitecture& shape,
+               const std::string& where) {
+  std::map<std::string, std::pair<models::WeightShape, std::string>> known;  // by heads and name
+  for (const proto::Mixer& mixer : block.mixer()) {
+    const std::string heads = std::to_string(models::SizeOf(shape, mixer).heads),
+                      text = models::TextOf(mixer);
+    for (const models::WeightShape& weight : models::MixerWeights(shape, 0, mixer)) {
+      if (weight.form.kernel == 0) continue;
+      const auto& [first, its] =
+          known.emplace(heads + " " + weight.name, std::pair(weight, text)).first->second;
+      if (first.sizes != weight.sizes || first.form.kernel != weight.form.kernel)
+        throw BadRequest(where + ".mixer", "two options have one map of scores in two sizes",
+                         its + " and " + text, "one width and one kernel of each");
+    }
   }
 }
 
@@ -44,6 +65,7 @@ void ValidateMixers(const proto::LayerSpace& given, const proto::Space& space, c
     const auto& entry = models::EntryOf(block.mixer(i));
     if (entry.check != nullptr) entry.check(block.mixer(i), shape, here + "." + entry.name);
   }
+  CheckMaps(block, shape, where);
 }
 
 void ValidateFfn(const proto::LayerSpace& block, const proto::Space& space, const std::string& where) {

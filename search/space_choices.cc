@@ -154,6 +154,11 @@ std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn)
   return choices;
 }
 
+bool InASpace(const proto::FeedForward& ffn) {
+  return (ffn.has_expression() || ffn.has_none()) && ffn.groups() == 1 &&
+         ffn.experts_case() == proto::FeedForward::EXPERTS_NOT_SET;
+}
+
 proto::FeedForward InnerOf(const proto::FeedForward& ffn) {
   proto::FeedForward inner;
   if (ffn.has_none())

@@ -40,9 +40,9 @@ void AddLayer(const proto::Layer& layer, const std::string& where, proto::LayerS
   AddNewMessage(layer.mixer(), choices->mutable_mixer());
   auto* ffn = choices->mutable_ffn();
   const auto& block = layer.ffn();
-  if (!block.has_expression() && !block.has_none())
+  if (!InASpace(block))
     throw BadRequest(where, "a space has feed-forward blocks of expressions", block.ShortDebugString(),
-                     "expression or none");
+                     "expression or none, without groups and experts");
   if (block.has_none() || block.width() > 0)
     AddNew(block.has_none() ? 0 : block.width(), ffn->mutable_width());
   else
@@ -60,6 +60,7 @@ proto::Space SpaceAround(const std::vector<proto::Architecture>& listed, const s
   space.set_vocabulary(first.vocabulary());
   space.set_positions(first.positions());
   space.set_segments(first.segments());
+  if (!first.position_table()) space.set_position_table(false);
   space.set_layer_norm_epsilon(first.layer_norm_epsilon());
   int depth = 0;
   for (const auto& each : listed) depth = std::max(depth, each.layer_size());

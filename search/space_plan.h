@@ -31,6 +31,8 @@ void Complete(const proto::Space& section, proto::LayerSpace* layer);
 
 // The part of a block that a stage calls RATIO: ratio, width or none, no other field.
 std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn);
+// Whether its fields are those that a space varies: an expression or none, its size.
+bool InASpace(const proto::FeedForward& ffn);
 proto::FeedForward InnerOf(const proto::FeedForward& ffn);
 proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks,
                                    const std::string& expression);

@@ -60,7 +60,7 @@ std::optional<size_t> LayerPlan::MixerOf(const proto::Layer& layer) const {
 
 std::optional<size_t> LayerPlan::BlockOf(const proto::Layer& layer) const {
   const auto& ffn = layer.ffn();
-  if (!ffn.has_expression() && !ffn.has_none()) return std::nullopt;
+  if (!InASpace(ffn)) return std::nullopt;
   return Place(blocks, [&](const Block& each) {
     return each.inner.has_none() == ffn.has_none() && (ffn.has_none() || each.stacks == ffn.stacks()) &&
            each.inner.width() == ffn.width() && each.inner.ratio() == ffn.ratio();
@@ -93,8 +93,12 @@ proto::Architecture Moved(const proto::Architecture& from, const SectionPlan& to
     const LayerPlan& plan = to.layers[i];
     // Heads of another hidden width may say their own: as many of the same kind.
     const auto same = [&](const proto::Mixer& each) {
-      return each.kind_case() == like.mixer().kind_case() &&
-             each.self_attention().heads() == like.mixer().self_attention().heads();
+      if (each.kind_case() != like.mixer().kind_case()) return false;
+      if (!each.has_self_attention()) return true;
+      proto::SelfAttention ours = each.self_attention(), theirs = like.mixer().self_attention();
+      ours.clear_head_width();
+      theirs.clear_head_width();
+      return ours.SerializeAsString() == theirs.SerializeAsString();
     };
     if (const auto mixer = plan.MixerOf(like))
       *layer->mutable_mixer() = plan.mixers[*mixer];

@@ -9,11 +9,13 @@
 
 #include "base/error.h"
 #include "distill/start/basis.h"
+#include "distill/start/block_cut.h"
 #include "distill/start/heads.h"
 #include "distill/start/mixer_cut.h"
 #include "distill/start/reader.h"
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::distill {
@@ -86,7 +88,8 @@ void Cutter::Embedding() {
   at::Tensor& table = student_.weights.at("embedding.token");
   if (student_.shape.projected > 0) tokens = NarrowTable(tokens);
   table.slice(1, 0, tokens.size(1)).copy_(tokens);
-  SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
+  if (student_.weights.Has("embedding.position"))
+    SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
   SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
 }
 
@@ -129,28 +132,29 @@ void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) 
   at::Tensor up = Teacher(t + "up.weight"), up_bias = Teacher(t + "up.bias") + up.mv(reader.offset);
   up = up.matmul(reader.slope).matmul(basis_.embed.t());
   at::Tensor down = p_.matmul(Teacher(t + "down.weight"));
+  const at::Tensor spread = basis_.embed.matmul(reader.spread);
+  const BlockState state{basis_.embed.mv(reader.mean), spread.matmul(spread.t())};
+  const int64_t shared = shape.ffn.routed().shared(), all = shape.width + shared;
   for (int stack = 0; stack < shape.stacks; ++stack) {
-    std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
-    if (!student_.weights.Has(s + "down.weight")) continue;
-    student_.weights.at(s + "down.weight").zero_();
-    student_.weights.at(s + "down.bias").zero_();
-    if (!student_.weights.Has(s + "up.weight")) continue;
-    int64_t begin = std::min<int64_t>(int64_t{taken + stack} * shape.width, order.size(0));
-    int64_t end = std::min<int64_t>(begin + shape.width, order.size(0));
-    at::Tensor chosen = order.slice(0, begin, end);
-    SetFirstRows(s + "up.weight", up.index_select(0, chosen));
-    SetFirstRows(s + "up.bias", up_bias.index_select(0, chosen));
-    // Further hidden linears hand on what they read, until they are trained.
-    for (int i = 0; student_.weights.Has(s + "hidden." + std::to_string(i) + ".weight"); ++i) {
-      const std::string hidden = s + "hidden." + std::to_string(i);
-      Set(hidden + ".weight", at::eye(shape.width));
-      Set(hidden + ".bias", at::zeros({shape.width}));
-    }
+    const std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
     // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at
     // the wrong place there. With zero columns the block is the identity until it is fitted.
-    if (stack > 0 || repeats) continue;
-    student_.weights.at(s + "down.weight").slice(1, 0, end - begin).copy_(down.index_select(1, chosen));
-    Set(s + "down.bias", p_.mv(Teacher(t + "down.bias")));
+    const bool writes = stack == 0 && !repeats;
+    const auto set = [&](const std::string& scope, int64_t first, int64_t width, bool bias) {
+      if (!student_.weights.Has(scope + "down.weight")) return;
+      const int64_t begin = std::min<int64_t>((taken + stack) * all + first, order.size(0));
+      const at::Tensor chosen = order.slice(0, begin, std::min<int64_t>(begin + width, order.size(0)));
+      const at::Tensor down_bias = p_.mv(Teacher(t + "down.bias"));
+      SetBlock({up.index_select(0, chosen), up_bias.index_select(0, chosen), down.index_select(1, chosen),
+                bias ? down_bias : at::zeros_like(down_bias)},
+               state, shape.ffn, width, scope, writes, &student_);
+    };
+    // What all tokens go through has the most useful neurons. Experts begin alike.
+    if (shared > 0) set(s + "shared.", 0, shared, false);
+    const int experts = models::Experts(shape.ffn);
+    if (experts == 1) set(s, 0, shape.width, true);
+    for (int e = 0; experts > 1 && e < experts; ++e)
+      set(s + "expert." + std::to_string(e) + ".", shared, shape.width, true);
   }
 }
 
@@ -183,7 +187,7 @@ void Cutter::WakeUnusedDirections() {
                  (name == "head.weight" && student_.head == models::TaskHead::kTokens);
     for (const char* part : {"query.weight", "key.weight", "value.weight", "up.weight"})
       reads |= ends_with(name, part);
-    if (!reads) continue;
+    if (!reads || tensor.size(1) != width) continue;  // groups read a part
     at::Tensor noise = Noise(random_, name, tensor.size(0), width, kUnusedDeviation).matmul(unused);
     Set(name, tensor.to(at::kDouble) + noise);
   }

@@ -84,12 +84,18 @@ at::Tensor Centred::Apply(const LinearWeights& linear) const {
   return at::linear(x, linear.weight, level.to(at::kFloat));
 }
 
-LinearFit::LinearFit(const Centred& a, double ridge) : a_(a) {
-  at::Tensor gram = Gram(a_.x, a_.weights);
+LinearFit::LinearFit(const Centred& a, double ridge, int64_t groups) : a_(a), groups_(groups) {
+  at::Tensor gram = InGroups(Gram(a_.x, a_.weights));
   lambda_ = ridge * gram.diagonal().mean().item<double>();
   if (!(lambda_ > 0)) return;
   gram.diagonal() += lambda_;
   factor_ = at::linalg_cholesky(gram);
+}
+
+at::Tensor LinearFit::InGroups(const at::Tensor& matrix) const {
+  if (groups_ == 1) return matrix;
+  const auto group = [&](int64_t size) { return at::arange(size, at::kLong).div(size / groups_, "floor"); };
+  return matrix * (group(matrix.size(0)).unsqueeze(1) == group(matrix.size(1))).to(matrix.scalar_type());
 }
 
 // `weight` [out, in] and `level` [out], float64: what the linear gives at the mean input.
@@ -103,9 +109,10 @@ LinearWeights LinearFit::Solve(const OutputPath& path, const at::Tensor& y,
   at::Tensor goal = path.identity() ? y : y - path.Apply(at::zeros_like(y));
   at::Tensor weight = sliced.weight.to(at::kDouble), level = a_.Mean(goal);
   if (factor_.defined()) {
-    weight = at::cholesky_solve(Product(a_.x, goal - level.to(at::kFloat), a_.weights) + lambda_ * weight.t(),
-                                factor_)
-                 .t();
+    weight =
+        at::cholesky_solve(
+            InGroups(Product(a_.x, goal - level.to(at::kFloat), a_.weights)) + lambda_ * weight.t(), factor_)
+            .t();
   }
   return Finish(weight, level);
 }
@@ -140,18 +147,19 @@ LinearWeights LinearFit::SolveByGaussNewton(const OutputPath& path, const at::Te
   };
   if (at::Tensor start = path.Start(y); start.defined()) {
     at::Tensor start_level = a_.Mean(start);
-    take_better(at::cholesky_solve(Product(a_.x, start - start_level.to(at::kFloat), a_.weights), factor_)
-                    .t()
-                    .to(at::kFloat)
-                    .contiguous(),
-                start_level);
+    take_better(
+        at::cholesky_solve(InGroups(Product(a_.x, start - start_level.to(at::kFloat), a_.weights)), factor_)
+            .t()
+            .to(at::kFloat)
+            .contiguous(),
+        start_level);
   }
   at::Tensor length = at::ones_like(loss);
   for (int step = 0; step < kSteps; ++step) {
     at::Tensor slope = path.Derivative(u), r = (y - value) * slope;
     at::Tensor curvature = a_.Mean(slope.square_()).clamp_min(1e-6);
     at::Tensor gradient =
-        (Product(a_.x, r, a_.weights) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
+        (InGroups(Product(a_.x, r, a_.weights)) / curvature).t().to(at::kFloat) + lambda_ * (pull - weight);
     at::Tensor move = gradient.matmul(inverse);  // symmetric
     at::Tensor better = take_better(weight + length.to(at::kFloat).unsqueeze(1) * move,
                                     level + length * a_.Mean(r) / curvature);

@@ -44,7 +44,9 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& w
 // targets.
 class LinearFit {
  public:
-  LinearFit(const Centred& a, double ridge);
+  // `groups`: channels of a group of the output depend on those of the same group of `a` alone; weights,
+  // dense here, are zero elsewhere.
+  LinearFit(const Centred& a, double ridge, int64_t groups = 1);
   // Minimises |y - path(a W^T + b)|^2 + lambda |W - W0|^2, rows by their weights, the bias free; lambda =
   // ridge times the mean diagonal of the centred Gram matrix. One solve if the path is affine, else damped
   // Gauss-Newton steps.
@@ -54,8 +56,10 @@ class LinearFit {
   LinearWeights Finish(const at::Tensor& weight, const at::Tensor& level) const;
   LinearWeights SolveByGaussNewton(const OutputPath& path, const at::Tensor& y,
                                    const LinearWeights& sliced) const;
+  at::Tensor InGroups(const at::Tensor& matrix) const;  // zero elsewhere
 
   Centred a_;
+  int64_t groups_;
   at::Tensor factor_;  // [in, in] float64, lower; undefined if the input does not vary
   double lambda_ = 0;
 };

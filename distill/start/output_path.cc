@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/torch/torch_ops.h"
 
 namespace thimble::distill {
@@ -100,8 +101,10 @@ void Place(const at::Tensor& part, int64_t first, int64_t rows, at::Tensor* all)
 }  // namespace
 
 FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
-                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory) {
-  const std::string linear = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".down";
+                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory,
+                                   int expert) {
+  const std::string scope = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
+  const std::string linear = scope + (expert < 0 ? "" : ".expert." + std::to_string(expert)) + ".down";
   const models::Batch batch;
   const models::ForwardOptions options;
   FeedForwardReading all;
@@ -109,7 +112,12 @@ FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int st
   for (int64_t first = 0; first < x.size(0); first += kInnerRows) {
     const at::Tensor rows = x.slice(0, first, std::min(x.size(0), first + kInnerRows));
     PathOps ops(model, batch, options, linear);
-    const Value value = models::FeedForward(model.shape, layer, stack, shape, TorchOps::Of(rows), ops);
+    const auto run = [&] {
+      if (expert < 0) return models::FeedForward(model.shape, layer, stack, shape, TorchOps::Of(rows), ops);
+      const models::Ops::Scope block(ops, scope);
+      return models::RunExpert(shape, expert, model.shape.block_width(), TorchOps::Of(rows), ops);
+    };
+    const Value value = run();
     if (!value) return all;
     THIMBLE_CHECK(ops.Last(value), linear + " is not what the block's value is made of");
     if (first == 0) {

@@ -46,7 +46,7 @@ class OutputPath {
  private:
   friend FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
                                             const models::LayerShape& shape, const at::Tensor& x,
-                                            at::Tensor* memory);
+                                            at::Tensor* memory, int expert);
   std::vector<Step> steps_;
 };
 
@@ -56,8 +56,10 @@ struct FeedForwardReading {
 };
 
 // Reads block `stack` of `layer` for its inputs x [N, h], by its walk. `input` is in `memory`, which blocks
-// share. CHECK: the block's value is the output of "down", or made of it element by element.
+// share. Of routed experts it reads `expert` alone, for the tokens x that go to it. CHECK: the block's value
+// is the output of "down", or made of it element by element.
 FeedForwardReading ReadFeedForward(const models::Model& model, int layer, int stack,
-                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory);
+                                   const models::LayerShape& shape, const at::Tensor& x, at::Tensor* memory,
+                                   int expert = -1);
 
 }  // namespace thimble::distill

@@ -9,10 +9,13 @@
 
 #include "base/error.h"
 #include "distill/start/basis.h"
+#include "distill/start/block_cut.h"
+#include "distill/start/block_fit.h"
 #include "distill/start/cross_validation.h"
 #include "distill/start/cut.h"
 #include "distill/start/linear_fit.h"
 #include "distill/start/output_path.h"
+#include "distill/start/route.h"
 #include "distill/start/sample.h"
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
@@ -21,77 +24,10 @@
 namespace thimble::distill {
 namespace {
 
-constexpr double kLift = 3;         // standard deviations of the state
 constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than every fourth token
 // Steps towards a goal through an activation see every fourth token: a third of the time of all tokens, and
 // the untrained loss of six random students was 9.40 with it, 9.58 without.
 constexpr int64_t kGaussNewtonStride = 4;
-
-// One block y = LayerNorm(residual + path(linear(input))), seen from the fit rows and from the held-out rows.
-struct View {
-  at::Tensor residual;  // [N, d]
-  Centred input;        // [N, m]; undefined if the block has no linear to fit
-  OutputPath path;
-  const Target* target = nullptr;
-};
-struct Block {
-  std::string name, linear, norm;  // of the report; prefixes of weights
-  bool further = false;  // a further block of a layer, or a layer that takes its teacher layer again
-  // Its linear is fitted to the teacher's state, with or without the lift, else to the teacher's sum. On
-  // SST-2 and MRPC the sum never won in a feed-forward block, and a goal more takes an eighth of a refit.
-  bool state = false;
-};
-struct Trial {
-  std::string goal;  // as BlockFit's
-  LinearWeights linear;
-  at::Tensor scale, shift;    // [d]
-  double r2 = 0;              // on the held-out rows
-  at::Tensor held_out_state;  // [N, d]
-};
-
-// What the linear of a block gives for several weights in turn. Weights that differ from those before in the
-// bias alone cost no product.
-class Values {
- public:
-  explicit Values(const View& view) : view_(view) {}
-  // LayerNorm without scale and shift of what the block sums, [N, d].
-  at::Tensor Normalised(const LinearWeights& linear, double epsilon) {
-    at::Tensor sum = view_.residual;
-    if (view_.input.x.defined()) {
-      if (!last_.weight.defined() || !last_.weight.is_same(linear.weight)) {
-        value_ = view_.input.Apply(linear);
-        last_ = linear;
-      } else if (!last_.bias.is_same(linear.bias)) {
-        value_ = value_ + (linear.bias - last_.bias);
-        last_ = linear;
-      }
-      sum = view_.path.Apply(value_) + sum;
-    }
-    return at::layer_norm(sum, {sum.size(1)}, {}, {}, epsilon);
-  }
-
- private:
-  const View& view_;
-  LinearWeights last_;
-  at::Tensor value_;
-};
-
-// A constant for each channel, without mean, large against the state. A LayerNorm of state + lift is nearly
-// linear in the state, which its scale and shift then restore. Without lift each further LayerNorm loses how
-// long a token's state is, and blows up a cautious prediction to the length of a sure one.
-at::Tensor Lift(const at::Tensor& state) {
-  int64_t width = state.size(1);
-  double deviation = (state - state.mean(0)).square_().mean().sqrt().item<double>();
-  at::Tensor lift = at::full({width}, kLift * deviation);
-  lift.slice(0, 0, width, 2).neg_();
-  return lift - lift.mean();
-}
-
-View Thin(const View& view, int64_t stride) {
-  return {view.residual.slice(0, 0, view.residual.size(0), stride).contiguous(),
-          view.input.x.defined() ? view.input.Every(stride) : Centred(), view.path.Every(stride),
-          view.target};
-}
 
 class Walker {
  public:
@@ -102,6 +38,7 @@ class Walker {
   void EmbeddingBlock();
   void MixerBlock(int layer, const proto::Mixer& mixer);
   void FeedForwardBlock(int layer, int stack);
+  void RoutedBlock(int layer, int stack);
   void Fit(const Block& block, const View& fit, const View& held_out);
   // What the block's linear might become, by goal.
   std::vector<std::pair<std::string, LinearWeights>> Solutions(const Block& block, const View& fit,
@@ -157,7 +94,7 @@ std::vector<std::pair<std::string, LinearWeights>> Walker::Solutions(const Block
     const at::Tensor goal = fit.target->sum - fit.residual;
     input_.on_regression(block.name, fit.input, goal - goal.mean(1, true), sliced.weight);
   }
-  LinearFit solver(thin.input, input_.ridge);
+  LinearFit solver(thin.input, input_.ridge, block.groups);
   auto towards = [&](const at::Tensor& goal) {
     at::Tensor y = goal.slice(0, 0, goal.size(0), stride) - thin.residual;
     if (double shift = thin.path.Shift(y); shift != 0) y += shift;
@@ -167,7 +104,7 @@ std::vector<std::pair<std::string, LinearWeights>> Walker::Solutions(const Block
   std::vector<std::pair<std::string, LinearWeights>> solutions;
   if (sum) solutions.push_back({"sum", solve(fit.target->sum)});
   const at::Tensor& goal = fit.target->state;
-  if (input_.cross_validation && affine)
+  if (input_.cross_validation && affine && block.groups == 1)
     input_.cross_validation->Add(fit.input, towards(sum ? fit.target->sum : goal), sliced.weight);
   LinearWeights solved;
   if (state || (lift && affine)) solved = solve(goal);
@@ -185,7 +122,7 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   const bool linear = (input_.what == Refit::kNothing ? held_out : fit).input.x.defined();
   Trial sliced{.goal = "sliced"};
   if (linear) {
-    sliced.linear = {student_.weights.at(block.linear + ".weight"),
+    sliced.linear = {FromDiagonalBlocks(student_.weights.at(block.linear + ".weight"), block.groups),
                      student_.weights.at(block.linear + ".bias")};
   }
   sliced.scale = student_.weights.at(block.norm + ".weight");
@@ -204,7 +141,7 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   Trial best = sliced;
   if (input_.what == Refit::kNormsOnly) {
     // A further block of a supernet adds nothing yet; with the lift it hands its input on.
-    if (block.further) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
+    if (block.further && linear) best.linear.bias = sliced.linear.bias + Lift(fit.target->state);
     FitNorm(thin_values.Normalised(best.linear, epsilon), thin_state, thin_weights, &best);
   } else {
     Judge(held_out, held_out_values.Normalised(sliced.linear, epsilon), &sliced);
@@ -230,8 +167,12 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
     if (!weight.is_same(value)) weight.copy_(value);
   };
   if (linear) {
-    set(block.linear + ".weight", best.linear.weight);
-    set(block.linear + ".bias", best.linear.bias);
+    std::vector<std::string> names = {block.linear};
+    names.insert(names.end(), block.also.begin(), block.also.end());
+    for (const std::string& name : names) {
+      set(name + ".weight", DiagonalBlocks(best.linear.weight, block.groups));
+      set(name + ".bias", best.linear.bias);
+    }
   }
   set(block.norm + ".weight", best.scale);
   set(block.norm + ".bias", best.shift);
@@ -269,6 +210,8 @@ void Walker::MixerBlock(int layer, const proto::Mixer& mixer) {
 }
 
 void Walker::FeedForwardBlock(int layer, int stack) {
+  const proto::FeedForward& ffn = student_.shape.layers[layer].ffn;
+  if (ffn.has_routed()) return RoutedBlock(layer, stack);
   std::string name = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
   auto view = [&](const at::Tensor& x, const std::vector<Target>& targets, at::Tensor* memory) {
     FeedForwardReading block =
@@ -281,7 +224,73 @@ void Walker::FeedForwardBlock(int layer, int stack) {
   if (input_.what != Refit::kNothing) fit = view(fit_, input_.fit, &fit_memory_);
   if (input_.what != Refit::kNormsOnly) held_out = view(held_out_, input_.held_out, &held_out_memory_);
   const bool further = stack > 0 || Repeats(input_.layer_map, layer);
-  Fit({name, name + ".down", name + ".norm", further, true}, fit, held_out);
+  Block block{name, name + ".down", name + ".norm", further, true, ffn.groups()};
+  if (ffn.has_merged()) {  // experts that are alike are one, whatever the gates
+    block.linear = name + ".expert.0.down";
+    for (int e = 1; e < ffn.merged().count(); ++e)
+      block.also.push_back(name + ".expert." + std::to_string(e) + ".down");
+  }
+  Fit(block, fit, held_out);
+}
+
+// The norm, and if that explains more experts of their own for clusters of the tokens.
+void Walker::RoutedBlock(int layer, int stack) {
+  const models::LayerShape& shape = student_.shape.layers[layer];
+  const std::string name = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack);
+  const Block block{name, "", name + ".norm", stack > 0 || Repeats(input_.layer_map, layer), true};
+  const at::Tensor fit_state = fit_, held_out_state = held_out_;
+  const auto fit_norm = [&] {
+    const auto view = [&](const at::Tensor& x, const std::vector<Target>& targets) {
+      return View{x + models::FeedForwardValue(student_, layer, stack, shape, x),
+                  {},
+                  {},
+                  &Goal(targets, layer, false)};
+    };
+    View fit, held_out;
+    if (input_.what != Refit::kNothing) fit = view(fit_state, input_.fit);
+    if (input_.what != Refit::kNormsOnly) held_out = view(held_out_state, input_.held_out);
+    Fit(block, fit, held_out);
+  };
+  // As other further blocks (Fit): experts that are alike are near one block.
+  for (int e = 0; input_.what == Refit::kNormsOnly && block.further && e < shape.ffn.routed().count(); ++e)
+    student_.weights.at(name + ".expert." + std::to_string(e) + ".down.bias") +=
+        Lift(Goal(input_.fit, layer, false).state);
+  fit_norm();
+  if (input_.what != Refit::kAll) return;
+  BlockFit best = report_.back();
+  const Target& goal = Goal(input_.fit, layer, false);
+  const auto keep = [&] {
+    std::vector<std::pair<std::string, at::Tensor>> kept;
+    for (const auto& [weight, tensor] : student_.weights)
+      if (weight.starts_with(name + ".")) kept.emplace_back(weight, tensor.clone());
+    return kept;
+  };
+  const auto put_back = [&](const std::vector<std::pair<std::string, at::Tensor>>& kept) {
+    for (const auto& [weight, tensor] : kept) student_.weights.at(weight).copy_(tensor);
+  };
+  const auto alike = keep();
+  auto weights = alike;
+  at::Tensor fit = fit_, held_out = held_out_;
+  const auto consider = [&](const at::Tensor& wanted) {
+    put_back(alike);
+    FitExperts({layer, stack, input_.ridge, fit_state, wanted, goal.weights}, &student_);
+    fit_norm();
+    const double after = report_.back().after;
+    report_.pop_back();
+    if (after <= best.after) return;
+    best.after = after;
+    best.goal = "experts";
+    weights = keep();
+    fit = fit_;
+    held_out = held_out_;
+  };
+  if (input_.goal != proto::Sliced::LIFT) consider(goal.state);
+  if (input_.goal != proto::Sliced::STATE) consider(goal.state + Lift(goal.state));
+  put_back(weights);
+  fit_ = fit;
+  held_out_ = held_out;
+  best.refitted = best.after > best.before;
+  report_.back() = best;
 }
 
 std::vector<BlockFit> Walker::Walk() {

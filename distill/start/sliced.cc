@@ -21,6 +21,7 @@
 #include "distill/start/sensitivity.h"
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "proto/study.pb.h"
@@ -55,13 +56,16 @@ void CheckTeacher(const models::ResolvedArchitecture& teacher) {
     throw BadRequest(kWhere, "the teacher has a " + models::EntryOf(teacher.embedding).name + " embedding",
                      "", "a teacher with a plain embedding, as BERT's");
   }
+  if (!teacher.position_table)
+    throw BadRequest(kWhere, "the teacher has no position table", "position_table: false", "true");
   for (size_t l = 0; l < teacher.layers.size(); ++l) {
     const models::LayerShape& layer = teacher.layers[l];
-    if (!models::EntryOf(layer.mixer).bert)
+    if (!models::IsBerts(models::WithoutHeads(layer.mixer)))
       throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher has another mixer than BERT's",
                        models::TextOf(layer.mixer), "self-attention");
     const std::vector<models::Node>& nodes = layer.expression.nodes();
-    bool plain = layer.stacks == 1 && nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
+    bool plain = layer.stacks == 1 && layer.ffn.groups() == 1 && models::Experts(layer.ffn) == 1 &&
+                 nodes.size() == 4 && nodes[1].op == models::Operator::kLinear1 &&
                  models::IsUnary(nodes[2].op) && nodes[3].op == models::Operator::kLinear2;
     if (plain) continue;
     throw BadRequest(kWhere, "layer " + std::to_string(l) + " of the teacher is no plain feed-forward block",
@@ -98,7 +102,7 @@ std::vector<std::string> Initialised(const models::ResolvedArchitecture& student
                                      const models::ResolvedArchitecture& teacher,
                                      const std::vector<int>& layer_map) {
   std::vector<std::string> names;
-  if (student.positions > teacher.positions) names.push_back("embedding.position");
+  if (student.position_table && student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
   if (student.projected > 0 && student.embedding_width > std::min(student.hidden, teacher.hidden))
     names.push_back("embedding.token");

@@ -26,7 +26,7 @@ struct BlockFit {
   double after = 0;   // with the refit; equal to `before` if the refit was refused
   bool refitted = false;
   std::string goal;  // what was taken: "sliced", "norm" (LayerNorm alone), or the goal of the linear's fit,
-                     // "sum", "state", "lift"
+                     // "sum", "state", "lift"; "experts" of routed ones
 };
 
 // Shares of a teacher state's variance that a student of some width can hold.

@@ -33,6 +33,7 @@ proto::Architecture LikeTeacher(const ResolvedArchitecture& teacher) {
   student.set_vocabulary(teacher.vocabulary);
   student.set_positions(teacher.positions);
   student.set_segments(teacher.segments);
+  if (!teacher.position_table) student.set_position_table(false);
   student.set_heads(teacher.heads);
   student.set_pooler(teacher.pooler);
   student.set_layer_norm_epsilon(teacher.layer_norm_epsilon);

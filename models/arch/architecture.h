@@ -26,7 +26,8 @@ struct ResolvedArchitecture {
   int projected = 0;             // inputs of the linear from there to the hidden width; 0: there is none
   int bottleneck = 0;            // width at which the layers work between two linears; 0: at the hidden width
   bool share_query_key = false;  // of a bottleneck: queries and keys read a linear of their own
-  bool no_norm = false;          // scale and shift where others have LayerNorm
+  bool position_table = true;
+  bool no_norm = false;  // scale and shift where others have LayerNorm
   std::vector<LayerShape> layers;
 
   // The width of attention's output and of what feed-forward blocks read and return.

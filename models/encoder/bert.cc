@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::models {
@@ -48,11 +49,12 @@ std::string AcceptedActivations() {
 
 bool IsPlainBert(const ResolvedArchitecture& shape, bool pooled) {
   if (!EntryOf(shape.embedding).bert || (pooled && shape.pooler != shape.hidden)) return false;
-  if (shape.bottleneck > 0 || shape.no_norm) return false;
+  if (shape.bottleneck > 0 || shape.no_norm || !shape.position_table) return false;
   const LayerShape& first = shape.layers[0];
   const std::string activation = ActivationOfExpression(first.expression);
   for (const LayerShape& layer : shape.layers) {
     if (layer.stacks != 1 || layer.width != first.width || !IsBerts(layer.mixer)) return false;
+    if (layer.ffn.groups() != 1 || Experts(layer.ffn) != 1) return false;
     if (activation.empty() || ActivationOfExpression(layer.expression) != activation) return false;
   }
   return true;

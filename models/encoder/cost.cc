@@ -1,5 +1,7 @@
 #include "models/encoder/cost.h"
 
+#include <algorithm>
+
 #include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
@@ -95,7 +97,7 @@ FileBytes WrittenBytes(const ResolvedArchitecture& shape, int classes, TaskHead 
   const Trace::Cost& all = trace.cost();
   FileBytes bytes;
   bytes.safetensors = kFloat * all.parameters + kHeader * all.tensors;
-  bytes.onnx = kFloat * all.parameters + kInitializer * all.tensors + kNode * all.nodes;
+  bytes.onnx = kFloat * (all.parameters - all.folded) + kInitializer * all.tensors + kNode * all.nodes;
   const int64_t table = static_cast<int64_t>(shape.vocabulary) * shape.embedding_width;
   bytes.onnx_int8 = bytes.onnx - (kFloat - 1) * (table + in_eight_bits.matrices) +
                     kFloat * (shape.vocabulary + in_eight_bits.outputs + in_eight_bits.inputs) +
@@ -107,13 +109,16 @@ int64_t TrainingBytes(const ResolvedArchitecture& shape, int batch, int length) 
   Trace trace = Counter(shape);
   trace.Keep(Encode(shape, Tokens::kAll, trace));
   const int64_t tokens = static_cast<int64_t>(batch) * length;
-  return kFloat * tokens * (trace.cost().kept + length * trace.cost().kept_shares);
+  return kFloat *
+         (tokens * (trace.cost().kept + length * trace.cost().kept_shares) + batch * trace.cost().kept_rows);
 }
 
 int64_t InferenceBytes(const ResolvedArchitecture& shape, int batch, int length, TaskHead head) {
   Trace trace = Counter(shape);
   Encode(shape, LastStates(head), trace);
-  return kFloat * batch * length * trace.cost().most_alive;
+  int64_t most = trace.cost().most_alive;
+  for (const auto& [states, maps] : trace.cost().peaks) most = std::max(most, states + length * maps);
+  return kFloat * batch * length * most;
 }
 
 }  // namespace thimble::models

@@ -1,5 +1,6 @@
 #include "models/encoder/encoder.h"
 
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::models {
@@ -38,7 +39,11 @@ Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops) {
   Value x = TokenEmbedding(shape, ops);
   const Ops::Scope scope(ops, "embedding");
   const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
-  x = ops.Combine("position", Combination::kAdd, x, ops.Positions("position", shape.positions, shape.hidden));
+  if (shape.position_table)
+    x = ops.Combine("position", Combination::kAdd, x,
+                    ops.Positions("position", shape.positions, shape.hidden));
+  else
+    ops.MostTokens(shape.positions);
   return ops.Residual("segment", x, segment);
 }
 
@@ -80,6 +85,7 @@ Value Mix(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixe
                              .query = std::move(in.query),
                              .value = std::move(in.value),
                              .bias = bias,
+                             .queries = entry.one_query ? read : Tokens::kAll,
                              .width = shape.block_width(),
                              .heads = shape.heads,
                              .positions = shape.positions},
@@ -99,7 +105,7 @@ Value CloseMixer(const ResolvedArchitecture& shape, int index, const proto::Mixe
 Value FeedForward(const ResolvedArchitecture& shape, int index, int stack, const LayerShape& layer,
                   const Value& x, Ops& ops) {
   const Ops::Scope block(ops, BlockScope(index, stack));
-  return EntryOf(layer.ffn).run(layer, shape.block_width(), x, ops);
+  return RunBlocks(layer, shape.block_width(), x, ops);
 }
 
 Value CloseBlock(int index, int stack, Value value, Value x, Ops& ops) {
@@ -119,6 +125,8 @@ Value LeaveLayer(const ResolvedArchitecture& shape, int index, Value entered, Va
 
 Value RunLayer(const ResolvedArchitecture& shape, int index, const LayerShape& layer, Value x,
                const Value& bias, Tokens read, Ops& ops) {
+  const Tokens last = read;
+  if (ReadsOtherTokens(layer.ffn)) read = Tokens::kAll;
   LayerInput in = EnterLayer(shape, index, x, read, ops);
   x = {};
   Value residual = in.residual, entered = in.entered;
@@ -129,7 +137,10 @@ Value RunLayer(const ResolvedArchitecture& shape, int index, const LayerShape& l
     Value value = FeedForward(shape, index, stack, layer, x, ops);
     x = CloseBlock(index, stack, std::move(value), std::move(x), ops);
   }
-  return LeaveLayer(shape, index, std::move(entered), std::move(x), ops);
+  x = LeaveLayer(shape, index, std::move(entered), std::move(x), ops);
+  if (last == read) return x;
+  const Ops::Scope scope(ops, LayerScope(index));
+  return Only(last, x, ops);
 }
 
 Value Pool(const ResolvedArchitecture& shape, const Value& x, Ops& ops) {

@@ -1,4 +1,4 @@
-// What layers are made of: four catalogues (operators: arch/operator.h), one file a kind and one line in the
+// What layers are made of: five catalogues (operators: arch/operator.h), one file a kind and one line in the
 // folder's .inc. A kind is a function over Ops; everything else that is known of it is derived by reading
 // that function (encoder/trace.h), but for the few facts in its entry. docs/adding.md adds one, step by step.
 #pragma once
@@ -19,9 +19,10 @@ struct MixerInput {
                 // 1, width]
   Value value;  // as keys; [B, T, hidden] where queries and keys share a linear of a bottleneck
   Value bias;   // Ops::PaddingBias
-  int width = 0;      // at which layers work
-  int heads = 0;      // Architecture.heads, which divides it
-  int positions = 0;  // Architecture.positions: the longest row
+  Tokens queries = Tokens::kAll;  // of which tokens `query` is
+  int width = 0;                  // at which layers work
+  int heads = 0;                  // Architecture.heads, which divides it
+  int positions = 0;              // Architecture.positions: the longest row
 };
 inline constexpr char kOutput[] = "out";
 
@@ -40,6 +41,16 @@ struct MixerEntry {
   // Its class in modeling_thimble.py, named as its message, derived from Mixer: mix(query_key, value, mask)
   // makes the context. Empty if there is none to be made.
   const char* python = "";
+};
+
+// --- What attention adds to its scores, by where two tokens stand: attention_biases/ ---
+
+struct AttentionBiasEntry {
+  std::string name;
+  // Maps of as many channels as heads (Ops::Distances), in the scope of its name.
+  Value (*maps)(const proto::SelfAttention& spec, int heads, Tokens queries, Ops& ops) = nullptr;
+  const char* python =
+      "";  // its class, derived from nn.Module: of (spec, heads); forward(mask) returns the maps
 };
 
 // MixerEntry::check of those that read neither queries nor keys: refuses a bottleneck with a linear for these
@@ -70,10 +81,17 @@ struct FeedForwardEntry {
   void (*resolve)(const ResolvedArchitecture& shape, const std::string& where, LayerShape* layer) = nullptr;
   // How people and config.json spell a kind whose field is a text; nullptr: by its message's fields.
   std::string (*text)(const LayerShape& layer) = nullptr;
-  const char* python = "";  // its class, derived from Block: value(x) is f(x)
+  const char* python = "";  // its class, derived from Block: value(x) is f(x); `linear` makes its linears
   // Those whose text the class looks up in OPERATORS; nullptr: none.
   std::vector<Operator> (*operators)(const LayerShape& layer) = nullptr;
 };
+
+// A linear of a block, dense or as the layer's groups say. Of a Monarch matrix the first factor is
+// "NAME.inner", without a bias.
+Value BlockLinear(const LayerShape& layer, std::string_view name, const Value& x, int in, int out, Ops& ops,
+                  LinearForm form = {});
+// That groups divide the block's widths. Throws as MixerEntry::check.
+void CheckGroups(const proto::FeedForward& ffn, int outer, int width, const std::string& where);
 
 // --- Token vectors before positions and segments are added: embeddings/ ---
 
@@ -89,6 +107,8 @@ struct EmbeddingEntry {
 const std::vector<MixerEntry>& Mixers();
 const std::vector<FeedForwardEntry>& FeedForwards();
 const std::vector<EmbeddingEntry>& Embeddings();
+const std::vector<AttentionBiasEntry>& AttentionBiases();
+const AttentionBiasEntry* BiasOf(const proto::Mixer& mixer);  // nullptr: none
 // The kind must be set.
 const MixerEntry& EntryOf(const proto::Mixer& mixer);
 const FeedForwardEntry& EntryOf(const proto::FeedForward& ffn);
@@ -99,6 +119,8 @@ const google::protobuf::Message& KindMessage(const google::protobuf::Message& ki
 
 // BERT's own, no field set to anything but its default.
 bool IsBerts(const proto::Mixer& mixer);
+// Without what it says of the number and width of its heads.
+proto::Mixer WithoutHeads(const proto::Mixer& mixer);
 
 // "self_attention", "self_attention { heads: 4 }"; "linear(gelu(linear(x,wb1)),wb2)", "glu { activation:
 // \"silu\" }".

@@ -1,9 +1,10 @@
 #include "models/encoder/resolve.h"
 
-#include <set>
+#include <map>
 
 #include "base/error.h"
 #include "models/encoder/encoder.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/trace.h"
 
@@ -32,15 +33,29 @@ void CheckMixer(const proto::Mixer& mixer, const ResolvedArchitecture& shape, co
   if (entry.check != nullptr) entry.check(mixer, shape, where + "." + entry.name);
 }
 
+// Whether the mixer has weights that are not known yet. Those that it shares are as large.
+bool AddWeights(const ResolvedArchitecture& shape, const proto::Mixer& mixer, const std::string& where,
+                std::map<std::string, WeightShape>* known) {
+  bool any = false;
+  for (const WeightShape& weight : MixerWeights(shape, 0, mixer)) {
+    const auto [at, added] = known->emplace(weight.name, weight);
+    any |= added;
+    if (at->second.sizes != weight.sizes || at->second.form.kernel != weight.form.kernel)
+      throw BadRequest(where, "mixers beside one another share a weight of two sizes",
+                       TextOf(mixer) + ": " + weight.name, "as many heads and as wide kernels in both");
+  }
+  return any;
+}
+
 LayerShape ResolveLayer(const proto::Layer& layer, const ResolvedArchitecture& shape,
                         const std::string& where) {
   LayerShape resolved{layer.mixer(), {layer.beside().begin(), layer.beside().end()}, layer.ffn()};
   CheckMixer(layer.mixer(), shape, where + ".mixer");
-  std::set<const MixerEntry*> kinds;
-  if (layer.beside_size() > 0) kinds.insert(&EntryOf(layer.mixer()));
+  std::map<std::string, WeightShape> known;
+  if (layer.beside_size() > 0) AddWeights(shape, layer.mixer(), where, &known);
   for (const proto::Mixer& mixer : layer.beside()) {
     CheckMixer(mixer, shape, where + ".beside");
-    if (!kinds.insert(&EntryOf(mixer)).second)
+    if (!AddWeights(shape, mixer, where + ".beside", &known))
       throw BadRequest(where + ".beside", "a kind of mixer stands twice", TextOf(mixer),
                        "each once, the largest");
   }
@@ -49,8 +64,16 @@ LayerShape ResolveLayer(const proto::Layer& layer, const ResolvedArchitecture& s
   if (resolved.stacks < 1)
     throw BadRequest(ffn + ".stacks", "too few", std::to_string(resolved.stacks), "1 or more");
   resolved.width = InnerWidth(layer.ffn(), shape.ffn_hidden, ffn);
+  CheckGroups(layer.ffn(), shape.block_width(), resolved.width, ffn);
+  CheckExperts(layer.ffn(), shape.block_width(), resolved.width, ffn);
   const FeedForwardEntry& entry = EntryOf(layer.ffn());
-  if (entry.resolve != nullptr) entry.resolve(shape, ffn, &resolved);
+  if (entry.resolve == nullptr) return resolved;
+  if (layer.ffn().routed().shared() > 0) {
+    LayerShape shared = resolved;
+    shared.width = layer.ffn().routed().shared();
+    entry.resolve(shape, ffn, &shared);
+  }
+  entry.resolve(shape, ffn, &resolved);
   return resolved;
 }
 
@@ -61,6 +84,7 @@ ResolvedArchitecture Resolve(const proto::Architecture& architecture, const std:
   shape.vocabulary = architecture.vocabulary();
   shape.positions = architecture.positions();
   shape.segments = architecture.segments();
+  shape.position_table = architecture.position_table();
   shape.hidden = architecture.hidden();
   shape.heads = architecture.heads();
   shape.ffn_hidden = architecture.ffn_hidden() > 0 ? architecture.ffn_hidden() : shape.hidden;
@@ -91,6 +115,13 @@ Value TraceMixer(const ResolvedArchitecture& shape, int index, const proto::Mixe
   const Value context = Mix(shape, index, mixer, in, trace->PaddingBias(kPaddingBias), Tokens::kAll, *trace);
   CloseMixer(shape, index, mixer, context, x, *trace);
   return context;
+}
+
+std::vector<WeightShape> MixerWeights(const ResolvedArchitecture& shape, int index,
+                                      const proto::Mixer& mixer) {
+  Trace trace(Trace::Names::kKept);
+  TraceMixer(shape, index, mixer, &trace);
+  return trace.weights();
 }
 
 MixerSize SizeOf(const ResolvedArchitecture& shape, const proto::Mixer& mixer) {

@@ -2,6 +2,7 @@
 // before work starts.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "models/arch/architecture.h"
 
@@ -13,9 +14,14 @@ ResolvedArchitecture Resolve(const proto::Architecture& architecture,
                              const std::string& where = "architecture");
 
 class Trace;
+struct WeightShape;
 class Value;
 // A mixer alone, with its output linear, residual and norm. Returns the context; nothing where it makes none.
 Value TraceMixer(const ResolvedArchitecture& shape, int index, const proto::Mixer& mixer, Trace* trace);
+
+// Its weights, those of layer `index`.
+std::vector<WeightShape> MixerWeights(const ResolvedArchitecture& shape, int index,
+                                      const proto::Mixer& mixer);
 
 // What a mixer makes, by its trace.
 struct MixerSize {

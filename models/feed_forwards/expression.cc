@@ -21,9 +21,10 @@ Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
     if (node.op == Operator::kInput) {
       steps.push_back({x, outer});
     } else if (node.op == Operator::kLinear1) {
-      steps.push_back({ops.Linear("up", operand(node.left).value, layer.width), layer.width});
+      steps.push_back(
+          {BlockLinear(layer, "up", operand(node.left).value, outer, layer.width, ops), layer.width});
     } else if (node.op == Operator::kLinear2) {
-      steps.push_back({ops.Linear("down", operand(node.left).value, outer), outer});
+      steps.push_back({BlockLinear(layer, "down", operand(node.left).value, layer.width, outer, ops), outer});
     } else if (IsBinary(node.op)) {
       const int width = std::min(operand(node.left).width, operand(node.right).width);
       const auto cut = [&](const Step& step) {
@@ -58,11 +59,11 @@ std::vector<Operator> Operators(const LayerShape& layer) {
 }
 
 constexpr char kPython[] = R"py(class Expression(Block):
-    def __init__(self, config, spec, width):
+    def __init__(self, config, spec, width, linear=nn.Linear):
         super().__init__(config)
         self.expression = parse(spec)
         outer = block_width(config)
-        self.up, self.down = nn.Linear(outer, width), nn.Linear(width, outer)
+        self.up, self.down = linear(outer, width), linear(width, outer)
 
     def value(self, x):
         return self.evaluate(self.expression, x)

@@ -16,16 +16,18 @@ Operator Activation(const LayerShape& layer) {
 }
 
 Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
-  const Value up = UnaryOf(Activation(layer)).form("up", ops.Linear("up", x, layer.width), ops);
-  const Value gate = ops.Linear("gate", x, layer.width, {.starts_as_one = true});
-  return ops.Linear("down", ops.Combine("gate", Combination::kMul, up, gate), outer);
+  const Value up =
+      UnaryOf(Activation(layer)).form("up", BlockLinear(layer, "up", x, outer, layer.width, ops), ops);
+  const Value gate = BlockLinear(layer, "gate", x, outer, layer.width, ops, {.starts_as_one = true});
+  return BlockLinear(layer, "down", ops.Combine("gate", Combination::kMul, up, gate), layer.width, outer,
+                     ops);
 }
 
 constexpr char kPython[] = R"py(class Glu(Block):
-    def __init__(self, config, spec, width):
+    def __init__(self, config, spec, width, linear=nn.Linear):
         super().__init__(config)
         outer = block_width(config)
-        self.up, self.gate, self.down = nn.Linear(outer, width), nn.Linear(outer, width), nn.Linear(width, outer)
+        self.up, self.gate, self.down = linear(outer, width), linear(outer, width), linear(width, outer)
         self.activation = OPERATORS[spec["activation"]]
 
     def value(self, x):

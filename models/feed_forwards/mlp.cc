@@ -16,20 +16,20 @@ Operator Activation(const LayerShape& layer) {
 
 Value Run(const LayerShape& layer, int outer, const Value& x, Ops& ops) {
   const auto& activation = UnaryOf(Activation(layer));
-  Value state = activation.form("up", ops.Linear("up", x, layer.width), ops);
+  Value state = activation.form("up", BlockLinear(layer, "up", x, outer, layer.width, ops), ops);
   for (int i = 0; i + 1 < layer.ffn.mlp().hidden_layers(); ++i) {
     const std::string name = "hidden." + std::to_string(i);
-    state = activation.form(name, ops.Linear(name, state, layer.width), ops);
+    state = activation.form(name, BlockLinear(layer, name, state, layer.width, layer.width, ops), ops);
   }
-  return ops.Linear("down", state, outer);
+  return BlockLinear(layer, "down", state, layer.width, outer, ops);
 }
 
 constexpr char kPython[] = R"py(class Mlp(Block):
-    def __init__(self, config, spec, width):
+    def __init__(self, config, spec, width, linear=nn.Linear):
         super().__init__(config)
         outer = block_width(config)
-        self.up, self.down = nn.Linear(outer, width), nn.Linear(width, outer)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(spec["hidden_layers"] - 1))
+        self.up, self.down = linear(outer, width), linear(width, outer)
+        self.hidden = nn.ModuleList(linear(width, width) for _ in range(spec["hidden_layers"] - 1))
         self.activation = OPERATORS[spec["activation"]]
 
     def value(self, x):

@@ -6,7 +6,7 @@ namespace thimble::models::feed_forwards {
 namespace {
 
 constexpr char kPython[] = R"py(class NoFeedForward(Block):
-    def __init__(self, config, spec, width):
+    def __init__(self, config, spec, width, linear=None):
         super().__init__(config)
 
     def forward(self, x):

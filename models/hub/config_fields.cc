@@ -132,6 +132,7 @@ constexpr Entry kEntries[] = {
     {kOurs, {"bottleneck_size", kNoEffect, ""}},
     {kOurs, {"share_query_key", kNoEffect, ""}},
     {kOurs, {"norm", kNoEffect, ""}},
+    {kOurs, {"position_table", kNoEffect, ""}},
     {kOurs, {"blocks", kNoEffect, ""}},
     {kOurs, {"auto_map", kNoEffect, ""}},
 };

@@ -4,10 +4,13 @@
 
 #include <iterator>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
+#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
+#include "proto/architecture.pb.h"
 
 namespace thimble::models {
 namespace {
@@ -62,6 +65,15 @@ std::string Kinds(const ResolvedArchitecture& shape) {
   add(embedding.python);
   std::string tables = "EMBEDDING = " + ClassName(*proto::Embedding::descriptor(), embedding.name) + "\n";
 
+  std::string biases;
+  for (const AttentionBiasEntry* bias : Select(AttentionBiases(), [&](const AttentionBiasEntry& entry) {
+         return any([&](const LayerShape& layer) { return BiasOf(layer.mixer) == &entry; });
+       })) {
+    add(bias->python);
+    biases += (biases.empty() ? "\"" : ", \"") + bias->name +
+              "\": " + ClassName(*proto::SelfAttention::descriptor(), bias->name);
+  }
+  tables += "BIASES = {" + biases + "}\n";
   tables +=
       "# By the name in a layer's \"mixer\" (None: BERT's): the name of its weights, and the class.\nMIXERS "
       "= {";
@@ -83,6 +95,18 @@ std::string Kinds(const ResolvedArchitecture& shape) {
     tables += "\"" + ffn->name + "\": " + ClassName(*proto::FeedForward::descriptor(), ffn->name) + ", ";
   }
   tables.resize(tables.size() - 2);
+  tables += "}\nEXPERTS = {";
+  const std::tuple<proto::FeedForward::ExpertsCase, const char*, const char*> experts[] = {
+      {proto::FeedForward::kRouted, "\"routed\": Routed", kRoutedPython},
+      {proto::FeedForward::kMerged, "\"merged\": Merged", kMergedPython}};
+  bool first = true;
+  for (const auto& [kind, entry, python] : experts) {
+    if (!any([&, kind = kind](const LayerShape& layer) { return layer.ffn.experts_case() == kind; }))
+      continue;
+    add(python);
+    tables += (first ? "" : ", ") + std::string(entry);
+    first = false;
+  }
   add(tables + "}" + OperatorTable(shape));
   return text;
 }

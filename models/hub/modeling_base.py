@@ -4,6 +4,7 @@ The encoder is BERT's (post-LayerNorm): an embedding, and layers of a mixer and 
 Layers may work at a bottleneck's width between two linears, and a scale and shift may stand for LayerNorm (MobileBERT).
 Below are the kinds of embeddings, mixers and blocks that this student has. Weights have the names that model.safetensors gives them.
 """
+import functools
 import re
 
 import torch
@@ -20,13 +21,14 @@ class ThimbleConfig(PretrainedConfig):
 
     def __init__(self, vocab_size=30522, max_position_embeddings=512, type_vocab_size=2, hidden_size=192, num_hidden_layers=0,
                  num_attention_heads=12, pooler_size=192, layer_norm_eps=1e-12, embedding="plain", embedding_size=192, blocks=(),
-                 bottleneck_size=0, share_query_key=False, norm="layer_norm", **more):
+                 bottleneck_size=0, share_query_key=False, norm="layer_norm", position_table=True, **more):
         self.vocab_size, self.max_position_embeddings, self.type_vocab_size = vocab_size, max_position_embeddings, type_vocab_size
         self.hidden_size, self.num_hidden_layers, self.num_attention_heads = hidden_size, num_hidden_layers, num_attention_heads
         self.pooler_size, self.layer_norm_eps = pooler_size, layer_norm_eps
         self.embedding, self.embedding_size = embedding, embedding_size
         self.blocks = list(blocks)  # of each layer: its kinds of block and mixer (BERT's where unnamed), "stacks" and "width" of its blocks
         self.bottleneck_size, self.share_query_key, self.norm = bottleneck_size, share_query_key, norm  # size 0: none
+        self.position_table = position_table
         super().__init__(**more)
 
 
@@ -77,15 +79,28 @@ class Grouped(nn.Module):
         return y.flatten(-2) if self.bias is None else y.flatten(-2) + self.bias
 
 
+class Monarch(Grouped):
+    """Two block-diagonal factors, channels interleaved in between."""
+
+    def __init__(self, inner, out, groups):
+        narrow = min(inner, out)
+        super().__init__(narrow, out, groups)
+        self.inner = Grouped(inner, narrow, groups, bias=False)
+
+    def forward(self, x):
+        return super().forward(self.inner(x).unflatten(-1, (self.groups, -1, self.groups)).transpose(-3, -1).flatten(-3))
+
+
 class Block(nn.Module):
-    """norm(x + value(x))."""
+    """norm(x + value(x)); of an expert, which has no norm of its own, value(x)."""
+    reads_mask = False
 
     def __init__(self, config):
         super().__init__()
         self.norm = norm_of(config, block_width(config))
 
     def forward(self, x):
-        return self.norm(x + self.value(x))
+        return self.value(x) if self.norm is None else self.norm(x + self.value(x))
 
 
 class Mixer(nn.Module):
@@ -108,13 +123,15 @@ class Embedding(nn.Module):
         hidden = config.hidden_size
         if config.embedding_size:
             self.token = nn.Parameter(torch.zeros(config.vocab_size, config.embedding_size))
-        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden))
+        self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden)) if config.position_table else None
         self.segment = nn.Parameter(torch.zeros(config.type_vocab_size, hidden))
         self.norm = norm_of(config, hidden)
 
     def forward(self, ids, segments, mask):
         x = self.tokens(ids, mask)
-        return self.norm(x + self.position[:ids.shape[1]] + functional.embedding(segments, self.segment))
+        if self.position is not None:
+            x = x + self.position[:ids.shape[1]]
+        return self.norm(x + functional.embedding(segments, self.segment))
 
 
 # KINDS
@@ -127,7 +144,16 @@ class Layer(nn.Module):
         self.mixer, mixer = MIXERS[kind]
         self.add_module(self.mixer, mixer(config, spec))
         ffn = next(kind for kind in FEED_FORWARDS if kind in block)
-        self.ffn = nn.ModuleList(FEED_FORWARDS[ffn](config, block[ffn], block["width"]) for _ in range(block["stacks"]))
+        experts = next((kind for kind in EXPERTS if kind in block), None)
+        linear = functools.partial(Monarch if block["monarch"] else Grouped, groups=block["groups"]) if "groups" in block else nn.Linear
+
+        def make(width):
+            return FEED_FORWARDS[ffn](config, block[ffn], width, linear)
+
+        def stacked(width):
+            return EXPERTS[experts](config, block[experts], make, width) if experts else make(width)
+
+        self.ffn = nn.ModuleList(stacked(block["width"]) for _ in range(block["stacks"]))
         if config.bottleneck_size:
             hidden, width = config.hidden_size, config.bottleneck_size
             self.bottleneck = nn.ModuleDict({"in": NormedLinear(config, hidden, width), "out": NormedLinear(config, width, hidden)})
@@ -140,7 +166,7 @@ class Layer(nn.Module):
         query_key, values = (self.bottleneck["qk"](entered), entered) if self.share else (x, x)
         x = getattr(self, self.mixer)(query_key, values, x, mask)
         for block in self.ffn:
-            x = block(x)
+            x = block(x, mask) if block.reads_mask else block(x)
         return self.bottleneck["out"](x, entered) if self.narrow else x
 
 

@@ -71,6 +71,12 @@ ordered_json LayerConfig(const LayerShape& layer) {
   }
   config["stacks"] = layer.stacks;
   config["width"] = layer.width;
+  if (layer.ffn.groups() > 1) {
+    config["groups"] = layer.ffn.groups();
+    config["monarch"] = layer.ffn.monarch();
+  }
+  if (layer.ffn.has_routed()) config["routed"] = Fields(layer.ffn.routed());
+  if (layer.ffn.has_merged()) config["merged"] = Fields(layer.ffn.merged());
   if (!IsBerts(layer.mixer))
     config["mixer"] = ordered_json{{EntryOf(layer.mixer).name, Fields(KindMessage(layer.mixer))}};
   return config;
@@ -95,6 +101,7 @@ ordered_json OurConfig(const Model& model) {
   config["embedding_size"] = shape.embedding_width;
   config["bottleneck_size"] = shape.bottleneck;
   config["share_query_key"] = shape.share_query_key;
+  if (!shape.position_table) config["position_table"] = false;
   config["norm"] = shape.no_norm ? "no_norm" : "layer_norm";
   config["blocks"] = ordered_json::array();
   for (const LayerShape& layer : shape.layers) config["blocks"].push_back(LayerConfig(layer));

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,6 +10,7 @@
 #include "models/encoder/encoder.h"
 #include "models/encoder/trace.h"
 #include "models/onnx/onnx_int8.h"
+#include "models/torch/dispatch.h"
 #include "models/torch/mixing.h"
 
 namespace thimble::models {
@@ -84,6 +86,7 @@ Value OnnxOps::Positions(std::string_view name, int, int width) {
 
 // The weight is stored as [in, out], transposed from the model's: MatMul has no transposition.
 Value OnnxOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
+  if (merging().experts > 0) return MergedLinear(name, x, out, form);
   const std::string full = Full(name), weight_name = full + ".weight";
   const at::Tensor& weight = model_.weights.at(weight_name);
   const std::string product = form.groups > 1 ? GroupedProduct(full, Name(x), out, form.groups)
@@ -136,6 +139,33 @@ std::string OnnxOps::GroupedProduct(const std::string& linear, const std::string
   return Node("Reshape", linear, {y, graph_.Integers({0, 0, out})});
 }
 
+Value OnnxOps::MergedLinear(std::string_view name, const Value& x, int out, LinearForm form) {
+  std::vector<at::Tensor> weights, biases;
+  for (int e = 0; e < merging().experts; ++e) {
+    weights.push_back(model_.weights.at(OfExpert(e, name) + ".weight").t());
+    if (form.bias) biases.push_back(model_.weights.at(OfExpert(e, name) + ".bias"));
+  }
+  const auto& gates = merging().gates.as<Named>();
+  const std::string full = Full("expert.") + std::string(name);
+  if (gates.constant.defined()) {  // one dense linear
+    const auto merged = [&](const std::vector<at::Tensor>& parts) {
+      return at::tensordot(gates.constant[0], at::stack(parts), {0}, {0});
+    };
+    const std::string product =
+        Node("MatMul", full, {Name(x), graph_.Weight(full + ".weight", merged(weights))});
+    if (!form.bias) return Of(product, out);
+    return Of(Node("Add", full, {product, graph_.Weight(full + ".bias", merged(biases))}), out);
+  }
+  const std::string all = graph_.Weight(full + ".weight", at::stack(weights).flatten(1));
+  const std::string weight =
+      Node("Reshape", full, {Node("MatMul", full, {gates.name, all}), graph_.Integers({0, Width(x), out})});
+  const std::string product = Node("MatMul", full, {Name(x), weight});
+  if (!form.bias) return Of(product, out);
+  const std::string bias =
+      Node("MatMul", full, {gates.name, graph_.Weight(full + ".bias", at::stack(biases))});
+  return Of(Node("Add", full, {product, Node("Unsqueeze", full, {bias, graph_.Integers({1})})}), out);
+}
+
 Value OnnxOps::Norm(std::string_view name, const Value& x) {
   const std::string full = Full(name);
   const ResolvedArchitecture& shape = model_.shape;
@@ -169,6 +199,10 @@ Value OnnxOps::Apply(std::string_view name, Function function, const Value& x) {
       return of(Node("LeakyRelu", scope, {Name(x)}, {FloatAttribute("alpha", 0.01f)}));
     case Function::kElu:
       return of(Node("Elu", scope, {Name(x)}, {FloatAttribute("alpha", 1)}));
+    case Function::kLog:
+      return of(Node("Log", scope, {Name(x)}));
+    case Function::kAbs:
+      return of(Node("Abs", scope, {Name(x)}));
     case Function::kSwish:
       return of(Node("Mul", scope, {Name(x), Node("Sigmoid", scope, {Name(x)})}));
   }
@@ -194,8 +228,11 @@ std::string OnnxOps::GeluErf(const std::string& scope, const std::string& x) {
 }
 
 Value OnnxOps::Combine(std::string_view name, Combination how, const Value& a, const Value& b) {
-  const char* type = how == Combination::kAdd ? "Add" : how == Combination::kMul ? "Mul" : "Max";
-  return Of(Node(type, Full(name), {Name(a), Name(b)}), Width(a));
+  const char* type = how == Combination::kAdd   ? "Add"
+                     : how == Combination::kMul ? "Mul"
+                     : how == Combination::kMax ? "Max"
+                                                : "Pow";
+  return Of(Node(type, Full(name), {Name(a), Name(b)}), std::max(Width(a), Width(b)));
 }
 
 // ONNX Runtime 1.31 makes SkipLayerNormalization of Add and LayerNormalization, which on a CPU takes longer
@@ -243,6 +280,90 @@ Value OnnxOps::Concat(std::string_view name, const std::vector<Value>& parts) {
                          parts[0].as<Named>().heads});
 }
 
+// --- Experts ---
+
+Value OnnxOps::Parameter(std::string_view name, int width) {
+  return Value::Of(Named{"", width, 0, model_.weights.at(Full(name)).detach().to(at::kFloat)});
+}
+
+Value OnnxOps::MeanToken(std::string_view name, const Value& x) {
+  const std::string scope = Full(name);
+  std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  real = Node("Unsqueeze", scope, {real, graph_.Integers({2})});
+  const auto sum = [&](const std::string& of) {
+    return Node("ReduceSum", scope, {of, graph_.Integers({1})}, {IntAttribute("keepdims", 0)});
+  };
+  const std::string tokens = Node("Max", scope, {sum(real), graph_.Float(1)});
+  return Of(Node("Div", scope, {sum(Node("Mul", scope, {Name(x), real})), tokens}), Width(x));
+}
+
+Value OnnxOps::Gates(std::string_view name, const Value& logits, const Value&, int k) {
+  const auto& of = logits.as<Named>();
+  if (of.constant.defined()) return Value::Of(Named{"", of.width, 0, experts::TopShares(of.constant, k)});
+  const std::string scope = Full(name);
+  const auto softmax = [&](const std::string& x) {
+    return Node("Softmax", scope, {x}, {IntAttribute("axis", -1)});
+  };
+  if (k == of.width) return Of(softmax(of.name), of.width);
+  const auto largest = graph_.Nodes("TopK", scope, {of.name, graph_.Integers({k})}, 2);
+  const std::string zeros = Node("Mul", scope, {of.name, graph_.Float(0)});
+  return Of(
+      Node("ScatterElements", scope, {zeros, largest[1], softmax(largest[0])}, {IntAttribute("axis", -1)}),
+      of.width);
+}
+
+Value OnnxOps::Route(std::string_view name, const Value& logits, int experts, double) {
+  const std::string scope = Full(name);
+  const std::string shares = Node("Softmax", scope, {Name(logits)}, {IntAttribute("axis", -1)});
+  const std::string choice =
+      Node("ArgMax", scope, {shares}, {IntAttribute("axis", -1), IntAttribute("keepdims", 1)});
+  const std::string share = Node("GatherElements", scope, {shares, choice}, {IntAttribute("axis", -1)});
+  const std::string flat = Node("Reshape", scope, {choice, graph_.Integers({-1})});
+  Routed routed;
+  for (int e = 0; e < experts; ++e) {
+    const std::string places = Node("NonZero", scope, {Node("Equal", scope, {flat, graph_.Integer(e)})});
+    routed.tokens.push_back(Node("Squeeze", scope, {places, graph_.Integers({0})}));
+  }
+  routed.factor = Node(
+      "Mul", scope,
+      {Node("Reshape", scope, {share, graph_.Integers({-1, 1})}), graph_.Float(static_cast<float>(experts))});
+  return Value::Of(std::move(routed));
+}
+
+Value OnnxOps::TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) {
+  const std::string scope = Full(name);
+  std::string& flat = flat_[Name(x)];
+  if (flat.empty()) flat = Node("Reshape", scope, {Name(x), graph_.Integers({-1, Width(x)})});
+  const std::string tokens =
+      Node("Gather", scope, {flat, route.as<Routed>().tokens[static_cast<size_t>(expert)]},
+           {IntAttribute("axis", 0)});
+  return Of(Node("Unsqueeze", scope, {tokens, graph_.Integers({0})}), Width(x));
+}
+
+Value OnnxOps::Together(std::string_view name, const Value& route, const Value& x,
+                        const std::vector<Value>& parts) {
+  const std::string scope = Full(name);
+  const auto& routed = route.as<Routed>();
+  std::vector<std::string> made;
+  for (const Value& part : parts) made.push_back(Node("Squeeze", scope, {Name(part), graph_.Integers({0})}));
+  const std::string order =
+      Node("Unsqueeze", scope,
+           {Node("Concat", scope, routed.tokens, {IntAttribute("axis", 0)}), graph_.Integers({1})});
+  // Every token is overwritten: x is there for its size alone.
+  std::string all = Node("ScatterND", scope,
+                         {flat_.at(Name(x)), order, Node("Concat", scope, made, {IntAttribute("axis", 0)})});
+  all = Node("Mul", scope, {all, routed.factor});
+  return Of(Node("Reshape", scope, {all, Node("Shape", scope, {Name(x)})}), Width(x));
+}
+
+Value OnnxOps::Interleave(std::string_view name, const Value& x, int groups) {
+  const std::string scope = Full(name);
+  const int64_t depth = Width(x) / groups / groups;
+  std::string y = Node("Reshape", scope, {Name(x), graph_.Integers({0, 0, groups, depth, groups})});
+  y = Node("Transpose", scope, {y}, {IntsAttribute("perm", {0, 1, 4, 3, 2})});
+  return Of(Node("Reshape", scope, {y, graph_.Integers({0, 0, Width(x)})}), Width(x));
+}
+
 Value OnnxOps::FirstToken(std::string_view name, const Value& x) {
   return Of(Node("Gather", Full(name), {Name(x), graph_.Integer(0)}, {IntAttribute("axis", 1)}), Width(x));
 }
@@ -281,14 +402,82 @@ Value OnnxOps::MergeHeads(std::string_view name, const Value& x) {
   return Of(Node("Reshape", scope, {rows, graph_.Integers({0, 0, width})}), width);
 }
 
-Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                         Scores) {
+Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores,
+                         const Value& added) {
   const std::string scope = Full("scores");
   const auto scale = static_cast<float>(std::sqrt(Width(query)));
   std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
   scores = Node("Div", scope, {scores, graph_.Float(scale)});
+  if (added) scores = Node("Add", scope, {scores, Name(added)});
   scores = Node("Add", scope, {scores, Name(bias)});
   const std::string share = Node("Softmax", scope, {scores}, {IntAttribute("axis", -1)});
+  return Value::Of(
+      Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
+}
+
+// All layers' are the same.
+Value OnnxOps::Distances(std::string_view name, Tokens queries) {
+  std::string& distances = distances_[queries];
+  if (!distances.empty()) return Maps(distances, 1);
+  const std::string scope = Full(name), place = Places(scope);
+  distances = Node("Unsqueeze", scope, {place, graph_.Integers({0, 1, 2})});
+  if (queries == Tokens::kAll) {
+    const std::string query = Node("Unsqueeze", scope, {place, graph_.Integers({0, 1, 3})});
+    distances = Node("Abs", scope, {Node("Sub", scope, {query, distances})});
+  }
+  return Maps(distances, 1);
+}
+
+Value OnnxOps::Farthest(std::string_view name, Tokens queries) {
+  const std::string scope = Full(name);
+  const std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  std::string last = Node("ReduceSum", scope, {real, graph_.Integers({1})}, {IntAttribute("keepdims", 1)});
+  last = Node("Sub", scope, {last, graph_.Float(1)});  // [batch, 1]
+  if (queries == Tokens::kFirst) return Of(Node("Unsqueeze", scope, {last, graph_.Integers({1, 3})}), 1);
+  const std::string place = Places(scope);
+  const std::string farthest = Node("Max", scope, {place, Node("Sub", scope, {last, place})});
+  return Of(Node("Unsqueeze", scope, {farthest, graph_.Integers({1, 3})}), 1);
+}
+
+Value OnnxOps::Constants(std::string_view name, const std::vector<double>& values) {
+  const at::Tensor numbers = at::tensor(values, at::kDouble).to(at::kFloat).view({1, -1, 1, 1});
+  return Maps(graph_.Weight(Full(name), numbers), static_cast<int64_t>(values.size()));
+}
+
+Value OnnxOps::Numbers(std::string_view name, int count, NumberForm form) {
+  const at::Tensor held = model_.weights.at(Full(name)).detach().clamp(form.least, form.most);
+  return Maps(graph_.Weight(Full(name), held.view({1, -1, 1, 1})), count);
+}
+
+Value OnnxOps::MaskKeys(std::string_view name, const Value& maps) {
+  const std::string scope = Full(name);
+  std::string real = Node("Cast", scope, {mask_}, {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  real = Node("Unsqueeze", scope, {real, graph_.Integers({1, 2})});
+  return Maps(Node("Mul", scope, {Name(maps), real}), Width(maps));
+}
+
+// In float32 whatever the file holds.
+Value OnnxOps::KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                              LinearForm form) {
+  const std::string full = Full(name);
+  const at::Tensor weight = model_.weights.at(full + ".weight").view({out, Width(maps), 1, kernel});
+  std::vector<std::string> inputs = {Name(maps), graph_.Weight(full + ".weight", weight)};
+  if (form.bias) inputs.push_back(Weight(full + ".bias"));
+  const int64_t far = kernel / 2;
+  return Maps(Node("Conv", full, inputs, {IntsAttribute("pads", {0, far, 0, far})}), out);
+}
+
+Value OnnxOps::Similarities(const Value& query, const Value& key) {
+  const std::string scope = Full("scores");
+  const auto scale = static_cast<float>(std::sqrt(Width(query)));
+  const std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
+  return Maps(Node("Div", scope, {scores, graph_.Float(scale)}), query.as<Named>().heads);
+}
+
+Value OnnxOps::Attend(const Value& scores, const Value& value, const Value& bias) {
+  const std::string scope = Full("scores");
+  const std::string share =
+      Node("Softmax", scope, {Node("Add", scope, {Name(scores), Name(bias)})}, {IntAttribute("axis", -1)});
   return Value::Of(
       Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
 }
@@ -319,6 +508,13 @@ Value OnnxOps::Softmax(std::string_view name, const Value& x) {
                          x.as<Named>().heads});
 }
 
+std::string OnnxOps::Places(const std::string& scope) {
+  const std::string size =
+      Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
+  return Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
+              {IntAttribute("to", onnx::TensorProto::FLOAT)});
+}
+
 // Matrices [batch, 1, length, length] of a row's own length, as models/torch/mixing.cc: cosines, and of
 // Fourier's transform sines.
 std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Transform how) {
@@ -332,11 +528,7 @@ std::vector<std::string> OnnxOps::TokenTransform(const std::string& scope, Trans
   const std::string pairs = binary("Mul", axes(real, {1, 2}), axes(real, {1, 3}));
   const std::string length = Node("ReduceSum", scope, {axes(real, {1, 2}), graph_.Integers({3})},
                                   {IntAttribute("keepdims", 1)});  // [batch, 1, 1, 1]
-  const std::string size =
-      Node("Gather", scope, {Node("Shape", scope, {mask_}), graph_.Integer(1)}, {IntAttribute("axis", 0)});
-  const std::string place =
-      Node("Cast", scope, {Node("Range", scope, {graph_.Integer(0), size, graph_.Integer(1)})},
-           {IntAttribute("to", onnx::TensorProto::FLOAT)});
+  const std::string place = Places(scope);
   std::string from = axes(place, {0});
   const std::string to = axes(place, {1});
   std::string period = length;

@@ -38,13 +38,30 @@ class OnnxOps final : public Ops {
   Value Crop(std::string_view name, const Value& x, int width) override;
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value Parameter(std::string_view name, int width) override;
+  Value MeanToken(std::string_view name, const Value& x) override;
+  Value Gates(std::string_view name, const Value& logits, const Value& spread, int k) override;
+  Value Route(std::string_view name, const Value& logits, int experts, double noise) override;
+  Value TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) override;
+  Value Together(std::string_view name, const Value& route, const Value& x,
+                 const std::vector<Value>& parts) override;
+  Value Interleave(std::string_view name, const Value& x, int groups) override;
   Value FirstToken(std::string_view name, const Value& x) override;
   Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override;
+  Value Distances(std::string_view name, Tokens queries) override;
+  Value Farthest(std::string_view name, Tokens queries) override;
+  Value Constants(std::string_view name, const std::vector<double>& values) override;
+  Value Numbers(std::string_view name, int count, NumberForm form) override;
+  Value MaskKeys(std::string_view name, const Value& maps) override;
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override;
+  Value Similarities(const Value& query, const Value& key) override;
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -62,6 +79,11 @@ class OnnxOps final : public Ops {
     std::string name;
     int64_t width = 0;
     int heads = 0;
+    at::Tensor constant = {};  // where it is one
+  };
+  struct Routed {
+    std::vector<std::string> tokens;  // of each expert their indices, [n]
+    std::string factor;               // [B * T, 1]
   };
   static Value Of(std::string name, int64_t width) { return Value::Of(Named{std::move(name), width}); }
   static const std::string& Name(const Value& x) { return x.as<Named>().name; }
@@ -74,6 +96,10 @@ class OnnxOps final : public Ops {
   std::string Weight(const std::string& name) { return graph_.Weight(name, model_.weights.at(name)); }
   std::string Slice(const std::string& scope, const std::string& x, int64_t begin, int64_t end, int64_t axis);
   std::string GeluTanh(const std::string& scope, const std::string& x);
+  Value MergedLinear(std::string_view name, const Value& x, int out, LinearForm form);
+  // 0 to length - 1 in float, [length].
+  std::string Places(const std::string& scope);
+  Value Maps(std::string name, int64_t channels) { return Of(std::move(name), channels); }
   std::string GroupedProduct(const std::string& linear, const std::string& x, int64_t out, int64_t groups);
   std::vector<std::string> TokenTransform(const std::string& scope, Transform how);
   std::string GeluErf(const std::string& scope, const std::string& x);
@@ -95,7 +121,9 @@ class OnnxOps final : public Ops {
       same_input_;                                // of each linear those that read what it reads, in order
   std::map<std::string, Int8Input> int8_inputs_;  // by value: several linears read one
   std::map<std::string, std::string> padded_;     // by value: one token more at either end
+  std::map<std::string, std::string> flat_;       // by value: its tokens one after another
   std::map<Transform, std::vector<std::string>> transforms_;  // of tokens: all layers' are the same
+  std::map<Tokens, std::string> distances_;
   std::string ids_, segments_, mask_;
   std::string zero_;  // of weights in eight bits
 };

@@ -76,12 +76,14 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
   const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
   const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
   return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections),
+          options.routing && !ops.routing.empty() ? at::stack(ops.routing) : at::Tensor(),
           std::move(ops.mixer_state)};
 }
 
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {
   asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden_states &&
-                           !asked.attention_logits && !asked.projections && !asked.mixer_states;
+                           !asked.attention_logits && !asked.projections && !asked.mixer_states &&
+                           !asked.routing;
   return asked;
 }
 
@@ -106,6 +108,7 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
       layer = ComputeLayer(model, i, shape.layers[i], std::move(entered), batch, options);
     }
     x = layer.state;
+    if (options.routing) outputs.routing.push_back(std::move(layer.routing));
     if (options.attention_logits) outputs.attention_logits.push_back(std::move(layer.attention_logits));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));
     if (options.mixer_states) outputs.mixer_states.push_back(std::move(layer.mixer_state));

@@ -33,17 +33,17 @@ std::vector<at::Tensor> TransformMatrices(const at::Tensor& length, int64_t n, T
 
 }  // namespace
 
-at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups) {
-  const int64_t rows = out / groups;  // of a group
-  const int64_t wide = larger.size(1), high = rows * wide / inner;
-  THIMBLE_CHECK(high > 0 && larger.size(0) % high == 0 && larger.size(0) / high >= groups && wide >= inner,
-                "groups of a larger weight");
-  if (larger.size(0) == out && wide == inner) return larger;
-  return larger.unflatten(0, {larger.size(0) / high, high})
-      .narrow(0, 0, groups)
-      .narrow(1, 0, rows)
-      .narrow(2, 0, inner)
-      .flatten(0, 1);
+at::Tensor FirstOfGroups(const at::Tensor& larger, at::IntArrayRef sizes, const LinearForm& form) {
+  if (larger.sizes() == sizes) return larger;
+  const int64_t rows = sizes[0] / form.groups;  // of a group
+  const int64_t wide = sizes.size() > 1 ? larger.size(1) : 1, inner = sizes.size() > 1 ? sizes[1] : 1;
+  const int64_t high = form.as_many_groups ? larger.size(0) / form.groups : rows * wide / inner;
+  THIMBLE_CHECK(
+      high >= rows && larger.size(0) % high == 0 && larger.size(0) / high >= form.groups && wide >= inner,
+      "groups of a larger weight");
+  const at::Tensor part =
+      larger.unflatten(0, {larger.size(0) / high, high}).narrow(0, 0, form.groups).narrow(1, 0, rows);
+  return (sizes.size() > 1 ? part.narrow(2, 0, inner) : part).flatten(0, 1);
 }
 
 at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t groups) {
@@ -52,6 +52,11 @@ at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
   return products.transpose(0, 1).reshape(sizes);
+}
+
+at::Tensor Interleaved(const at::Tensor& x, int64_t groups) {
+  const at::Tensor parts = x.unflatten(-1, {groups, -1, groups});
+  return parts.transpose(-3, -1).flatten(-3);
 }
 
 at::Tensor Spectrum(const at::Tensor& x, const at::Tensor& mask, Transform how) {

@@ -9,13 +9,15 @@
 
 namespace thimble::models {
 
-// The part that a smaller model has of a weight of groups, [out', in' / groups']: [out, inner]. Groups'
-// weights are as high as they are wide times out / (groups inner), in both; of each the first rows and
-// columns.
-at::Tensor FirstOfGroups(const at::Tensor& larger, int64_t out, int64_t inner, int64_t groups);
+// Of a weight of groups, [out', in' / groups'], or of its bias, [out'], the part that a smaller model has, of
+// `sizes`: of each group the first rows and columns. Unless there are always as many groups, their weights
+// are as high as they are wide times out / (groups inner), in both.
+at::Tensor FirstOfGroups(const at::Tensor& larger, at::IntArrayRef sizes, const LinearForm& form);
 
 // x [.., c], weight [out, c / groups]: [.., out], each group of channels by its own part of the weight.
 at::Tensor GroupedProduct(const at::Tensor& x, const at::Tensor& weight, int64_t groups);
+
+at::Tensor Interleaved(const at::Tensor& x, int64_t groups);  // Ops::Interleave
 
 // x [B, H, T, c], mask [B, T] with real tokens first: both sides transformed, tokens by the transform of the
 // row's own length.

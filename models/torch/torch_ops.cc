@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/torch/autocast.h"
+#include "models/torch/dispatch.h"
 #include "models/torch/kernels/dropout.h"
 #include "models/torch/listener.h"
 #include "models/torch/mixing.h"
@@ -31,6 +33,10 @@ at::Tensor Dropped(const Dropout& dropout, const at::Tensor& x) {
   return kernels::Dropout(x, dropout.probability, dropout.random->Next());
 }
 
+at::Tensor AtLeastFloat(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
+}
+
 }  // namespace
 
 at::Tensor Apply(Function function, const at::Tensor& x) {
@@ -51,6 +57,10 @@ at::Tensor Apply(Function function, const at::Tensor& x) {
       return at::elu(x);
     case Function::kSwish:
       return at::silu(x);
+    case Function::kLog:
+      return at::log(x);
+    case Function::kAbs:
+      return at::abs(x);
   }
   THIMBLE_CHECK(false, std::to_string(static_cast<int>(function)));
   return {};
@@ -58,6 +68,7 @@ at::Tensor Apply(Function function, const at::Tensor& x) {
 
 at::Tensor Combine(Combination how, const at::Tensor& a, const at::Tensor& b) {
   if (how == Combination::kAdd) return a + b;
+  if (how == Combination::kPow) return at::pow(a, b);
   return how == Combination::kMul ? a * b : at::maximum(a, b);
 }
 
@@ -80,26 +91,51 @@ Value TorchOps::Table(std::string_view name, int, int, Ids ids) {
 }
 
 Value TorchOps::Positions(std::string_view name, int rows, int) {
+  MostTokens(rows);
+  return Of(First(Weight(Full(name)), 0, batch_.ids.size(1)));
+}
+
+void TorchOps::MostTokens(int most) {
   const int64_t length = batch_.ids.size(1);
-  if (length > rows) {
+  if (length > most)
     throw BadRequest("forward pass", "a sequence is longer than the model's position table",
-                     std::to_string(length) + " tokens", "at most " + std::to_string(rows));
-  }
-  return Of(First(Weight(Full(name)), 0, length));
+                     std::to_string(length) + " tokens", "at most " + std::to_string(most));
 }
 
 Value TorchOps::Linear(std::string_view name, const Value& x, int out, LinearForm form) {
   const std::string full = Full(name);
   const at::Tensor& input = In(x);
+  if (merging().experts > 0) return Of(MergedLinear(name, input, out, form));
   if (form.groups > 1) {
-    const at::Tensor weight =
-        FirstOfGroups(Weight(full + ".weight"), out, input.size(-1) / form.groups, form.groups);
-    return Of(GroupedProduct(input, weight, form.groups));
+    const auto part = [&](const std::string& weight, at::IntArrayRef sizes) {
+      return FirstOfGroups(Weight(full + weight), sizes, form);
+    };
+    at::Tensor output =
+        GroupedProduct(input, part(".weight", {out, input.size(-1) / form.groups}), form.groups);
+    if (form.bias) output = output + part(".bias", {out});
+    return Of(std::move(output));
   }
   at::Tensor output = models::Linear(input, First(First(Weight(full + ".weight"), 0, out), 1, input.size(-1)),
                                      form.bias ? First(Weight(full + ".bias"), 0, out) : at::Tensor());
   if (options_.listener) options_.listener->OnLinear(full, input, output);
   return Of(std::move(output));
+}
+
+// y_b = (sum over e of g_be W_e) x_b. Packed tokens, [N, c], are of one row.
+at::Tensor TorchOps::MergedLinear(std::string_view name, const at::Tensor& x, int out,
+                                  LinearForm form) const {
+  const at::Tensor& gates = In(merging().gates);
+  std::vector<at::Tensor> weights, biases;
+  for (int e = 0; e < merging().experts; ++e) {
+    const std::string expert = OfExpert(e, name);
+    weights.push_back(First(First(Weight(expert + ".weight"), 0, out), 1, x.size(-1)).flatten());
+    if (form.bias) biases.push_back(First(Weight(expert + ".bias"), 0, out));
+  }
+  const at::Tensor weight = Product(gates, at::stack(weights)).view({-1, out, x.size(-1)});
+  const at::Tensor bias = form.bias ? Product(gates, at::stack(biases)).unsqueeze(1) : at::Tensor();
+  if (weight.size(0) == 1) return models::Linear(x, weight[0], form.bias ? bias.view({out}) : bias);
+  const at::Tensor product = Product(x, weight.transpose(1, 2));
+  return form.bias ? product + bias : product;
 }
 
 Value TorchOps::Norm(std::string_view name, const Value& x) {
@@ -145,6 +181,52 @@ Value TorchOps::Concat(std::string_view, const std::vector<Value>& parts) {
   return Of(at::cat(tensors, -1));
 }
 
+Value TorchOps::Parameter(std::string_view name, int width) {
+  return Of(First(Weight(Full(name)), 1, width));
+}
+
+Value TorchOps::MeanToken(std::string_view, const Value& x) {
+  const at::Tensor& all = In(x);
+  if (all.dim() == 2) return Of(all.mean(0, /*keepdim=*/true));
+  const at::Tensor real = batch_.mask.to(all.scalar_type()).unsqueeze(-1);
+  return Of((all * real).sum(1) / real.sum(1).clamp_min(1));
+}
+
+Value TorchOps::Gates(std::string_view, const Value& logits, const Value& spread, int k) {
+  const Autocast none(false);
+  at::Tensor moved = AtLeastFloat(In(logits));
+  if (spread && options_.dropout.random != nullptr) {
+    const at::Tensor noise = experts::NormalNoise(moved, options_.dropout.random);
+    moved = moved + noise * (at::softplus(AtLeastFloat(In(spread))) + 0.01);
+  }
+  return Of(experts::TopShares(moved, k));
+}
+
+Value TorchOps::Route(std::string_view, const Value& logits, int count, double noise) {
+  const Autocast none(false);
+  at::Tensor moved = AtLeastFloat(In(logits));
+  if (noise > 0 && options_.dropout.random != nullptr)
+    moved = moved + experts::UniformNoise(moved, noise, options_.dropout.random);
+  const at::Tensor shares = at::softmax(moved, -1);
+  routing.push_back(shares);
+  return Value::Of(experts::Choose(shares, count));
+}
+
+Value TorchOps::TokensOfExpert(std::string_view, const Value& route, const Value& x, int expert) {
+  return Of(experts::TokensOf(route.as<experts::Routing>(), In(x), expert));
+}
+
+Value TorchOps::Together(std::string_view, const Value& route, const Value& x,
+                         const std::vector<Value>& parts) {
+  std::vector<at::Tensor> made;
+  for (const Value& part : parts) made.push_back(In(part));
+  return Of(experts::Together(route.as<experts::Routing>(), In(x), made));
+}
+
+Value TorchOps::Interleave(std::string_view, const Value& x, int groups) {
+  return Of(Interleaved(In(x), groups));
+}
+
 Value TorchOps::FirstToken(std::string_view, const Value& x) { return Of(In(x).select(1, 0)); }
 
 // A copy: a view would hold all tokens for as long as the layer runs.
@@ -169,14 +251,68 @@ Value TorchOps::MergeHeads(std::string_view, const Value& x) {
 }
 
 Value TorchOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                          Scores shown) {
+                          Scores shown, const Value& added) {
   const at::Tensor &q = In(query), &k = In(key), &v = In(value);
   if (!(options_.attention_logits && shown == Scores::kShown) && options_.dropout.probability == 0)
-    return Of(FusedAttention(q, k, v, In(bias)));
-  const at::Tensor logits =
-      Product(q * (1 / std::sqrt(static_cast<double>(q.size(-1)))), k.transpose(-2, -1));
+    return Of(FusedAttention(q, k, v, added ? In(added) + In(bias) : In(bias)));
+  at::Tensor logits = In(Similarities(query, key));
+  if (added) logits = logits + In(added);
   if (options_.attention_logits && shown == Scores::kShown) attention_logits = logits;
   return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
+}
+
+at::Tensor TorchOps::Places() const {
+  const at::ScalarType type = model_.weights.begin()->second.scalar_type();
+  return at::arange(batch_.ids.size(1), batch_.mask.options().dtype(type));
+}
+
+Value TorchOps::Distances(std::string_view, Tokens queries) {
+  const at::Tensor key = Places(), query = queries == Tokens::kAll ? key : key.narrow(0, 0, 1);
+  return Of((query.unsqueeze(1) - key).abs().view({1, 1, query.size(0), key.size(0)}));
+}
+
+Value TorchOps::Farthest(std::string_view, Tokens queries) {
+  const at::Tensor key = Places(), query = queries == Tokens::kAll ? key : key.narrow(0, 0, 1);
+  const at::Tensor last = batch_.mask.sum(1, /*keepdim=*/true).to(key.scalar_type()) - 1;
+  return Of(at::maximum(query, last - query).view({batch_.rows(), 1, query.size(0), 1}));
+}
+
+Value TorchOps::Constants(std::string_view, const std::vector<double>& values) {
+  return Of(at::tensor(values, at::kDouble).to(Places().options()).view({1, -1, 1, 1}));
+}
+
+Value TorchOps::Numbers(std::string_view name, int count, NumberForm form) {
+  at::Tensor numbers = First(Weight(Full(name)), 0, count).view({1, count, 1, 1});
+  if (form.least > -NumberForm::kUnbounded) numbers = numbers.clamp_min(form.least);
+  if (form.most < NumberForm::kUnbounded) numbers = numbers.clamp_max(form.most);
+  return Of(std::move(numbers));
+}
+
+Value TorchOps::MaskKeys(std::string_view, const Value& maps) {
+  return Of(In(maps) * batch_.mask.to(In(maps).scalar_type()).unsqueeze(1).unsqueeze(1));
+}
+
+// In float32 whatever products are rounded to: there are few channels, and torch is slow with others.
+Value TorchOps::KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                               LinearForm form) {
+  const std::string full = Full(name);
+  const Autocast none(false);
+  const at::Tensor& whole = Weight(full + ".weight");
+  const at::Tensor x = In(maps).to(whole.scalar_type());
+  const at::Tensor weight = First(First(whole, 0, out), 1, x.size(1) * kernel);
+  return Of(at::conv2d(x, weight.reshape({out, x.size(1), 1, kernel}),
+                       form.bias ? First(Weight(full + ".bias"), 0, out) : at::Tensor(), 1,
+                       at::IntArrayRef({0, kernel / 2})));
+}
+
+Value TorchOps::Similarities(const Value& query, const Value& key) {
+  const at::Tensor& q = In(query);
+  return Of(Product(q * (1 / std::sqrt(static_cast<double>(q.size(-1)))), In(key).transpose(-2, -1)));
+}
+
+Value TorchOps::Attend(const Value& scores, const Value& value, const Value& bias) {
+  if (options_.attention_logits) attention_logits = In(scores);
+  return Of(Product(Dropped(options_.dropout, at::softmax(In(scores) + In(bias), -1)), In(value)));
 }
 
 Value TorchOps::ContractTokens(std::string_view, const Value& a, const Value& b) {

@@ -31,7 +31,8 @@ class TorchOps : public Ops {
   // What the mixer that ran last shows, if the options ask for it.
   at::Tensor attention_logits;
   Projections projections;
-  at::Tensor mixer_state;  // of the layer
+  at::Tensor mixer_state;           // of the layer
+  std::vector<at::Tensor> routing;  // of each routed block so far the experts' probabilities, [B, T, E]
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
   Value Positions(std::string_view name, int rows, int width) override;
@@ -46,14 +47,32 @@ class TorchOps : public Ops {
   Value Crop(std::string_view name, const Value& x, int width) override;
   Value Shift(std::string_view name, const Value& x, int by) override;
   Value Concat(std::string_view name, const std::vector<Value>& parts) override;
+  Value Parameter(std::string_view name, int width) override;
+  Value MeanToken(std::string_view name, const Value& x) override;
+  Value Gates(std::string_view name, const Value& logits, const Value& spread, int k) override;
+  Value Route(std::string_view name, const Value& logits, int experts, double noise) override;
+  Value TokensOfExpert(std::string_view name, const Value& route, const Value& x, int expert) override;
+  Value Together(std::string_view name, const Value& route, const Value& x,
+                 const std::vector<Value>& parts) override;
+  Value Interleave(std::string_view name, const Value& x, int groups) override;
   Value FirstToken(std::string_view name, const Value& x) override;
   Value OnlyFirst(std::string_view name, const Value& x) override;
   Value PaddingBias(std::string_view name) override;
   // [B, H, T, c / H] in either order: Attention transposes keys itself, as fused kernels do.
   Value SplitHeads(std::string_view name, const Value& x, int heads, Order order) override;
   Value MergeHeads(std::string_view name, const Value& x) override;
-  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias,
-                  Scores shown) override;
+  Value Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores shown,
+                  const Value& added) override;
+  Value Distances(std::string_view name, Tokens queries) override;
+  Value Farthest(std::string_view name, Tokens queries) override;
+  Value Constants(std::string_view name, const std::vector<double>& values) override;
+  Value Numbers(std::string_view name, int count, NumberForm form) override;
+  Value MaskKeys(std::string_view name, const Value& maps) override;
+  Value KeyConvolution(std::string_view name, const Value& maps, int out, int kernel,
+                       LinearForm form) override;
+  Value Similarities(const Value& query, const Value& key) override;
+  Value Attend(const Value& scores, const Value& value, const Value& bias) override;
+  void MostTokens(int most) override;
   Value ContractTokens(std::string_view name, const Value& a, const Value& b) override;
   Value SumTokens(std::string_view name, const Value& x) override;
   Value MatMul(std::string_view name, const Value& x, const Value& matrix) override;
@@ -65,7 +84,9 @@ class TorchOps : public Ops {
   void Tap(Tapped what, const Value& x) override;
 
  private:
+  at::Tensor MergedLinear(std::string_view name, const at::Tensor& x, int out, LinearForm form) const;
   const at::Tensor& Weight(const std::string& name) const { return model_.weights.at(name); }
+  at::Tensor Places() const;  // 0 to T - 1, [T], in the type of states
 
   const Model& model_;
   const Batch& batch_;

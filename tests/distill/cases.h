@@ -15,7 +15,7 @@
 
 namespace thimble::distill {
 
-constexpr int kHeads = 2, kWidth = 10, kTeacherWidth = 14, kClasses = 3, kVocabulary = 50;
+constexpr int kHeads = 2, kWidth = 10, kTeacherWidth = 14, kClasses = 3, kExperts = 3, kVocabulary = 50;
 const std::vector<int> kLayerMap = {2, 4};
 
 inline float ValueAt(const std::string& what, std::vector<int64_t> at) {
@@ -29,6 +29,7 @@ struct Case {
   models::Outputs outputs, teacher;
   models::Batch batch;
   std::vector<int> layer_map = kLayerMap;
+  at::Tensor shares;  // of experts; outputs.routing is made of it
 
   LossInput input() const { return {student, outputs, &teacher, batch, layer_map}; }
   // What a gradient can flow to: scores, states, logits, projection.
@@ -39,6 +40,7 @@ struct Case {
     for (const auto& layer : outputs.projections)
       leaves.insert(leaves.end(), {layer.query, layer.key, layer.value});
     if (outputs.logits.defined()) leaves.push_back(outputs.logits);
+    leaves.push_back(shares);
     for (const auto& [name, weight] : student.weights) leaves.push_back(weight);
     return leaves;
   }
@@ -115,7 +117,10 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
     c.student.weights.Add("fit_dense.weight", weight);
     c.student.weights.Add("fit_dense.bias", bias);
   }
+  c.shares = states("shares", kExperts);
+  c.shares.copy_(at::where(c.batch.mask.unsqueeze(2) > 0, at::softmax(c.shares, -1), c.shares));
   for (at::Tensor& leaf : c.Leaves()) leaf.requires_grad_();
+  c.outputs.routing = {at::Tensor(), c.shares.unsqueeze(0)};
   return c;
 }
 

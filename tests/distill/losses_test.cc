@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "models/hub/safetensors.h"
 #include "tests/distill/cases.h"
 
 namespace thimble::distill {
@@ -391,6 +392,22 @@ TEST(MiniLmRelations, ComparesLastLayersByHeadsOfItsOwn) {
              3 * 2 * tokens);
   ExpectLoss(MakeLoss("minilm_relations { heads: 1 part: VALUE teacher_layer: 2 }")->Compute(c.input()),
              RelationSum(c, student.value, second.value, 1), tokens);
+}
+
+// tests/golden/structures.py
+TEST(ExpertBalance, IsThatOfTheGolden) {
+  const auto tensors =
+      models::ReadSafetensors(THIMBLE_SOURCE_DIR "/tests/golden/structures.safetensors").tensors;
+  Case c = MakeCase({5, 3}, 5);
+  c.batch.mask = tensors.at("routed.mask");
+  const at::Tensor shares = tensors.at("routed.shares").unsqueeze(0);
+  const double want = tensors.at("routed.balance").item<double>();
+  c.outputs.routing = {shares, at::Tensor()};
+  ExpectLoss(MakeLoss("expert_balance {}")->Compute(c.input()), 8 * want, 8);
+  // The mean over blocks; one where all is alike.
+  const at::Tensor alike = at::full({1, 2, 5, 3}, 1.0 / 3);
+  c.outputs.routing = {shares, alike};
+  ExpectLoss(MakeLoss("expert_balance {}")->Compute(c.input()), 8 * (want + 1) / 2, 8);
 }
 
 // Of the states in `layers` (0: the embedding), the distance of each compared token summed by `each`.

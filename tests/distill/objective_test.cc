@@ -164,6 +164,16 @@ TEST(Objective, ErrorsSayWhatToChange) {
   }
 }
 
+TEST(Objective, ABalanceWithoutRoutersIsRefused) {
+  auto student = StudentShape();
+  for (auto& layer : student.layers) layer.ffn.set_expression("linear(relu(linear(x,wb1)),wb2)");
+  const auto make = [&] { Objective(Spec("loss {expert_balance {}}"), student, nullptr, false); };
+  EXPECT_THAT(MessageOf(make), AllOf(HasSubstr("loss[0]"), HasSubstr("expert_balance looks at routers"),
+                                     HasSubstr("routed {}")));
+  student.layers[1].ffn.mutable_routed();
+  EXPECT_EQ(MessageOf(make), "no error");
+}
+
 TEST(Objective, OnTextLeavesOutWhatNeedsATask) {
   const auto all = Spec(
       "loss {hard_labels {}} loss {attention_scores {}} loss {soft_labels {}} loss {minilm_relations {}}");

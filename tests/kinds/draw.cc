@@ -19,6 +19,8 @@ int Between(int low, int high, Random* random) {
   return low + static_cast<int>(random->Below(static_cast<uint64_t>(high - low + 1)));
 }
 
+void DrawFields(google::protobuf::Message* message, Random* random);
+
 void DrawField(const Field* field, google::protobuf::Message* message, Random* random) {
   const auto* reflection = message->GetReflection();
   const auto& range = field->options().GetExtension(proto::range);
@@ -40,17 +42,22 @@ void DrawField(const Field* field, google::protobuf::Message* message, Random* r
       const double high = range.has_max() ? range.max() : range.has_below() ? range.below() : low + 1;
       return reflection->SetDouble(message, field, low + (0.1 + 0.8 * random->Uniform()) * (high - low));
     }
+    case Field::CPPTYPE_MESSAGE:
+      return DrawFields(reflection->MutableMessage(message, field), random);
     default:
       throw std::logic_error("nothing to draw for " + field->full_name());
   }
 }
 
+void DrawFields(google::protobuf::Message* message, Random* random) {
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
+    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+}
+
 template <typename Kinds>
 void DrawKind(const std::string& kind, Kinds* kinds, Random* random) {
   const Field* field = Kinds::descriptor()->FindFieldByName(kind);
-  auto* message = kinds->GetReflection()->MutableMessage(kinds, field);
-  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
-    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+  DrawFields(kinds->GetReflection()->MutableMessage(kinds, field), random);
 }
 
 }  // namespace
@@ -61,10 +68,37 @@ proto::Mixer DrawMixer(const std::string& kind, Random* random) {
   return mixer;
 }
 
+proto::Mixer DrawBias(const std::string& kind, Random* random) {
+  proto::Mixer mixer;
+  auto* attention = mixer.mutable_self_attention();
+  DrawFields(attention, random);
+  const Field* field = proto::SelfAttention::descriptor()->FindFieldByName(kind);
+  DrawFields(attention->GetReflection()->MutableMessage(attention, field), random);
+  return mixer;
+}
+
 proto::Embedding DrawEmbedding(const std::string& kind, Random* random) {
   proto::Embedding embedding;
   DrawKind(kind, &embedding, random);
   return embedding;
+}
+
+const std::vector<std::string>& Structures() {
+  static const std::vector<std::string> all = {"groups", "monarch", "routed", "merged"};
+  return all;
+}
+
+void DrawStructure(const std::string& what, proto::FeedForward* ffn, Random* random) {
+  if (what == "groups" || what == "monarch") ffn->set_groups(Between(2, 4, random));
+  if (what == "monarch") ffn->set_monarch(true);
+  if (what != "routed" && what != "merged") return;
+  const Field* field = proto::FeedForward::descriptor()->FindFieldByName(what);
+  auto* message = ffn->GetReflection()->MutableMessage(ffn, field);
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i)
+    if (random->Below(2) == 0) DrawField(message->GetDescriptor()->field(i), message, random);
+  const int count = Between(2, 4, random);  // gradients of more take long
+  if (what == "routed") ffn->mutable_routed()->set_count(count);
+  if (what == "merged") ffn->mutable_merged()->set_count(count);
 }
 
 proto::FeedForward DrawFeedForward(const std::string& kind, int outer, int ffn_hidden, Random* random) {
@@ -79,6 +113,8 @@ proto::FeedForward DrawFeedForward(const std::string& kind, int outer, int ffn_h
     const ExpressionSampler sampler(PublishedRules({{outer, RatioWidth(ffn.ratio(), ffn_hidden)}}));
     ffn.GetReflection()->SetString(&ffn, field, sampler.Draw(random).ToString());
   }
+  // Half of them dense.
+  if (random->Below(2) == 0) DrawStructure(OneOfKinds(Structures(), random), &ffn, random);
   return ffn;
 }
 

@@ -26,13 +26,15 @@ using testing::IsEmpty;
 const std::map<std::string, int> kLevels = {
     {"proto", 0}, {"base", 1},   {"models", 2}, {"data", 2},  {"optim", 2}, {"distill", 3}, {"runtime", 3},
     {"train", 4}, {"search", 5}, {"tools", 6},  {"bench", 7}, {"fuzz", 7},  {"toolkit", 7}, {"tests", 8}};
-const char* const kPluginFolders[] = {"data/tasks/",           "distill/losses/",   "models/embeddings/",
-                                      "models/feed_forwards/", "models/mixers/",    "models/operators/",
-                                      "optim/optimizers/",     "search/strategies/"};
+const char* const kPluginFolders[] = {
+    "data/tasks/",       "distill/losses/",   "models/embeddings/",       "models/feed_forwards/",
+    "models/mixers/",    "models/operators/", "models/attention_biases/", "optim/optimizers/",
+    "search/strategies/"};
 // Within models: architecture as data < what an encoder is < what computes, writes and reads it. What stands
 // in models/ itself is of the last.
-const std::map<std::string, int> kModelLevels = {{"arch", 0},          {"encoder", 1},    {"mixers", 1},
-                                                 {"feed_forwards", 1}, {"embeddings", 1}, {"operators", 1}};
+const std::map<std::string, int> kModelLevels = {
+    {"arch", 0},       {"encoder", 1},   {"mixers", 1},          {"feed_forwards", 1},
+    {"embeddings", 1}, {"operators", 1}, {"attention_biases", 1}};
 constexpr int kTopOfModels = 2;
 
 bool Under(const std::string& path, const std::string& folder) { return path.rfind(folder, 0) == 0; }

@@ -56,7 +56,7 @@ def differences(case):
     inputs = {name: expected[name] for name in INPUTS}
     real = inputs["attention_mask"].bool()
     ours = expected.get("logits", expected["last"])
-    assert torch.isfinite(ours).all() and ours.std() > 1e-2, f"{case.name}: outputs tell nothing: {ours.std()}"
+    assert torch.isfinite(ours).all() and ours.std() > 2e-3, f"{case.name}: outputs tell nothing: {ours.std()}"
 
     def largest(got, wanted):  # padding is anything
         assert got.shape == wanted.shape, (case.name, got.shape, wanted.shape)
@@ -79,11 +79,12 @@ def main(program, data, vocabulary, count="60"):
         subprocess.run([program, folder, data, vocabulary, count], check=True)
         cases = sorted(pathlib.Path(folder).iterdir(), key=lambda path: int(path.name))
         assert len(cases) == int(count), cases
-        kinds = [name for folder in ("mixers", "feed_forwards", "embeddings")
+        kinds = [name for folder in ("mixers", "feed_forwards", "embeddings", "attention_biases")
                  for name in re.findall(r"\((\w+)\)", (ROOT / "models" / folder / f"{folder}.inc").read_text())]
         for case in cases:
             text = (case / "architecture.textproto").read_text()
-            for word in ("bottleneck", "share_query_key: true", "NO_NORM", *kinds):
+            for word in ("bottleneck", "share_query_key: true", "NO_NORM", "position_table: false", "convolution", "groups",
+                         "monarch: true", "routed", "merged", *kinds):
                 seen[word] = seen.get(word, 0) + (re.search(rf"\b{word}\b", text) is not None)
             found = differences(case)
             worst = [max(pair) for pair in zip(worst, found)]

@@ -50,6 +50,7 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
     architecture.mutable_bottleneck()->set_width(heads * Between(2, 5, random));
     architecture.mutable_bottleneck()->set_share_query_key(random->Below(2) == 0);
   }
+  if (random->Below(4) == 0) architecture.set_position_table(false);
   if (random->Below(4) == 0) architecture.set_norm(proto::NO_NORM);
   const int width = architecture.has_bottleneck() ? architecture.bottleneck().width() : architecture.hidden();
   const int base = architecture.ffn_hidden() > 0 ? architecture.ffn_hidden() : architecture.hidden();
@@ -62,7 +63,16 @@ proto::Architecture Draw(int number, int vocabulary, Random* random) {
     const auto ffn =
         i == 0 ? static_cast<size_t>(number) % FeedForwards().size() : random->Below(FeedForwards().size());
     *layer->mutable_mixer() = DrawMixer(Mixers()[mixer].name, random);
+    const auto& biases = AttentionBiases();
+    if (i == 0 && BiasOf(layer->mixer()) == nullptr && random->Below(3) == 0)
+      *layer->mutable_mixer() = DrawBias(biases[static_cast<size_t>(number) % biases.size()].name, random);
     *layer->mutable_ffn() = DrawFeedForward(FeedForwards()[ffn].name, width, base, random);
+    if (i > 0 || number % 3 > 0 || layer->ffn().has_none()) continue;
+    proto::FeedForward* block = layer->mutable_ffn();
+    block->clear_groups();
+    block->clear_monarch();
+    block->clear_experts();
+    DrawStructure(Structures()[static_cast<size_t>(number / 3) % Structures().size()], block, random);
   }
   return architecture;
 }
