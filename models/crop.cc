@@ -39,16 +39,6 @@ at::Tensor First(const at::Tensor& whole, at::IntArrayRef sizes) {
   return part;
 }
 
-// Of a larger weight the first entries; of columns in several parts the first of each.
-at::Tensor Part(const at::Tensor& larger, const WeightShape& weight) {
-  if (weight.form.taps) return MiddleTaps(larger, weight.sizes[0], weight.sizes[1]);
-  if (weight.form.groups > 1) return FirstOfGroups(larger, weight.sizes, weight.form);
-  const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
-  if (parts == 1) return First(larger, weight.sizes);
-  const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
-  return First(apart, {weight.sizes[0], parts, weight.sizes[1] / parts}).flatten(1);
-}
-
 const std::string& Kind(const ResolvedArchitecture& shape) { return EntryOf(shape.embedding).name; }
 
 class Cropper {
@@ -67,12 +57,12 @@ class Cropper {
     if (components_.defined() && name == "embedding.project.weight") return Projection();
     if (components_.defined() && name == "embedding.project.bias") return mean_.narrow(0, 0, shape_.hidden);
     const std::string start = "layer.";
-    if (!name.starts_with(start)) return Part(Larger(name), weight);
+    if (!name.starts_with(start)) return PartOf(Larger(name), weight);
     const size_t end = name.find('.', start.size());
     const int layer = std::stoi(name.substr(start.size(), end - start.size()));
     std::vector<at::Tensor> parts;
     for (const int ancestor : AncestorsOf(layer))
-      parts.push_back(Part(Larger(start + std::to_string(ancestor) + name.substr(end)), weight));
+      parts.push_back(PartOf(Larger(start + std::to_string(ancestor) + name.substr(end)), weight));
     return Mean(parts);
   }
 
@@ -242,6 +232,18 @@ class Cropper {
 
 LayerRule LayerRuleOf(const std::string& name) { return Find(kLayerRules, "--layers", name); }
 TokenRule TokenRuleOf(const std::string& name) { return Find(kTokenRules, "--tokens", name); }
+
+at::Tensor PartOf(const at::Tensor& larger, const WeightShape& weight) {
+  if (weight.form.taps) return MiddleTaps(larger, weight.sizes[0], weight.sizes[1]);
+  if (weight.form.groups > 1) return FirstOfGroups(larger, weight.sizes, weight.form);
+  for (size_t d = 0; d < weight.sizes.size(); ++d)
+    THIMBLE_CHECK(weight.sizes[d] <= larger.size(static_cast<int64_t>(d)),
+                  weight.name + " is larger than the model's that it is cropped from");
+  const int64_t parts = weight.sizes.size() == 2 ? weight.form.in_parts : 1;
+  if (parts == 1) return First(larger, weight.sizes);
+  const at::Tensor apart = larger.unflatten(1, {parts, larger.size(1) / parts});
+  return First(apart, {weight.sizes[0], parts, weight.sizes[1] / parts}).flatten(1);
+}
 
 std::vector<int> Ancestors(LayerRule rule, int layer, int student_layers, int larger_layers) {
   switch (rule) {

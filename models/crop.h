@@ -31,6 +31,10 @@ struct CropRules {
   TokenRule tokens = TokenRule::kFirst;
 };
 
+// The part that a smaller model has of a weight: its first entries, of columns in several parts the first of
+// each, of groups as LinearForm says, of taps the middle ones. CHECK: it is no larger.
+at::Tensor PartOf(const at::Tensor& larger, const WeightShape& weight);
+
 // Layers of the larger model, from 0, that layer `layer` of the student is the mean of.
 std::vector<int> Ancestors(LayerRule rule, int layer, int student_layers, int larger_layers);
 

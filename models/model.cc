@@ -6,9 +6,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "models/crop.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/resolve.h"
-#include "models/torch/mixing.h"
 
 namespace thimble::models {
 namespace {
@@ -123,16 +123,7 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
   for (const WeightShape& weight :
        WeightShapes(model.shape, pooler, model.classes, model.teacher_hidden, model.head)) {
     THIMBLE_CHECK(supernet.weights.Has(weight.name), weight.name + " of the candidate is not the supernet's");
-    at::Tensor part = supernet.weights.at(weight.name).detach();
-    if (weight.form.taps)
-      part = MiddleTaps(part, weight.sizes[0], weight.sizes[1]);
-    else if (weight.form.groups > 1)
-      part = FirstOfGroups(part, weight.sizes, weight.form);
-    for (size_t d = 0; d < weight.sizes.size(); ++d) {
-      THIMBLE_CHECK(weight.sizes[d] <= part.size(d),
-                    weight.name + " of the candidate is larger than the supernet's");
-      if (part.size(d) != weight.sizes[d]) part = part.narrow(d, 0, weight.sizes[d]);
-    }
+    const at::Tensor part = PartOf(supernet.weights.at(weight.name).detach(), weight);
     model.weights.Add(weight.name, part.clone(at::MemoryFormat::Contiguous));
   }
   for (const auto& [name, tensor] : supernet.weights)  // WeightShapes lists no fit_dense.S

@@ -37,8 +37,8 @@ double Now() {
 
 // TensorBoard reads the files of a folder in the order of their names: seconds, then what tells them apart.
 std::string NewPath(const std::string& directory) {
-  const std::string stem = directory + "/events.out.tfevents." + std::to_string(static_cast<int64_t>(Now())) +
-                           "." + std::to_string(getpid()) + ".";
+  const std::string stem = directory + "/" + kEventFiles + std::to_string(static_cast<int64_t>(Now())) + "." +
+                           std::to_string(getpid()) + ".";
   for (int number = 0;; ++number) {
     std::string digits = std::to_string(number);
     digits.insert(0, 6 - std::min<size_t>(6, digits.size()), '0');

@@ -1,6 +1,6 @@
 #include "train/training_events.h"
 
-#include <cmath>
+#include <algorithm>
 #include <filesystem>
 
 #include "distill/loss.h"
@@ -19,7 +19,7 @@ TrainingEvents::TrainingEvents(const std::string& folder, int64_t done, int64_t 
   if (folder.empty()) return;
   if (done == 0 && fs::is_directory(folder))
     for (const auto& entry : fs::directory_iterator(folder))
-      if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
+      if (entry.path().filename().string().starts_with(kEventFiles)) fs::remove(entry.path());
   file_ = std::make_unique<EventFile>(folder, done + 1);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "distill/start/block_cut.h"
 #include "distill/start/output_path.h"
 
 namespace thimble::distill {
@@ -93,9 +94,7 @@ LinearFit::LinearFit(const Centred& a, double ridge, int64_t groups) : a_(a), gr
 }
 
 at::Tensor LinearFit::InGroups(const at::Tensor& matrix) const {
-  if (groups_ == 1) return matrix;
-  const auto group = [&](int64_t size) { return at::arange(size, at::kLong).div(size / groups_, "floor"); };
-  return matrix * (group(matrix.size(0)).unsqueeze(1) == group(matrix.size(1))).to(matrix.scalar_type());
+  return FromDiagonalBlocks(DiagonalBlocks(matrix, groups_), groups_);
 }
 
 // `weight` [out, in] and `level` [out], float64: what the linear gives at the mean input.

@@ -179,6 +179,10 @@ void RefuseSharedQueryKey(const proto::Mixer&, const ResolvedArchitecture& shape
                      "share_query_key: true", "another mixer, or a bottleneck that shares nothing");
 }
 
+void RequireMiddle(int kernel, const std::string& where) {
+  if (kernel % 2 == 0) throw BadRequest(where, "has no middle", std::to_string(kernel), "an odd number");
+}
+
 bool IsBerts(const proto::Mixer& mixer) {
   return EntryOf(mixer).bert && TextOf(mixer) == EntryOf(mixer).name;
 }

@@ -58,6 +58,9 @@ struct AttentionBiasEntry {
 void RefuseSharedQueryKey(const proto::Mixer& spec, const ResolvedArchitecture& shape,
                           const std::string& where);
 
+// Throws a BadRequest of the field `where` unless the kernel has a token in its middle.
+void RequireMiddle(int kernel, const std::string& where);
+
 struct HeadSize {
   int count = 0, width = 0;  // channels of each
 };

@@ -1,8 +1,6 @@
 // Gated long convolution. Fu et al., NeurIPS 2023 (Monarch Mixer), section 4.1; the operator is Hyena's (Poli
 // et al., ICML 2023). The release makes the filters by a network and reads the short one's neighbours on one
 // side alone; padding leaks into its tokens, here it is masked.
-#include <algorithm>
-
 #include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
@@ -12,9 +10,7 @@ namespace {
 
 void Check(const proto::Mixer& mixer, const ResolvedArchitecture& shape, const std::string& where) {
   const proto::LongConvolution& spec = mixer.long_convolution();
-  if (spec.short_kernel() % 2 == 0)
-    throw BadRequest(where + ".short_kernel", "has no middle", std::to_string(spec.short_kernel()),
-                     "an odd number");
+  RequireMiddle(spec.short_kernel(), where + ".short_kernel");
   if (spec.reach() > shape.positions)
     throw BadRequest(where + ".reach", "is further than the longest row", std::to_string(spec.reach()),
                      "up to " + std::to_string(shape.positions) + ", Architecture.positions");

@@ -1,6 +1,5 @@
 // Multi-head scaled dot-product attention. Vaswani et al., NeurIPS 2017, section 3.2. What is added to its
 // scores by position: attention_biases/.
-#include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "proto/architecture.pb.h"
 
@@ -58,10 +57,7 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
 }
 
 void Check(const proto::Mixer& mixer, const ResolvedArchitecture&, const std::string& where) {
-  const int kernel = mixer.self_attention().convolution().kernel();
-  if (kernel % 2 == 0)
-    throw BadRequest(where + ".convolution.kernel", "a kernel has a middle", std::to_string(kernel),
-                     "an odd number");
+  RequireMiddle(mixer.self_attention().convolution().kernel(), where + ".convolution.kernel");
 }
 
 constexpr char kPython[] = R"py(class ScoreConvolution(nn.Module):

@@ -10,8 +10,7 @@ namespace {
 
 void Check(const proto::Mixer& mixer, const ResolvedArchitecture& shape, const std::string& where) {
   const proto::SpanConvolution& spec = mixer.span_convolution();
-  if (spec.kernel() % 2 == 0)
-    throw BadRequest(where + ".kernel", "has no middle", std::to_string(spec.kernel()), "an odd number");
+  RequireMiddle(spec.kernel(), where + ".kernel");
   const int heads = HeadSizeOf(spec, shape.heads, shape.block_width()).count;
   if (spec.attention() && heads % 2 != 0)
     throw BadRequest(where + ".heads", "half of them attend", std::to_string(heads),

@@ -404,15 +404,9 @@ Value OnnxOps::MergeHeads(std::string_view name, const Value& x) {
 
 Value OnnxOps::Attention(const Value& query, const Value& key, const Value& value, const Value& bias, Scores,
                          const Value& added) {
-  const std::string scope = Full("scores");
-  const auto scale = static_cast<float>(std::sqrt(Width(query)));
-  std::string scores = Node("MatMul", scope, {Name(query), Name(key)});
-  scores = Node("Div", scope, {scores, graph_.Float(scale)});
-  if (added) scores = Node("Add", scope, {scores, Name(added)});
-  scores = Node("Add", scope, {scores, Name(bias)});
-  const std::string share = Node("Softmax", scope, {scores}, {IntAttribute("axis", -1)});
-  return Value::Of(
-      Named{Node("MatMul", Full("context"), {share, Name(value)}), Width(value), value.as<Named>().heads});
+  Value scores = Similarities(query, key);
+  if (added) scores = Maps(Node("Add", Full("scores"), {Name(scores), Name(added)}), query.as<Named>().heads);
+  return Attend(scores, value, bias);
 }
 
 // All layers' are the same.

@@ -76,8 +76,7 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
   const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
   const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
   return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections),
-          options.routing && !ops.routing.empty() ? at::stack(ops.routing) : at::Tensor(),
-          std::move(ops.mixer_state)};
+          ops.routing.empty() ? at::Tensor() : at::stack(ops.routing), std::move(ops.mixer_state)};
 }
 
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {

@@ -208,7 +208,7 @@ Value TorchOps::Route(std::string_view, const Value& logits, int count, double n
   if (noise > 0 && options_.dropout.random != nullptr)
     moved = moved + experts::UniformNoise(moved, noise, options_.dropout.random);
   const at::Tensor shares = at::softmax(moved, -1);
-  routing.push_back(shares);
+  if (options_.routing) routing.push_back(shares);
   return Value::Of(experts::Choose(shares, count));
 }
 
@@ -255,10 +255,15 @@ Value TorchOps::Attention(const Value& query, const Value& key, const Value& val
   const at::Tensor &q = In(query), &k = In(key), &v = In(value);
   if (!(options_.attention_logits && shown == Scores::kShown) && options_.dropout.probability == 0)
     return Of(FusedAttention(q, k, v, added ? In(added) + In(bias) : In(bias)));
-  at::Tensor logits = In(Similarities(query, key));
-  if (added) logits = logits + In(added);
-  if (options_.attention_logits && shown == Scores::kShown) attention_logits = logits;
-  return Of(Product(Dropped(options_.dropout, at::softmax(logits + In(bias), -1)), v));
+  Value scores = Similarities(query, key);
+  if (added) scores = Of(In(scores) + In(added));
+  if (options_.attention_logits && shown == Scores::kShown) attention_logits = In(scores);
+  return Of(Attended(In(scores), v, In(bias)));
+}
+
+at::Tensor TorchOps::Attended(const at::Tensor& scores, const at::Tensor& value,
+                              const at::Tensor& bias) const {
+  return Product(Dropped(options_.dropout, at::softmax(scores + bias, -1)), value);
 }
 
 at::Tensor TorchOps::Places() const {
@@ -312,7 +317,7 @@ Value TorchOps::Similarities(const Value& query, const Value& key) {
 
 Value TorchOps::Attend(const Value& scores, const Value& value, const Value& bias) {
   if (options_.attention_logits) attention_logits = In(scores);
-  return Of(Product(Dropped(options_.dropout, at::softmax(In(scores) + In(bias), -1)), In(value)));
+  return Of(Attended(In(scores), In(value), In(bias)));
 }
 
 Value TorchOps::ContractTokens(std::string_view, const Value& a, const Value& b) {

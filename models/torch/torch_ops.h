@@ -32,7 +32,7 @@ class TorchOps : public Ops {
   at::Tensor attention_logits;
   Projections projections;
   at::Tensor mixer_state;           // of the layer
-  std::vector<at::Tensor> routing;  // of each routed block so far the experts' probabilities, [B, T, E]
+  std::vector<at::Tensor> routing;  // if asked for, of each routed block so far: [B, T, E]
 
   Value Table(std::string_view name, int rows, int width, Ids ids) override;
   Value Positions(std::string_view name, int rows, int width) override;
@@ -86,6 +86,8 @@ class TorchOps : public Ops {
  private:
   at::Tensor MergedLinear(std::string_view name, const at::Tensor& x, int out, LinearForm form) const;
   const at::Tensor& Weight(const std::string& name) const { return model_.weights.at(name); }
+  // softmax(scores + bias) value, with dropout.
+  at::Tensor Attended(const at::Tensor& scores, const at::Tensor& value, const at::Tensor& bias) const;
   at::Tensor Places() const;  // 0 to T - 1, [T], in the type of states
 
   const Model& model_;

@@ -9,7 +9,6 @@ class TrainingOutput {
  public:
   explicit TrainingOutput(const std::string& directory);
 
-  const std::string& directory() const { return directory_; }
   // Beside the directory, until Write: of the member's training (train::Job::checkpoint,
   // train::Member::events), and what may be made again, the teachers' outputs and text as tokens.
   std::string checkpoint() const { return beside_ + ".checkpoint"; }
