@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/encoder/resolve.h"
 #include "models/model.h"
 
 namespace thimble::proto {
@@ -52,9 +53,10 @@ struct LossEntry {
   // What it needs. Logits and labels are a task's; of masked text the masked tokens are both.
   bool attention_logits = false, hidden_states = false, projections = false, logits = false, labels = false,
        teacher = true;
-  bool routing = false;      // the student must route tokens to experts
-  bool of_batch = false;     // its sum is of a batch as a whole, not what its rows' sums add up to
-  bool equal_heads = false;  // student and teacher must have as many attention heads
+  bool kernel_logits = false;  // where a student's layer has no scores, a kernel's logarithm will do
+  bool routing = false;        // the student must route tokens to experts
+  bool of_batch = false;       // its sum is of a batch as a whole, not what its rows' sums add up to
+  bool equal_heads = false;    // student and teacher must have as many attention heads
   std::unique_ptr<Loss> (*make)(const proto::Loss&) = nullptr;
   // Whether it compares scores, or queries, keys and values, of that student layer (from 0); nullptr: of all.
   bool (*compares_layer)(const proto::Loss&, int layer, int layers) = nullptr;
@@ -67,16 +69,26 @@ struct LossEntry {
   // Whether each state that it compares has a projection of its own, fit_dense.S (projections.h); nullptr: it
   // has not.
   bool (*own_projections)(const proto::Loss&) = nullptr;
+  // Linears of a student's last state, as wide as that, which it trains beside the student ("query":
+  // fit_dense.query); nullptr: none.
+  std::vector<std::string> (*own_linears)(const proto::Loss&) = nullptr;
   // Whether it looks at padding; nullptr: it does not. Batches are then filled to one length.
   bool (*counts_padding)(const proto::Loss&) = nullptr;
   // Further demands on the two models; `where` begins the Error's text.
   void (*check)(const proto::Loss&, const std::string& where, const models::ResolvedArchitecture& student,
                 const models::ResolvedArchitecture& teacher) = nullptr;
 
+  // Of how many heads it can compare what such a mixer attends to; 0: of none.
+  int HeadsOf(const models::MixerSize& mixer) const {
+    return mixer.heads > 0 || !kernel_logits ? mixer.heads : mixer.kernel_heads;
+  }
   bool needs_task() const { return logits || labels; }
   bool ComparesLayer(const proto::Loss& spec, int layer, int layers) const {
     return (attention_logits || projections) &&
            (compares_layer == nullptr || compares_layer(spec, layer, layers));
+  }
+  std::vector<std::string> OwnLinears(const proto::Loss& spec) const {
+    return own_linears == nullptr ? std::vector<std::string>() : own_linears(spec);
   }
   bool ComparesMixers(const proto::Loss& spec) const { return mixer_states != nullptr && mixer_states(spec); }
   bool ComparesState(const proto::Loss& spec, int state, int layers) const {

@@ -63,13 +63,13 @@ void CheckLoss(const LossEntry& entry, const proto::Loss& spec, const std::strin
 void CheckScores(const LossEntry& entry, const proto::Loss& spec, const std::string& where,
                  const models::ResolvedArchitecture& student, const models::ResolvedArchitecture& teacher,
                  const std::vector<int>& layer_map) {
-  const auto heads = [](const models::ResolvedArchitecture& shape, int layer) {
-    return models::SizeOf(shape, shape.layers[layer].mixer).heads;
+  const auto size = [](const models::ResolvedArchitecture& shape, int layer) {
+    return models::SizeOf(shape, shape.layers[layer].mixer);
   };
   std::string without;
   bool compares = false;
   for (const int i : Compared(entry, spec, student)) {
-    const int ours = heads(student, i), theirs = heads(teacher, layer_map[i] - 1);
+    const int ours = entry.HeadsOf(size(student, i)), theirs = size(teacher, layer_map[i] - 1).heads;
     if (ours == 0 || theirs == 0) {
       if (without.empty())
         without = ours == 0 ? "the student's layer " + std::to_string(i + 1) + ": " +
@@ -132,8 +132,8 @@ struct Objective::Impl {
   std::vector<std::string> names;
   std::vector<double> first_weights, last_weights;
   std::vector<int> layer_map, projection_layers;
-  bool attention_logits = false, hidden_states = false, projections = false, mixer_states = false,
-       routing = false, teacher = false;
+  bool attention_logits = false, kernel_logits = false, hidden_states = false, projections = false,
+       mixer_states = false, routing = false, teacher = false;
   bool progressive = false;
 };
 
@@ -155,6 +155,7 @@ Objective::Objective(const proto::Objective& spec, const models::ResolvedArchite
     impl_->first_weights.push_back(loss.weight());
     impl_->last_weights.push_back(loss.has_final_weight() ? loss.final_weight() : loss.weight());
     impl_->attention_logits |= entry.attention_logits;
+    impl_->kernel_logits |= entry.kernel_logits;
     impl_->mixer_states |= entry.ComparesMixers(loss);
     impl_->hidden_states |= entry.hidden_states && !entry.ComparesMixers(loss);
     impl_->projections |= entry.projections;
@@ -190,6 +191,7 @@ bool Objective::needs_teacher() const { return impl_->teacher; }
 const std::vector<int>& Objective::projection_layers() const { return impl_->projection_layers; }
 void Objective::Ask(models::ForwardOptions* options) const {
   options->attention_logits |= impl_->attention_logits;
+  options->kernel_logits |= impl_->kernel_logits;
   options->hidden_states |= impl_->hidden_states;
   options->projections |= impl_->projections;
   options->mixer_states |= impl_->mixer_states;

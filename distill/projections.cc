@@ -32,6 +32,17 @@ void CheckProjection(const proto::Objective& objective, const models::Model& stu
 
 void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models) {
   const models::Weights& first = models.front()->weights;
+  const auto add = [&](const std::string& name, const at::Tensor& tensor) {
+    for (models::Model* model : models) model->weights.Add(name, tensor);
+  };
+  for (const auto& loss : objective.loss())
+    for (const std::string& linear : EntryOf(loss).OwnLinears(loss)) {
+      const int64_t width = models.front()->shape.hidden;
+      for (const models::WeightShape& weight :
+           {models::WeightShape{OwnLinear(linear) + ".weight", {width, width}},
+            models::WeightShape{OwnLinear(linear) + ".bias", {width}}})
+        if (!first.Has(weight.name)) add(weight.name, models::NewWeight(weight, Random(1)));
+    }
   if (!HasShared(*models.front())) return;
   const auto layers = static_cast<int>(models.front()->shape.layers.size());
   for (const auto& loss : objective.loss()) {
@@ -40,13 +51,13 @@ void AddOwnProjections(const proto::Objective& objective, const std::vector<mode
     for (int state = 0; state <= layers; ++state) {
       const std::string own = Own(state);
       if (!entry.ComparesState(loss, state, layers) || first.Has(own + ".weight")) continue;
-      for (const char* part : {".weight", ".bias"}) {
-        const at::Tensor copy = first.at(std::string(kShared) + part).detach().clone();
-        for (models::Model* model : models) model->weights.Add(own + part, copy);
-      }
+      for (const char* part : {".weight", ".bias"})
+        add(own + part, first.at(std::string(kShared) + part).detach().clone());
     }
   }
 }
+
+std::string OwnLinear(const std::string& name) { return std::string(kShared) + "." + name; }
 
 std::string ProjectionOf(const models::Weights& weights, int state, bool own) {
   return own && weights.Has(Own(state) + ".weight") ? Own(state) : kShared;

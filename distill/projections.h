@@ -18,9 +18,12 @@ void CheckProjection(const proto::Objective& objective, const models::Model& stu
                      const std::string& where);
 
 // Gives a student fit_dense.S for each state S that a loss with projections of its own compares: copies of
-// fit_dense, where they are not there yet. `models`: of one student, sharing all but their heads; they share
-// these too.
+// fit_dense, where they are not there yet. And linears that losses have of their own, fit_dense.NAME, drawn.
+// `models`: of one student, sharing all but their heads; they share these too.
 void AddOwnProjections(const proto::Objective& objective, const std::vector<models::Model*>& models);
+
+// A linear that a loss has of its own (LossEntry::own_linears).
+std::string OwnLinear(const std::string& name);
 
 // The name of the linear, "fit_dense" or "fit_dense.S". The shared one stands for a state's `own` until
 // training adds that: both begin alike.

@@ -144,7 +144,7 @@ class Cropper {
       NotMore("the embedding's width", shape_.embedding_width, larger.embedding_width);
       return;
     }
-    if (larger.projected > 0 || shape_.projected == 0)
+    if (larger.projected > 0 || EntryOf(larger.embedding).narrow || shape_.projected == 0)
       throw BadRequest(kWhere, "the rule pca makes a narrow token table of a plain one",
                        Kind(larger) + " to " + Kind(shape_), "plain to trigram or factorised");
     NotMore("the embedding's width", shape_.embedding_width, std::min(larger.hidden, larger.vocabulary));

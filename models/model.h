@@ -4,7 +4,7 @@
 //
 // Weight names (D = teacher_hidden, E = embedding width, m = the layer's inner width, C = classes):
 //   embedding.token [V, E]  embedding.position [P, h]  embedding.segment [S, h]
-//   embedding.norm.{weight,bias} [h]
+//   embedding.norm.{weight,bias} [h]                 (a narrow embedding: E in the place of h)
 //   embedding.project.{weight [h, 3E], bias [h]}     trigram; columns: next, current, previous token
 //   embedding.project.{weight [h, E], bias [h]}      factorised
 //   layer.N.MIXER.*                                  MIXER: the kind's scope, "attention" of self-attention
@@ -80,6 +80,9 @@ struct Outputs {
   std::vector<at::Tensor> hidden_states;  // L + 1 of [B, T, h]: embedding output first
   // L of [B, H, T, T]: q k / sqrt(head width), before mask and softmax; undefined of mixers without.
   std::vector<at::Tensor> attention_logits;
+  // L of [B, H, T, T]: log(phi(q) phi(k)) of mixers whose attention is a kernel, before the mask; a softmax
+  // over keys gives its shares. Undefined of others.
+  std::vector<at::Tensor> kernel_logits;
   std::vector<Projections> projections;  // L
   std::vector<at::Tensor> mixer_states;  // L of [B, T, w]: what the mixing blocks return, norms included
   // L of [S, B, T, E]: of each of a layer's S blocks the probabilities of its experts; undefined of a layer
@@ -100,8 +103,9 @@ struct Dropout {
 
 struct ForwardOptions {
   const ResolvedArchitecture* candidate = nullptr;  // view of a supernet; nullptr: the model's own shape
-  bool hidden_states = false;                       // these five: what Outputs returns beside the last state
+  bool hidden_states = false;                       // these six: what Outputs returns beside the last state
   bool attention_logits = false;
+  bool kernel_logits = false;
   bool projections = false;
   bool mixer_states = false;
   bool routing = false;
@@ -109,7 +113,7 @@ struct ForwardOptions {
   // with the same bits. Weights must not change in between; the result cannot be differentiated twice.
   bool recompute = false;
   // Compute of the last layer what a pooled head reads: all but keys and values of the first token alone. The
-  // logits are the same to rounding. CHECK: a pooled head, and none of the five above. ForLogits sets it.
+  // logits are the same to rounding. CHECK: a pooled head, and none of the six above. ForLogits sets it.
   bool first_token_only = false;
   Dropout dropout;
   Listener* listener = nullptr;  // is told of linears and norms
@@ -132,9 +136,10 @@ Model CropCandidate(const Model& supernet, const proto::Architecture& candidate)
 
 // What enters embedding.project, [B, T, 3E] or [B, T, E]; of a plain embedding the token vectors, [B, T, h].
 at::Tensor EmbeddingInput(const Model& model, const Batch& batch);
-at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm
+at::Tensor EmbeddingSum(const Model& model, const Batch& batch);  // [B, T, h] before LayerNorm; narrow: E
 struct Mixed {
   at::Tensor attention_logits;  // [B, H, T, T]; undefined unless asked for, or of a mixer that has none
+  at::Tensor kernel_logits;     // likewise
   Projections projections;      // likewise
   at::Tensor context;           // [B, T, c], before the output linear; undefined of a mixer that makes none
 };

@@ -65,7 +65,14 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage,
                         fixed->ffn().has_expression() ? fixed->ffn().expression() : ffn.expression().seed())};
     if (varies(proto::Stage::MIXER)) layer.mixers.assign(layers[i].mixer().begin(), layers[i].mixer().end());
     if (varies(proto::Stage::STACKS)) layer.stacks.assign(ffn.stacks().begin(), ffn.stacks().end());
-    if (varies(proto::Stage::RATIO)) layer.inner = InnerChoices(ffn);
+    if (varies(proto::Stage::RATIO) || varies(proto::Stage::FORM)) {
+      layer.inner.clear();
+      for (const auto& inner : InnerChoices(ffn))
+        if ((varies(proto::Stage::RATIO) || SameSize(inner, fixed->ffn())) &&
+            (varies(proto::Stage::FORM) || inner.has_none() || fixed->ffn().has_none() ||
+             models::SameForm(inner, fixed->ffn())))
+          layer.inner.push_back(inner);
+    }
     layer.ListBlocks();
     if (!all && IsIn(stage, proto::Stage::EXPRESSION)) {
       layer.expressions = MakeSampler(layers[i], shape);
@@ -76,7 +83,12 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage,
       plan.fields.push_back({i, proto::Stage::EXPRESSION});
     }
     if (layer.stacks.size() > 1) plan.fields.push_back({i, proto::Stage::STACKS});
-    if (layer.inner.size() > 1) plan.fields.push_back({i, proto::Stage::RATIO});
+    const auto several = [&](const auto& same) {
+      return std::any_of(layer.inner.begin(), layer.inner.end(),
+                         [&](const auto& inner) { return !same(inner, layer.inner[0]); });
+    };
+    if (several(SameSize)) plan.fields.push_back({i, proto::Stage::RATIO});
+    if (several(models::SameForm)) plan.fields.push_back({i, proto::Stage::FORM});
     if (layer.mixers.size() > 1) plan.fields.push_back({i, proto::Stage::MIXER});
     plan.layers.push_back(std::move(layer));
   }

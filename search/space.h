@@ -33,12 +33,15 @@ proto::Space SectionOf(const proto::Space& space, const proto::Architecture& arc
 // `at`; empty choices filled with their defaults from the schema. Requires a valid space.
 proto::LayerSpace LayerChoices(const proto::Space& space, int layer);
 
-// The section's largest architecture: most stacks, largest ratio, seed expressions; of each kind of mixer the
-// largest, those that are not a layer's first beside it. The supernet is built from it.
+// The section's largest architecture: most stacks, largest ratio (with what all experts share), seed
+// expressions in dense blocks; of each kind of mixer the largest, those that are not a layer's first beside
+// it. The supernet is built from it.
 proto::Architecture LargestArchitecture(const proto::Space& section, const SpaceContext& context);
 // Whether a layer may have fewer heads than the largest architecture: the supernet's stand in the order of
 // their use.
 bool ChoosesHeads(const proto::Space& section);
+// Whether a layer may have blocks that are no expression's dense ones: a supernet holds none of them.
+bool HasForms(const proto::Space& space);
 // First value of every choice, seed expressions: what a stage fixes when it has no `from`.
 proto::Architecture SeedArchitecture(const proto::Space& space, const SpaceContext& context);
 

@@ -1,7 +1,10 @@
 // The largest and the first architecture of a section.
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <set>
 
+#include "base/config.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/resolve.h"
 #include "models/encoder/trace.h"
@@ -18,25 +21,53 @@ std::vector<std::string> Names(const models::ResolvedArchitecture& shape, const 
   return names;
 }
 
+int64_t Elements(const models::ResolvedArchitecture& shape, const proto::Mixer& mixer) {
+  int64_t sum = 0;
+  for (const auto& weight : models::MixerWeights(shape, 0, mixer))
+    sum += std::accumulate(weight.sizes.begin(), weight.sizes.end(), int64_t{1}, std::multiplies<>());
+  return sum;
+}
+
 // Of each kind of mixer, and of each set of weights that its options have, the one with the widest context,
-// the first of that width. The first kind comes first, those that make no context last: what follows them in
-// a supernet would be fitted to less than candidates have.
+// of these the one with the longest kernels, the first of that size. The first kind comes first, those that
+// make no context last: what follows them in a supernet would be fitted to less than candidates have.
 std::vector<proto::Mixer> LargestMixers(const proto::LayerSpace& options, const proto::Space& space) {
   const models::ResolvedArchitecture shape = MixerShape(space);
   std::vector<proto::Mixer> largest;
+  const auto size = [&](const proto::Mixer& mixer) {
+    return std::pair(models::SizeOf(shape, mixer).context, Elements(shape, mixer));
+  };
   for (const proto::Mixer& mixer : options.mixer()) {
     const auto same = std::find_if(largest.begin(), largest.end(), [&](const proto::Mixer& known) {
       return known.kind_case() == mixer.kind_case() && Names(shape, known) == Names(shape, mixer);
     });
     if (same == largest.end()) {
       largest.push_back(mixer);
-    } else if (models::SizeOf(shape, mixer).context > models::SizeOf(shape, *same).context) {
+    } else if (size(mixer) > size(*same)) {
       *same = mixer;
     }
   }
   std::stable_partition(largest.begin(), largest.end(),
                         [&](const proto::Mixer& mixer) { return models::SizeOf(shape, mixer).context > 0; });
   return largest;
+}
+
+// A dense block of as many neurons as any of the choices has, or its experts have between them and what they
+// share.
+proto::FeedForward LargestInner(const std::vector<proto::FeedForward>& choices, int ffn_hidden) {
+  const auto neurons = [&](const proto::FeedForward& inner) {
+    return models::InnerWidth(inner, ffn_hidden) + inner.routed().shared();
+  };
+  const proto::FeedForward& widest = *std::max_element(
+      choices.begin(), choices.end(), [&](const auto& a, const auto& b) { return neurons(a) < neurons(b); });
+  proto::FeedForward dense;
+  if (widest.has_none())
+    dense.mutable_none();
+  else if (widest.width() > 0 || widest.routed().shared() > 0)
+    dense.set_width(neurons(widest));
+  else
+    dense.set_ratio(widest.ratio());
+  return dense;
 }
 
 proto::Architecture Build(const proto::Space& space, const SpaceContext& context, bool largest) {
@@ -63,13 +94,9 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
     }
     const auto& ffn = options.ffn();
     const auto inner = InnerChoices(ffn);
-    const auto narrower = [&](const auto& a, const auto& b) {
-      return models::InnerWidth(a, FfnHidden(space)) < models::InnerWidth(b, FfnHidden(space));
-    };
-    *layer->mutable_ffn() =
-        MakeFeedForward(largest ? *std::max_element(inner.begin(), inner.end(), narrower) : inner[0],
-                        largest ? *std::max_element(ffn.stacks().begin(), ffn.stacks().end()) : ffn.stacks(0),
-                        ffn.expression().seed());
+    const int stacks = largest ? *std::max_element(ffn.stacks().begin(), ffn.stacks().end()) : ffn.stacks(0);
+    *layer->mutable_ffn() = MakeFeedForward(largest ? LargestInner(inner, FfnHidden(space)) : inner[0],
+                                            stacks, ffn.expression().seed());
   }
   return architecture;
 }
@@ -78,6 +105,15 @@ proto::Architecture Build(const proto::Space& space, const SpaceContext& context
 
 proto::Architecture LargestArchitecture(const proto::Space& space, const SpaceContext& context) {
   return Build(Sections(space).front(), context, /*largest=*/true);
+}
+
+bool HasForms(const proto::Space& space) {
+  const auto layers = LayersOf(space);
+  return std::any_of(layers.begin(), layers.end(), [](const proto::LayerSpace& layer) {
+    const auto& forms = layer.ffn().form();
+    return std::any_of(forms.begin(), forms.end(),
+                       [](const proto::BlockForm& form) { return !CanonicalText(form).empty(); });
+  });
 }
 
 bool ChoosesHeads(const proto::Space& space) {

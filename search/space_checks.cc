@@ -68,6 +68,35 @@ void ValidateMixers(const proto::LayerSpace& given, const proto::Space& space, c
   CheckMaps(block, shape, where);
 }
 
+// Each form once, and with every size.
+void CheckForms(const proto::FeedForwardSpace& ffn, const proto::Space& space, const std::string& where) {
+  std::set<std::string> seen;
+  for (int i = 0; i < ffn.form_size(); ++i) {
+    const std::string here = where + ".form[" + std::to_string(i) + "]", text = FormText(ffn.form(i));
+    if (!seen.insert(text).second) throw BadRequest(here, "a value stands twice", text, "each value once");
+    proto::FeedForwardSpace alone = ffn;
+    alone.clear_form();
+    *alone.add_form() = ffn.form(i);
+    proto::Architecture one;
+    one.set_hidden(space.hidden(0));
+    one.set_heads(1);
+    one.set_ffn_hidden(FfnHidden(space));
+    one.mutable_embedding()->mutable_plain();
+    one.add_layer()->mutable_mixer()->mutable_none();
+    for (const auto& inner : InnerChoices(alone)) {
+      *one.mutable_layer(0)->mutable_ffn() = MakeFeedForward(inner, 1, ffn.expression().seed());
+      try {
+        models::Resolve(one, "");
+      } catch (const Error& error) {
+        const std::string of_block = ".layer[0].ffn", said = error.what();
+        const size_t at = said.find(of_block);
+        throw Error(at == std::string::npos ? here + ": " + said : here + said.substr(at + of_block.size()),
+                    error.code());
+      }
+    }
+  }
+}
+
 void ValidateFfn(const proto::LayerSpace& block, const proto::Space& space, const std::string& where) {
   if (!block.ffn().width().empty() && !block.ffn().ratio().empty())
     throw BadRequest(where + ".width", "inner widths are given twice", "ratio and width", "one of them");
@@ -94,6 +123,7 @@ void ValidateFfn(const proto::LayerSpace& block, const proto::Space& space, cons
   for (const std::string& ratio : ffn.ratio())
     check("ratio " + ratio, models::RatioWidth(ratio, FfnHidden(space), where + ".ratio"));
   for (const int width : ffn.width()) check("width " + std::to_string(width), width);
+  CheckForms(ffn, space, where);
 }
 
 }  // namespace

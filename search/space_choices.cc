@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "models/arch/architecture.h"
 #include "models/encoder/kinds.h"
@@ -63,6 +64,31 @@ void ExpandHeads(const proto::Space& space, proto::LayerSpace* layer) {
   layer->mutable_mixer()->Swap(&mixers);
 }
 
+// Fields of one name and type in two messages.
+void CopyField(const pb::Message& from, const pb::FieldDescriptor* field, pb::Message* to,
+               const pb::FieldDescriptor* same) {
+  THIMBLE_CHECK(field->type() == same->type(), field->full_name());
+  const auto *ours = from.GetReflection(), *theirs = to->GetReflection();
+  switch (field->cpp_type()) {
+    case pb::FieldDescriptor::CPPTYPE_INT32:
+      return theirs->SetInt32(to, same, ours->GetInt32(from, field));
+    case pb::FieldDescriptor::CPPTYPE_BOOL:
+      return theirs->SetBool(to, same, ours->GetBool(from, field));
+    case pb::FieldDescriptor::CPPTYPE_MESSAGE:
+      return theirs->MutableMessage(to, same)->CopyFrom(ours->GetMessage(from, field));
+    default:
+      THIMBLE_CHECK(false, field->full_name());
+  }
+}
+
+// BlockForm has fields of FeedForward, by name.
+void CopyForm(const proto::BlockForm& form, proto::FeedForward* ffn) {
+  std::vector<const pb::FieldDescriptor*> said;
+  form.GetReflection()->ListFields(form, &said);
+  for (const auto* field : said)
+    CopyField(form, field, ffn, ffn->GetDescriptor()->FindFieldByName(field->name()));
+}
+
 }  // namespace
 
 int HeadsOf(const proto::Space& space) { return space.hidden(0) % space.heads() == 0 ? space.heads() : 1; }
@@ -71,6 +97,7 @@ models::ResolvedArchitecture MixerShape(const proto::Space& space) {
   models::ResolvedArchitecture shape;
   shape.hidden = space.hidden(0);
   shape.heads = HeadsOf(space);
+  shape.positions = space.positions();
   return shape;
 }
 
@@ -143,38 +170,66 @@ std::vector<proto::LayerSpace> LayersOf(const proto::Space& space) {
 
 std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn) {
   std::vector<proto::FeedForward> choices;
-  for (const std::string& ratio : ffn.ratio()) choices.emplace_back().set_ratio(ratio);
-  for (const int width : ffn.width()) {
-    auto& choice = choices.emplace_back();
+  const auto add = [&](const auto& set_size) {
+    for (const proto::BlockForm& form : ffn.form()) {
+      auto& choice = choices.emplace_back();
+      set_size(&choice);
+      CopyForm(form, &choice);
+    }
+  };
+  for (const std::string& ratio : ffn.ratio())
+    add([&](proto::FeedForward* choice) { choice->set_ratio(ratio); });
+  for (const int width : ffn.width())
     if (width > 0)
-      choice.set_width(width);
+      add([&](proto::FeedForward* choice) { choice->set_width(width); });
     else
-      choice.mutable_none();
-  }
+      choices.emplace_back().mutable_none();
   return choices;
 }
 
 bool InASpace(const proto::FeedForward& ffn) {
-  return (ffn.has_expression() || ffn.has_none()) && ffn.groups() == 1 &&
-         ffn.experts_case() == proto::FeedForward::EXPERTS_NOT_SET;
+  return ffn.has_expression() || ffn.has_none() || FormOf(ffn).kind_case() != proto::BlockForm::KIND_NOT_SET;
 }
 
 proto::FeedForward InnerOf(const proto::FeedForward& ffn) {
   proto::FeedForward inner;
-  if (ffn.has_none())
+  if (ffn.has_none()) {
     inner.mutable_none();
-  else if (ffn.width() > 0)
+    return inner;
+  }
+  if (ffn.width() > 0)
     inner.set_width(ffn.width());
   else
     inner.set_ratio(ffn.ratio());
+  CopyForm(FormOf(ffn), &inner);
   return inner;
+}
+
+bool SameSize(const proto::FeedForward& a, const proto::FeedForward& b) {
+  return a.has_none() == b.has_none() && a.width() == b.width() && a.ratio() == b.ratio();
+}
+
+proto::BlockForm FormOf(const proto::FeedForward& ffn) {
+  proto::BlockForm form;
+  const auto *from = ffn.GetReflection(), *to = form.GetReflection();
+  for (int i = 0; i < form.GetDescriptor()->field_count(); ++i) {
+    const auto* field = form.GetDescriptor()->field(i);
+    const auto* same = ffn.GetDescriptor()->FindFieldByName(field->name());
+    if (from->HasField(ffn, same)) CopyField(ffn, same, &form, field);
+  }
+  return form;
+}
+
+std::string FormText(const proto::BlockForm& form) {
+  const std::string text = CanonicalText(form);
+  return text.empty() ? "expression" : text;
 }
 
 proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks,
                                    const std::string& expression) {
   proto::FeedForward ffn = inner;
   ffn.set_stacks(inner.has_none() ? 1 : stacks);
-  if (!inner.has_none()) ffn.set_expression(expression);
+  if (inner.kind_case() == proto::FeedForward::KIND_NOT_SET) ffn.set_expression(expression);
   return ffn;
 }
 

@@ -41,8 +41,9 @@ void AddLayer(const proto::Layer& layer, const std::string& where, proto::LayerS
   auto* ffn = choices->mutable_ffn();
   const auto& block = layer.ffn();
   if (!InASpace(block))
-    throw BadRequest(where, "a space has feed-forward blocks of expressions", block.ShortDebugString(),
-                     "expression or none, without groups and experts");
+    throw BadRequest(where, "a space has no such feed-forward blocks", block.ShortDebugString(),
+                     "an expression, or what message BlockForm offers");
+  if (!block.has_none()) AddNewMessage(FormOf(block), ffn->mutable_form());
   if (block.has_none() || block.width() > 0)
     AddNew(block.has_none() ? 0 : block.width(), ffn->mutable_width());
   else
@@ -102,7 +103,7 @@ StageSpace StageSpace::OfList(const std::vector<proto::Architecture>& listed, co
   auto* stage = study.add_stage();
   stage->set_name(where);
   for (const auto what : {proto::Stage::HIDDEN, proto::Stage::LAYERS, proto::Stage::EMBEDDING,
-                          proto::Stage::MIXER, proto::Stage::STACKS, proto::Stage::RATIO})
+                          proto::Stage::MIXER, proto::Stage::STACKS, proto::Stage::RATIO, proto::Stage::FORM})
     stage->add_vary(what);
   if (ExpressionsVary(listed)) stage->add_vary(proto::Stage::EXPRESSION);
 
@@ -157,7 +158,10 @@ Listing::Fields Listing::FieldsOf(const proto::Architecture& architecture) {
                 .layers = {}};
   for (const auto& layer : architecture.layer())
     fields.layers.push_back({Hash64(layer.mixer().SerializeAsString()), number(layer.ffn().stacks()),
-                             Hash64(InnerOf(layer.ffn()).SerializeAsString()),
+                             Hash64(layer.ffn().has_none()    ? "none"
+                                    : layer.ffn().width() > 0 ? std::to_string(layer.ffn().width())
+                                                              : layer.ffn().ratio()),
+                             Hash64(FormOf(layer.ffn()).SerializeAsString()),
                              Hash64(layer.ffn().expression())});
   return fields;
 }

@@ -29,20 +29,24 @@ bool HasFreeHeads(const proto::Mixer& mixer);
 // Empty choices are their defaults; widths stand in place of ratios, heads in mixers.
 void Complete(const proto::Space& section, proto::LayerSpace* layer);
 
-// The part of a block that a stage calls RATIO: ratio, width or none, no other field.
+// What a block may be beside its stacks and its expression: the part that a stage calls RATIO (ratio, width
+// or none), and its form.
 std::vector<proto::FeedForward> InnerChoices(const proto::FeedForwardSpace& ffn);
-// Whether its fields are those that a space varies: an expression or none, its size.
+// Whether its fields are those that a space varies.
 bool InASpace(const proto::FeedForward& ffn);
 proto::FeedForward InnerOf(const proto::FeedForward& ffn);
+bool SameSize(const proto::FeedForward& a, const proto::FeedForward& b);  // ratio, width, or none
+proto::BlockForm FormOf(const proto::FeedForward& ffn);
+std::string FormText(const proto::BlockForm& form);  // "expression" of an empty one
 proto::FeedForward MakeFeedForward(const proto::FeedForward& inner, int stacks,
                                    const std::string& expression);
 
 // One layer as a stage sees it: what stands in its two places, one value each if the stage does not vary it.
 struct LayerPlan {
-  // Stacks and inner width of a block; where there is no block stacks make no difference.
+  // Of a block stacks, and what InnerOf says; where there is no block stacks make no difference.
   struct Block {
     int stacks;
-    proto::FeedForward inner;  // ratio, width or none, no other field
+    proto::FeedForward inner;
   };
 
   std::vector<proto::Mixer> mixers;
@@ -93,8 +97,8 @@ struct SectionPlan {
 void CountPoints(const std::vector<Limit>& limits, SectionPlan* plan);
 
 // The points of a space that is a list, and how many fields they differ in: hidden width, depth, embedding,
-// and of each layer mixer, stacks, inner width and expression; layers are compared with those at the same
-// height.
+// and of each layer mixer, stacks, inner width, form and expression; layers are compared with those at the
+// same height.
 class Listing {
  public:
   explicit Listing(const std::vector<proto::Architecture>& listed);
@@ -109,7 +113,7 @@ class Listing {
  private:
   struct Fields {
     std::array<uint64_t, 3> global;
-    std::vector<std::array<uint64_t, 4>> layers;
+    std::vector<std::array<uint64_t, 5>> layers;
   };
   static Fields FieldsOf(const proto::Architecture& architecture);
   static int Distance(const Fields& a, const Fields& b);

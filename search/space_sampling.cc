@@ -62,8 +62,8 @@ std::optional<size_t> LayerPlan::BlockOf(const proto::Layer& layer) const {
   const auto& ffn = layer.ffn();
   if (!InASpace(ffn)) return std::nullopt;
   return Place(blocks, [&](const Block& each) {
-    return each.inner.has_none() == ffn.has_none() && (ffn.has_none() || each.stacks == ffn.stacks()) &&
-           each.inner.width() == ffn.width() && each.inner.ratio() == ffn.ratio();
+    return SameSize(each.inner, ffn) &&
+           (ffn.has_none() || (each.stacks == ffn.stacks() && models::SameForm(each.inner, ffn)));
   });
 }
 
@@ -127,7 +127,7 @@ std::optional<proto::Architecture> StageSpace::Sample(Random* random) const {
     for (size_t layer = 0; layer < section->layers.size(); ++layer) {
       const LayerPlan& plan = section->layers[layer];
       auto* ffn = result.mutable_layer(static_cast<int>(layer))->mutable_ffn();
-      if (!plan.expressions || ffn->has_none() || plan_->list) continue;
+      if (!plan.expressions || !ffn->has_expression() || plan_->list) continue;
       ffn->set_expression(plan.expressions->Propose(plan.base, random).ToString());
     }
     if (Feasible(result)) return result;
@@ -158,14 +158,22 @@ std::optional<proto::Architecture> StageSpace::Mutate(const proto::Architecture&
       const auto& [at, what] = section->fields[field];
       const LayerPlan& layer = section->layers[at];
       auto* ffn = result.mutable_layer(at)->mutable_ffn();
-      const bool nothing = ffn->has_none();
-      if (nothing && (what == proto::Stage::STACKS || what == proto::Stage::EXPRESSION)) {
-        continue;  // of no block
+      if ((what == proto::Stage::STACKS && ffn->has_none()) ||
+          (what == proto::Stage::EXPRESSION && !ffn->has_expression())) {
+        continue;  // there is none
       } else if (what == proto::Stage::STACKS) {
         ffn->set_stacks(Another(layer.stacks, ffn->stacks(), random));
-      } else if (what == proto::Stage::RATIO) {
-        *ffn = MakeFeedForward(AnotherOf(layer.inner, InnerOf(*ffn), random), ffn->stacks(),
-                               nothing ? layer.base.ToString() : ffn->expression());
+      } else if (what == proto::Stage::RATIO || what == proto::Stage::FORM) {
+        // A size that is none has no form.
+        std::vector<proto::FeedForward> others;
+        for (const auto& inner : layer.inner) {
+          const bool size = SameSize(inner, *ffn), none = inner.has_none() || ffn->has_none();
+          const bool form = none || models::SameForm(inner, *ffn);
+          if (what == proto::Stage::RATIO ? !size && form : size && !form) others.push_back(inner);
+        }
+        if (others.empty()) continue;
+        *ffn = MakeFeedForward(others[random->Below(others.size())], ffn->stacks(),
+                               ffn->has_expression() ? ffn->expression() : layer.base.ToString());
       } else if (what == proto::Stage::MIXER) {
         auto* mixer = result.mutable_layer(at)->mutable_mixer();
         *mixer = AnotherOf(layer.mixers, *mixer, random);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "models/encoder/kinds.h"
 #include "search/space.h"
+#include "search/space_plan.h"
 
 namespace thimble::search {
 namespace {
@@ -123,6 +124,11 @@ std::vector<Parameter> Parameters(const proto::Architecture& architecture, const
       parameters.push_back(Categorical(prefix + "ratio", choices.ffn().ratio(), ffn.ratio()));
     if (Varies(stage, proto::Stage::RATIO) && !choices.ffn().width().empty())
       parameters.push_back(Categorical(prefix + "width", choices.ffn().width(), ffn.width()));
+    if (Varies(stage, proto::Stage::FORM) && !ffn.has_none()) {
+      std::vector<std::string> forms;
+      for (const auto& form : choices.ffn().form()) forms.push_back(FormText(form));
+      parameters.push_back(Categorical(prefix + "form", forms, FormText(FormOf(ffn))));
+    }
     if (Varies(stage, proto::Stage::MIXER)) {
       std::vector<std::string> mixers;
       for (const auto& mixer : choices.mixer()) mixers.push_back(MixerText(mixer, space));

@@ -59,6 +59,7 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
                          : what == proto::Stage::RATIO
                              ? choices.ffn().ratio_size() + choices.ffn().width_size()
                          : what == proto::Stage::MIXER ? choices.mixer_size()
+                         : what == proto::Stage::FORM  ? choices.ffn().form_size()
                                                        : 1;
       if (values > 1) return true;
     }
@@ -69,7 +70,7 @@ bool VariesSomething(const proto::Stage& stage, const proto::Space& space) {
 void CheckVary(const proto::Stage& stage, const proto::Space& space, const std::string& at) {
   if (stage.vary().empty())
     throw BadRequest(at, "a stage varies something", "",
-                     "EXPRESSION, STACKS, RATIO or WIDTH, MIXER or HEADS, HIDDEN, LAYERS, EMBEDDING");
+                     "EXPRESSION, STACKS, RATIO or WIDTH, FORM, MIXER or HEADS, HIDDEN, LAYERS, EMBEDDING");
   for (int i = 0; i < stage.vary_size(); ++i)
     if (std::find(stage.vary().begin(), stage.vary().begin() + i, stage.vary(i)) != stage.vary().begin() + i)
       throw BadRequest(at + "[" + std::to_string(i) + "]", "named twice",
@@ -110,6 +111,11 @@ void CheckStage(const proto::Study& study, int index, const SpaceContext& contex
   if (evaluator.needs_sliced)
     RequireSliced(study, at(".evaluator." + evaluator.name), "an evaluator that trains");
   if (evaluator.check != nullptr) evaluator.check(study, stage, context, at(".evaluator." + evaluator.name));
+  if (evaluator.one_section && HasForms(study.space()))
+    throw BadRequest(
+        at(".evaluator." + evaluator.name),
+        "one supernet holds the candidates of this stage, and of blocks only dense ones of expressions",
+        "forms in the space", "another evaluator, or a space without `form`");
   if (evaluator.one_section)
     for (const auto& [what, values] : {std::pair(proto::Stage::HIDDEN, study.space().hidden_size()),
                                        {proto::Stage::LAYERS, study.space().layers_size()},
@@ -142,6 +148,10 @@ void CheckStage(const proto::Study& study, int index, const SpaceContext& contex
 
 void ValidateStudy(const proto::Study& study, const SpaceContext& context, const std::string& where) {
   ValidateSpace(study.space(), At(where, "space"));
+  if (HasForms(study.space()) && !study.warmup().has_sliced())
+    throw BadRequest(At(where, "space.layer.ffn.form"),
+                     "blocks are made of the teacher's neurons, but the study does not slice the teacher", "",
+                     "warmup { sliced {} }, or a space without `form`");
   try {
     CheckConstraints(study, context, "");
   } catch (const Error& error) {

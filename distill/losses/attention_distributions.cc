@@ -12,6 +12,14 @@
 namespace thimble::distill {
 namespace {
 
+// Of each layer its scores, or the logarithm of its kernel: a softmax gives the shares of either.
+std::vector<at::Tensor> Shown(const models::Outputs& outputs) {
+  std::vector<at::Tensor> shown = outputs.attention_logits;
+  for (size_t i = 0; i < outputs.kernel_logits.size(); ++i)
+    if (!shown[i].defined()) shown[i] = outputs.kernel_logits[i];
+  return shown;
+}
+
 class AttentionDistributions final : public Loss {
  public:
   explicit AttentionDistributions(const proto::AttentionDistributions& spec)
@@ -20,7 +28,7 @@ class AttentionDistributions final : public Loss {
   double Things(const models::Batch& batch) const override { return batch.mask.sum().item<double>(); }
 
   LossSum Compute(const LossInput& input) const override {
-    const auto& student = input.student_outputs.attention_logits;
+    const std::vector<at::Tensor> student = Shown(input.student_outputs);
     const auto& teacher = input.teacher_outputs->attention_logits;
     LossSum loss;
     for (size_t i = last_layer_ ? student.size() - 1 : 0; i < student.size(); ++i) {
@@ -55,6 +63,7 @@ void Check(const proto::Loss& spec, const std::string& where, const models::Reso
 
 LossEntry attention_distributions() {
   return {.attention_logits = true,
+          .kernel_logits = true,
           .equal_heads = true,
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<AttentionDistributions>(spec.attention_distributions());

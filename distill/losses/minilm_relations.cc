@@ -2,11 +2,13 @@
 // Wang et al., Findings of ACL 2021 (MiniLMv2), equations 4 to 6.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "distill/distributions.h"
 #include "distill/loss.h"
+#include "distill/projections.h"
 #include "models/encoder/kinds.h"
 #include "models/encoder/resolve.h"
 #include "proto/objective.pb.h"
@@ -29,9 +31,12 @@ const at::Tensor& Vectors(const models::Projections& layer, int part) {
   return part == Spec::QUERY ? layer.query : part == Spec::KEY ? layer.key : layer.value;
 }
 
+const char* NameOf(int part) { return part == Spec::QUERY ? "query" : part == Spec::KEY ? "key" : "value"; }
+
 class MiniLmRelations final : public Loss {
  public:
-  explicit MiniLmRelations(const Spec& spec) : heads_(spec.heads()), teacher_layer_(spec.teacher_layer()) {
+  explicit MiniLmRelations(const Spec& spec)
+      : heads_(spec.heads()), teacher_layer_(spec.teacher_layer()), own_(spec.own_projections()) {
     parts_.assign(spec.part().begin(), spec.part().end());
     if (parts_.empty()) parts_ = {Spec::QUERY, Spec::KEY, Spec::VALUE};
   }
@@ -45,14 +50,19 @@ class MiniLmRelations final : public Loss {
   LossSum Compute(const LossInput& input) const override {
     const auto& layers = input.teacher_outputs->projections;
     const int layer = ProjectionLayers(static_cast<int>(layers.size()))[0];
-    const models::Projections &student = input.student_outputs.projections.back(), &teacher = layers[layer];
+    const models::Projections& teacher = layers[layer];
+    const auto of_student = [&](int part) {
+      return own_ ? models::Linear(input.student, OwnLinear(NameOf(part)),
+                                   input.student_outputs.last_hidden_state)
+                  : Vectors(input.student_outputs.projections.back(), part);
+    };
     const int64_t heads = heads_ > 0 ? heads_ : input.student.shape.heads;
     LossSum loss;
     for (const int part : parts_) {
       THIMBLE_CHECK(Vectors(teacher, part).defined(), "the teacher's outputs lack the vectors of a layer");
       const auto one =
-          AttentionDivergence(Relation(Vectors(student, part), heads),
-                              Relation(Vectors(teacher, part), heads), input.batch.mask, proto::KL);
+          AttentionDivergence(Relation(of_student(part), heads), Relation(Vectors(teacher, part), heads),
+                              input.batch.mask, proto::KL);
       loss = {loss.sum.defined() ? loss.sum + one.sum : one.sum, one.count + loss.count};
     }
     return loss;
@@ -60,6 +70,7 @@ class MiniLmRelations final : public Loss {
 
  private:
   const int heads_, teacher_layer_;
+  const bool own_;
   std::vector<int> parts_;
 };
 
@@ -78,7 +89,7 @@ void Check(const proto::Loss& loss, const std::string& where, const models::Reso
     throw BadRequest(where,
                      "the teacher's layer " + std::to_string(from) + " has no queries, keys and values",
                      models::TextOf(teacher.layers[from - 1].mixer), "another teacher_layer");
-  const int ours = of_student.context, theirs = of_teacher.context;
+  const int ours = spec.own_projections() ? student.hidden : of_student.context, theirs = of_teacher.context;
   if (ours % heads != 0 || theirs % heads != 0)
     throw BadRequest(where + ".heads", "must divide the widths of student and teacher", std::to_string(heads),
                      "a divisor of " + std::to_string(ours) + " and " + std::to_string(theirs));
@@ -91,7 +102,20 @@ LossEntry minilm_relations() {
           .make = [](const proto::Loss& spec) -> std::unique_ptr<Loss> {
             return std::make_unique<MiniLmRelations>(spec.minilm_relations());
           },
-          .compares_layer = [](const proto::Loss&, int layer, int layers) { return layer == layers - 1; },
+          .compares_layer =
+              [](const proto::Loss& spec, int layer, int layers) {
+                return !spec.minilm_relations().own_projections() && layer == layers - 1;
+              },
+          .own_linears =
+              [](const proto::Loss& loss) {
+                std::vector<std::string> names;
+                const Spec& spec = loss.minilm_relations();
+                for (const int part : {Spec::QUERY, Spec::KEY, Spec::VALUE})
+                  if (spec.own_projections() &&
+                      (spec.part().empty() || std::count(spec.part().begin(), spec.part().end(), part) > 0))
+                    names.emplace_back(NameOf(part));
+                return names;
+              },
           .check = Check};
 }
 

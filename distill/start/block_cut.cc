@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "models/encoder/experts.h"
 #include "models/torch/mixing.h"
 
 namespace thimble::distill {
@@ -135,6 +136,29 @@ class Writer {
 };
 
 }  // namespace
+
+void SetBlocks(const Neurons& neurons, const BlockState& state, const models::LayerShape& layer,
+               const std::string& scope, bool writes, models::Model* student) {
+  const int64_t shared = layer.ffn.routed().shared(), count = neurons.up.size(0);
+  const auto set = [&](const std::string& part, int64_t first, int64_t width, bool bias) {
+    if (!student->weights.Has(scope + part + "down.weight")) return;
+    const int64_t begin = std::min(first, count), size = std::min(first + width, count) - begin;
+    SetBlock(
+        {neurons.up.narrow(0, begin, size), neurons.bias.narrow(0, begin, size),
+         neurons.down.narrow(1, begin, size), bias ? neurons.down_bias : at::zeros_like(neurons.down_bias)},
+        state, layer.ffn, width, scope + part, writes, student);
+  };
+  if (shared > 0) set("shared.", 0, shared, false);
+  const int experts = models::Experts(layer.ffn);
+  if (experts == 1) set("", 0, layer.width, true);
+  for (int e = 0; experts > 1 && e < experts; ++e)
+    set("expert." + std::to_string(e) + ".", shared, layer.width, true);
+}
+
+BlockState StateOf(const Reader& reader, const at::Tensor& embed) {
+  const at::Tensor spread = embed.matmul(reader.spread);
+  return {embed.mv(reader.mean), spread.matmul(spread.t())};
+}
 
 at::Tensor DiagonalBlocks(const at::Tensor& matrix, int64_t groups) {
   if (groups == 1) return matrix;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "distill/start/reader.h"
 #include "models/model.h"
 
 namespace thimble::distill {
@@ -28,6 +29,12 @@ struct BlockState {
 // the block adds nothing until down is fitted.
 void SetBlock(const Neurons& neurons, const BlockState& state, const proto::FeedForward& ffn, int64_t width,
               const std::string& scope, bool writes, models::Model* student);
+// The same of all that stands in the place of a block of `layer`: experts, which begin alike, get the same
+// neurons, behind those of the block that all tokens go through.
+void SetBlocks(const Neurons& neurons, const BlockState& state, const models::LayerShape& layer,
+               const std::string& scope, bool writes, models::Model* student);
+// Of what a layer reads in the teacher; embed: basis.h.
+BlockState StateOf(const Reader& reader, const at::Tensor& embed);
 
 // Of a matrix [o, i] its blocks on the diagonal, [o, i / groups]; and the matrix that has nothing beside
 // them.

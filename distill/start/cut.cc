@@ -15,7 +15,6 @@
 #include "distill/start/reader.h"
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
-#include "models/encoder/experts.h"
 #include "models/encoder/kinds.h"
 
 namespace thimble::distill {
@@ -38,9 +37,9 @@ class Cutter {
         random_(random) {}
 
   void Embedding();
-  void Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool repeats);
+  void Mixer(int layer, const proto::Mixer& mixer, const std::vector<int>& layer_map);
   // `taken`: blocks of this teacher layer's neurons that earlier student layers hold.
-  void FeedForward(int layer, int teacher_layer, bool repeats, int taken);
+  void FeedForward(int layer, const std::vector<int>& layer_map, int taken);
   void Ends();
   void WakeUnusedDirections();
 
@@ -48,6 +47,7 @@ class Cutter {
   at::Tensor Teacher(const std::string& name) const { return teacher_.weights.at(name).to(at::kDouble); }
   void Set(const std::string& name, const at::Tensor& value) { student_.weights.at(name).copy_(value); }
   void SetFirstRows(const std::string& name, const at::Tensor& value);
+  at::Tensor TableDirections(const at::Tensor& tokens) const;
   at::Tensor NarrowTable(const at::Tensor& tokens);
 
   const models::Model& teacher_;
@@ -63,50 +63,63 @@ class Cutter {
 void Cutter::SetFirstRows(const std::string& name, const at::Tensor& value) {
   at::Tensor& weight = student_.weights.at(name);
   int64_t rows = std::min(weight.size(0), value.size(0));
-  weight.slice(0, 0, rows).copy_(value.slice(0, 0, rows));
+  weight.slice(0, 0, rows).slice(1, 0, value.size(1)).copy_(value.slice(0, 0, rows));
 }
 
-// T' = T P^T factored to the table's width, tokens weighted by the square root of 1 + their count.
+// Rows of b [E', d], orthonormal: the first principal directions of T' = T P^T, tokens weighted by the square
+// root of 1 + their count. E' is the table's width, but at most d.
+at::Tensor Cutter::TableDirections(const at::Tensor& tokens) const {
+  const int64_t kept = std::min<int64_t>(student_.shape.embedding_width, tokens.size(1));
+  const at::Tensor gram = tokens.t().matmul(tokens * (1 + record_.token_counts).unsqueeze(1));
+  const at::Tensor b = std::get<1>(at::linalg_eigh(gram)).flip({1}).slice(1, 0, kept).t();
+  return b * Signs(b);
+}
+
+// T' factored to the table's width, the second factor in the columns of the current token.
 at::Tensor Cutter::NarrowTable(const at::Tensor& tokens) {
-  int64_t width = student_.shape.embedding_width, kept = std::min<int64_t>(width, tokens.size(1));
-  at::Tensor gram = tokens.t().matmul(tokens * (1 + record_.token_counts).unsqueeze(1));
-  at::Tensor b = std::get<1>(at::linalg_eigh(gram)).flip({1}).slice(1, 0, kept).t();  // [E, d]
-  b = b * Signs(b);
-  at::Tensor table = tokens.matmul(b.t());
-  double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
+  const int64_t width = student_.shape.embedding_width;
+  const at::Tensor b = TableDirections(tokens), table = tokens.matmul(b.t());
+  const double scale = kTableDeviation / std::max(1e-12, table.std().item<double>());
   at::Tensor& project = student_.weights.at("embedding.project.weight");
   project.zero_();
-  const int64_t first =
-      models::EntryOf(student_.shape.embedding).own_part * width;  // the current token's columns
-  project.slice(1, first, first + kept).copy_(b.t() / scale);
+  const int64_t first = models::EntryOf(student_.shape.embedding).own_part * width;
+  project.slice(1, first, first + b.size(0)).copy_(b.t() / scale);
   student_.weights.at("embedding.project.bias").zero_();
   return table * scale;
 }
 
 void Cutter::Embedding() {
   at::Tensor tokens = Teacher("embedding.token").matmul(p_.t());
-  at::Tensor& table = student_.weights.at("embedding.token");
-  if (student_.shape.projected > 0) tokens = NarrowTable(tokens);
-  table.slice(1, 0, tokens.size(1)).copy_(tokens);
-  if (student_.weights.Has("embedding.position"))
-    SetFirstRows("embedding.position", Teacher("embedding.position").matmul(p_.t()));
-  SetFirstRows("embedding.segment", Teacher("embedding.segment").matmul(p_.t()));
+  at::Tensor positions = Teacher("embedding.position").matmul(p_.t()),
+             segments = Teacher("embedding.segment").matmul(p_.t());
+  if (models::EntryOf(student_.shape.embedding).narrow) {
+    // All three in those directions; the linear leads back, until it is fitted.
+    const at::Tensor b = TableDirections(tokens);
+    for (at::Tensor* table : {&tokens, &positions, &segments}) *table = table->matmul(b.t());
+    at::Tensor& project = student_.weights.at("embedding.project.weight");
+    project.zero_();
+    project.slice(1, 0, b.size(0)).copy_(b.t());
+  } else if (student_.shape.projected > 0) {
+    tokens = NarrowTable(tokens);
+  }
+  student_.weights.at("embedding.token").slice(1, 0, tokens.size(1)).copy_(tokens);
+  if (student_.weights.Has("embedding.position")) SetFirstRows("embedding.position", positions);
+  SetFirstRows("embedding.segment", segments);
 }
 
 // A kind without a cut of its own starts as it was drawn, and adds nothing until its output linear is fitted.
-void Cutter::Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool repeats) {
+void Cutter::Mixer(int layer, const proto::Mixer& mixer, const std::vector<int>& layer_map) {
   const std::string scope = models::MixerScope(layer, mixer) + ".";
   const MixerCut* cut = CutOf(mixer);
   if (cut != nullptr) {
-    const int from = teacher_layer - 1;
+    const int from = layer_map[layer] - 1;
     const proto::Mixer& teachers = teacher_.shape.layers[from].mixer;
-    const int reads = repeats ? BlockNorm(from) : from == 0 ? 0 : BlockNorm(from - 1);
     cut->cut({.teacher = teacher_,
               .teacher_scope = models::MixerScope(from, teachers) + ".",
               .teacher_heads = HeadsOf(teacher_.shape, teachers),
               .order = orders_.heads[from],
               .sort_heads = options_.sort_heads,
-              .reader = MakeReader(record_.states[reads], basis_.directions),
+              .reader = MakeReader(record_.states[NormBeforeMixer(layer_map, layer)], basis_.directions),
               .embed = basis_.embed,
               .p = p_,
               .weigh_scores = options_.weigh_scores,
@@ -116,45 +129,33 @@ void Cutter::Mixer(int layer, const proto::Mixer& mixer, int teacher_layer, bool
               .random = random_});
   }
   const std::string output = scope + models::kOutput;
-  if ((cut == nullptr || repeats) && student_.weights.Has(output + ".weight")) {
+  if ((cut == nullptr || Repeats(layer_map, layer)) && student_.weights.Has(output + ".weight")) {
     student_.weights.at(output + ".weight").zero_();
     student_.weights.at(output + ".bias").zero_();
   }
 }
 
-void Cutter::FeedForward(int layer, int teacher_layer, bool repeats, int taken) {
-  int from = teacher_layer - 1;
-  std::string t = "layer." + std::to_string(from) + ".ffn.0.";
-  Reader reader =
-      MakeReader(record_.states[repeats ? BlockNorm(from) : AttentionNorm(from)], basis_.directions);
+void Cutter::FeedForward(int layer, const std::vector<int>& layer_map, int taken) {
+  const int from = layer_map[layer] - 1;
+  const bool repeats = Repeats(layer_map, layer);
+  const std::string t = "layer." + std::to_string(from) + ".ffn.0.";
+  const Reader reader = MakeReader(record_.states[NormBeforeBlock(layer_map, layer)], basis_.directions);
   const models::LayerShape& shape = student_.shape.layers[layer];
   const at::Tensor& order = orders_.neurons[from];
   at::Tensor up = Teacher(t + "up.weight"), up_bias = Teacher(t + "up.bias") + up.mv(reader.offset);
   up = up.matmul(reader.slope).matmul(basis_.embed.t());
   at::Tensor down = p_.matmul(Teacher(t + "down.weight"));
-  const at::Tensor spread = basis_.embed.matmul(reader.spread);
-  const BlockState state{basis_.embed.mv(reader.mean), spread.matmul(spread.t())};
-  const int64_t shared = shape.ffn.routed().shared(), all = shape.width + shared;
+  const BlockState state = StateOf(reader, basis_.embed);
+  const int64_t all = shape.width + shape.ffn.routed().shared();
   for (int stack = 0; stack < shape.stacks; ++stack) {
-    const std::string s = "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".";
+    const int64_t begin = std::min<int64_t>((taken + stack) * all, order.size(0));
+    const at::Tensor chosen = order.slice(0, begin, std::min<int64_t>(begin + all, order.size(0)));
     // A further block reads a state that has been through a LayerNorm: the teacher's output columns are at
     // the wrong place there. With zero columns the block is the identity until it is fitted.
-    const bool writes = stack == 0 && !repeats;
-    const auto set = [&](const std::string& scope, int64_t first, int64_t width, bool bias) {
-      if (!student_.weights.Has(scope + "down.weight")) return;
-      const int64_t begin = std::min<int64_t>((taken + stack) * all + first, order.size(0));
-      const at::Tensor chosen = order.slice(0, begin, std::min<int64_t>(begin + width, order.size(0)));
-      const at::Tensor down_bias = p_.mv(Teacher(t + "down.bias"));
-      SetBlock({up.index_select(0, chosen), up_bias.index_select(0, chosen), down.index_select(1, chosen),
-                bias ? down_bias : at::zeros_like(down_bias)},
-               state, shape.ffn, width, scope, writes, &student_);
-    };
-    // What all tokens go through has the most useful neurons. Experts begin alike.
-    if (shared > 0) set(s + "shared.", 0, shared, false);
-    const int experts = models::Experts(shape.ffn);
-    if (experts == 1) set(s, 0, shape.width, true);
-    for (int e = 0; experts > 1 && e < experts; ++e)
-      set(s + "expert." + std::to_string(e) + ".", shared, shape.width, true);
+    SetBlocks({up.index_select(0, chosen), up_bias.index_select(0, chosen), down.index_select(1, chosen),
+               p_.mv(Teacher(t + "down.bias"))},
+              state, shape, "layer." + std::to_string(layer) + ".ffn." + std::to_string(stack) + ".",
+              /*writes=*/stack == 0 && !repeats, &student_);
   }
 }
 
@@ -195,6 +196,16 @@ void Cutter::WakeUnusedDirections() {
 
 }  // namespace
 
+int NormBeforeMixer(const std::vector<int>& layer_map, size_t layer) {
+  const int from = layer_map[layer] - 1;
+  return Repeats(layer_map, layer) ? BlockNorm(from) : from == 0 ? 0 : BlockNorm(from - 1);
+}
+
+int NormBeforeBlock(const std::vector<int>& layer_map, size_t layer) {
+  const int from = layer_map[layer] - 1;
+  return Repeats(layer_map, layer) ? BlockNorm(from) : AttentionNorm(from);
+}
+
 void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const Orders& orders,
                 const Basis& basis, const std::vector<int>& layer_map, const CutOptions& options,
                 models::Model* student, Random random) {
@@ -204,10 +215,10 @@ void CutTeacher(const models::Model& teacher, const TeacherRecord& record, const
   for (size_t layer = 0; layer < layer_map.size(); ++layer) {
     const bool repeats = Repeats(layer_map, layer);
     const models::LayerShape& shape = student->shape.layers[layer];
-    cutter.Mixer(layer, shape.mixer, layer_map[layer], repeats);
-    for (const proto::Mixer& mixer : shape.beside) cutter.Mixer(layer, mixer, layer_map[layer], repeats);
+    cutter.Mixer(layer, shape.mixer, layer_map);
+    for (const proto::Mixer& mixer : shape.beside) cutter.Mixer(layer, mixer, layer_map);
     taken = repeats ? taken + student->shape.layers[layer - 1].stacks : 0;
-    cutter.FeedForward(layer, layer_map[layer], repeats, taken);
+    cutter.FeedForward(layer, layer_map, taken);
   }
   cutter.Ends();
   cutter.WakeUnusedDirections();

@@ -14,6 +14,11 @@ inline bool Repeats(const std::vector<int>& layer_map, size_t layer) {
   return layer > 0 && layer_map[layer] == layer_map[layer - 1];
 }
 
+// The teacher's LayerNorms (teacher_record.h) whose states a student layer's mixer, and its feed-forward
+// block, stand for reading.
+int NormBeforeMixer(const std::vector<int>& layer_map, size_t layer);
+int NormBeforeBlock(const std::vector<int>& layer_map, size_t layer);
+
 // Overwrites the weights of `student` with steps 2 to 7; LayerNorms stay as they are.
 struct CutOptions {
   bool weigh_scores = true;  // factors of query and key are nearest for the sample's states, else for any

@@ -3,6 +3,7 @@
 // fitted to what the teacher's layer does.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "distill/start/heads.h"
 #include "distill/start/reader.h"
@@ -31,6 +32,9 @@ struct MixerCut {
   void (*cut)(const MixerCutInput& in) = nullptr;
   Heads (*heads)(const models::ResolvedArchitecture& shape,
                  const proto::Mixer& mixer) = nullptr;  // of the student's mixer
+  // Those of its weights, within its scope and where it has them, that make its kernel (Ops::ShowKernel) and
+  // are fitted by gradient (kernel_fit.h).
+  std::vector<std::string> kernel = {};
 };
 const MixerCut* CutOf(const proto::Mixer& mixer);  // nullptr: nothing is taken over
 

@@ -20,6 +20,7 @@
 #include "distill/start/teacher_record.h"
 #include "models/encoder/encoder.h"
 #include "models/encoder/kinds.h"
+#include "models/torch/products.h"
 
 namespace thimble::distill {
 namespace {
@@ -29,6 +30,13 @@ constexpr int64_t kNormStride = 4;  // two numbers a channel need no more than e
 // the untrained loss of six random students was 9.40 with it, 9.58 without.
 constexpr int64_t kGaussNewtonStride = 4;
 
+// Explained variance of the target's state.
+double R2(const at::Tensor& state, const Target& target) {
+  at::Tensor e = state - target.state;
+  const double error = Weighed(e.square_(), target.weights).sum(at::kDouble).item<double>();
+  return 1 - error / std::max(target.variance, 1e-12);
+}
+
 class Walker {
  public:
   Walker(const RefitInput& input, models::Model* student) : input_(input), student_(*student) {}
@@ -36,6 +44,7 @@ class Walker {
 
  private:
   void EmbeddingBlock();
+  void NarrowEmbeddingBlock();
   void MixerBlock(int layer, const proto::Mixer& mixer);
   void FeedForwardBlock(int layer, int stack);
   void RoutedBlock(int layer, int stack);
@@ -62,9 +71,7 @@ class Walker {
 
 void Walker::Judge(const View& held_out, const at::Tensor& n, Trial* trial) const {
   trial->held_out_state = at::addcmul(trial->shift, n, trial->scale);
-  at::Tensor e = trial->held_out_state - held_out.target->state;
-  const double error = Weighed(e.square_(), held_out.target->weights).sum(at::kDouble).item<double>();
-  trial->r2 = 1 - error / std::max(held_out.target->variance, 1e-12);
+  trial->r2 = R2(trial->held_out_state, *held_out.target);
 }
 
 void Walker::FitNorm(const at::Tensor& n, const at::Tensor& state, const at::Tensor& weights,
@@ -181,7 +188,44 @@ void Walker::Fit(const Block& block, const View& fit, const View& held_out) {
   held_out_ = best.held_out_state;
 }
 
+// Its linear stands behind the norm, and in the place of a norm's scale and shift.
+void Walker::NarrowEmbeddingBlock() {
+  const std::string name = "embedding.project";
+  const auto normed = [&](const Rows& rows) {
+    return models::LayerNorm(student_, "embedding.norm", PackedEmbeddingSum(student_, rows));
+  };
+  const LinearWeights sliced{student_.weights.at(name + ".weight"), student_.weights.at(name + ".bias")};
+  LinearWeights fitted = sliced;
+  at::Tensor x;
+  if (input_.what != Refit::kNothing) {
+    x = normed(input_.record.fit);
+    const Target& target = input_.fit[0];
+    fitted = LinearFit(Centred(x, target.weights), input_.ridge).Solve({}, target.state, sliced);
+  }
+  BlockFit fit{"embedding", 0, 0, false, "sliced"};
+  const at::Tensor held_out = normed(input_.record.held_out);
+  const auto judge = [&](const LinearWeights& linear, at::Tensor* state) {
+    *state = models::Linear(held_out, linear.weight, linear.bias);
+    return R2(*state, input_.held_out[0]);
+  };
+  at::Tensor before, after;
+  fit.before = judge(sliced, &before);
+  fit.after = judge(fitted, &after);
+  fit.refitted = fit.after > fit.before;
+  if (fit.refitted) {
+    fit.goal = "state";
+    student_.weights.at(name + ".weight").copy_(fitted.weight);
+    student_.weights.at(name + ".bias").copy_(fitted.bias);
+  } else {
+    fit.after = fit.before;
+  }
+  held_out_ = fit.refitted ? after : before;
+  if (x.defined()) fit_ = models::Linear(student_, name, x);
+  report_.push_back(fit);
+}
+
 void Walker::EmbeddingBlock() {
+  if (models::EntryOf(student_.shape.embedding).narrow) return NarrowEmbeddingBlock();
   auto view = [&](const Rows& rows, const std::vector<Target>& targets) {
     View view{PackedEmbeddingSum(student_, rows), {}, {}, &targets[0]};
     if (student_.shape.projected > 0) {

@@ -112,22 +112,29 @@ at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows) {
   return at::cat(parts);
 }
 
+std::vector<at::Tensor> Padded(const Rows& rows, const at::Tensor& x) {
+  std::vector<at::Tensor> all;
+  int64_t first = 0;
+  for (size_t b = 0; b < rows.batches.size(); ++b) {
+    const int64_t count = rows.batches[b].rows(), length = rows.batches[b].ids.size(1);
+    const at::Tensor& places = rows.places[b];
+    at::Tensor padded = at::zeros({count * length, x.size(1)}, x.options());
+    padded.index_copy_(0, places, x.slice(0, first, first + places.size(0)));
+    first += places.size(0);
+    all.push_back(padded.view({count, length, x.size(1)}));
+  }
+  return all;
+}
+
 at::Tensor PackedContext(const models::Model& model, int layer, const proto::Mixer& mixer, const Rows& rows,
                          const at::Tensor& x) {
   std::vector<at::Tensor> parts;
-  int64_t first = 0;
+  const std::vector<at::Tensor> padded = Padded(rows, x);
   for (size_t b = 0; b < rows.batches.size(); ++b) {
-    const models::Batch& batch = rows.batches[b];
-    const at::Tensor& places = rows.places[b];
-    at::Tensor padded = at::zeros({batch.rows() * batch.ids.size(1), x.size(1)}, x.options());
-    padded.index_copy_(0, places, x.slice(0, first, first + places.size(0)));
-    first += places.size(0);
-    at::Tensor context =
-        models::ComputeMixer(model, layer, mixer, padded.view({batch.rows(), batch.ids.size(1), x.size(1)}),
-                             batch, {})
-            .context;
+    const at::Tensor context =
+        models::ComputeMixer(model, layer, mixer, padded[b], rows.batches[b], {}).context;
     if (!context.defined()) return {};
-    parts.push_back(PackTokens(context, places));
+    parts.push_back(PackTokens(context, rows.places[b]));
   }
   return at::cat(parts);
 }

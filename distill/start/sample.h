@@ -24,6 +24,8 @@ Split SplitRows(const std::vector<models::Batch>& batches, int64_t tokens);
 
 at::Tensor PackedEmbeddingInput(const models::Model& model, const Rows& rows);  // [N, 3E] or [N, h]
 at::Tensor PackedEmbeddingSum(const models::Model& model, const Rows& rows);    // [N, h]
+// Of each batch [B, T, c], zeros where padding is, of x [N, c].
+std::vector<at::Tensor> Padded(const Rows& rows, const at::Tensor& x);
 // [N, c]; undefined of a mixer that makes no context.
 at::Tensor PackedContext(const models::Model& model, int layer, const proto::Mixer& mixer, const Rows& rows,
                          const at::Tensor& x);

@@ -15,7 +15,9 @@
 #include "distill/start/cross_validation.h"
 #include "distill/start/cut.h"
 #include "distill/start/data_base.h"
+#include "distill/start/form_cut.h"
 #include "distill/start/heads.h"
+#include "distill/start/kernel_fit.h"
 #include "distill/start/mixer_cut.h"
 #include "distill/start/refit.h"
 #include "distill/start/sensitivity.h"
@@ -104,7 +106,8 @@ std::vector<std::string> Initialised(const models::ResolvedArchitecture& student
   std::vector<std::string> names;
   if (student.position_table && student.positions > teacher.positions) names.push_back("embedding.position");
   if (student.segments > teacher.segments) names.push_back("embedding.segment");
-  if (student.projected > 0 && student.embedding_width > std::min(student.hidden, teacher.hidden))
+  const bool narrow = student.projected > 0 || models::EntryOf(student.embedding).narrow;
+  if (narrow && student.embedding_width > std::min(student.hidden, teacher.hidden))
     names.push_back("embedding.token");
   int taken = 0;
   for (size_t l = 0; l < student.layers.size(); ++l) {
@@ -174,6 +177,53 @@ struct SlicedStart::Impl {
     return RefitBlocks({record, projection.fit, projection.held_out, layer_map,
                         cross_validation ? kUsualRidge : ridge, what, options.goal(), cross_validation},
                        student);
+  }
+
+  models::Model Crop(const models::Model& supernet, const proto::Architecture& candidate) const {
+    const std::vector<int> layer_map = TeacherLayers(supernet.shape);
+    return CropToForm(supernet, candidate, [&](int layer) {
+      const Basis& basis = Project(supernet.shape.hidden).basis;
+      return StateOf(MakeReader(record.states[NormBeforeBlock(layer_map, layer)], basis.directions),
+                     basis.embed);
+    });
+  }
+
+  // Of the layers' mixers, and of those beside them.
+  void FitKernels(models::Model* student) const {
+    if (options.kernel_steps() == 0) return;
+    const Projection& projection = Project(student->shape.hidden);
+    const std::vector<int> layer_map = TeacherLayers(student->shape);
+    double before = 0, after = 0;
+    int fits = 0;
+    const auto fit = [&](size_t layer, const proto::Mixer& mixer) {
+      const MixerCut* cut = CutOf(mixer);
+      std::vector<std::string> weights;
+      if (cut != nullptr)
+        for (const std::string& part : cut->kernel)
+          if (const auto name = models::MixerScope(static_cast<int>(layer), mixer) + "." + part;
+              student->weights.Has(name))
+            weights.push_back(name);
+      if (weights.empty()) return;
+      const int norm = NormBeforeMixer(layer_map, layer);
+      const KernelFit done =
+          FitKernel({static_cast<int>(layer), mixer, weights, record.fit, record.held_out,
+                     projection.fit[norm].state, projection.held_out[norm].state, options.kernel_steps()},
+                    student);
+      before += done.before;
+      after += done.after;
+      ++fits;
+    };
+    for (size_t layer = 0; layer < student->shape.layers.size(); ++layer) {
+      fit(layer, student->shape.layers[layer].mixer);
+      for (const proto::Mixer& mixer : student->shape.layers[layer].beside) fit(layer, mixer);
+    }
+    if (fits == 0) return;
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "sliced start: features of %d mixer%s fitted, divergence from softmax attention %.3f -> "
+                  "%.3f nats a token",
+                  fits, fits == 1 ? "" : "s", before / fits, after / fits);
+    Info(text);
   }
 
   const DataBase& Base(int width) const {
@@ -267,6 +317,7 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
       impl_->options.surgeon() ? impl_->Base(shape.hidden).orders : impl_->record.by_output;
   CutTeacher(teacher, impl_->record, orders, impl_->Project(shape.hidden).basis, layer_map,
              {impl_->options.weigh_scores(), sort_heads}, &student, random.Fork("unused"));
+  impl_->FitKernels(&student);
   impl_->Refit(&student, Refit::kNormsOnly);
   impl_->Choose(student);
   return student;
@@ -275,7 +326,7 @@ models::Model SlicedStart::MakeSupernet(const proto::Architecture& largest, uint
 models::Model SlicedStart::MakeCandidate(const models::Model& supernet, const proto::Architecture& candidate,
                                          SlicedReport* report) const {
   PlainMode mode;
-  models::Model student = models::CropCandidate(supernet, candidate);
+  models::Model student = impl_->Crop(supernet, candidate);
   CheckStudent(student.shape, impl_->teacher);
   impl_->Choose(student);
   std::vector<BlockFit> blocks =

@@ -70,6 +70,23 @@ int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string&
   return ffn.width();
 }
 
+bool IsDense(const proto::FeedForward& ffn) {
+  return (ffn.has_expression() || ffn.kind_case() == proto::FeedForward::KIND_NOT_SET) && ffn.groups() == 1 &&
+         !ffn.monarch() && ffn.experts_case() == proto::FeedForward::EXPERTS_NOT_SET;
+}
+
+bool SameForm(const proto::FeedForward& a, const proto::FeedForward& b) {
+  if (IsDense(a) && IsDense(b)) return true;  // most are, and spaces ask often
+  const auto text = [](proto::FeedForward ffn) {
+    if (ffn.has_expression()) ffn.clear_expression();
+    ffn.clear_stacks();
+    ffn.clear_ratio();
+    ffn.clear_width();
+    return CanonicalText(ffn);
+  };
+  return text(a) == text(b);
+}
+
 std::string CanonicalArchitecture(const proto::Architecture& architecture) {
   proto::Architecture copy = architecture;
   const int hidden = copy.hidden();

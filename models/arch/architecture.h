@@ -45,6 +45,11 @@ int RatioWidth(const std::string& ratio, int ffn_hidden, const std::string& wher
 // The inner width of a block: its width, else that of its ratio, 0 of none; Error if it names both.
 int InnerWidth(const proto::FeedForward& ffn, int ffn_hidden, const std::string& where = "ffn");
 
+// Of an expression, or of no kind yet; dense linears, no experts.
+bool IsDense(const proto::FeedForward& ffn);
+// Whether they differ in expression, stacks and size alone.
+bool SameForm(const proto::FeedForward& a, const proto::FeedForward& b);
+
 // Expressions in canonical form, defaults left out: equal for architectures that compute the same function
 // family.
 std::string CanonicalArchitecture(const proto::Architecture& architecture);

@@ -38,10 +38,10 @@ Value TokenEmbedding(const ResolvedArchitecture& shape, Ops& ops) {
 Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops) {
   Value x = TokenEmbedding(shape, ops);
   const Ops::Scope scope(ops, "embedding");
-  const Value segment = ops.Table("segment", shape.segments, shape.hidden, Ids::kSegments);
+  const int width = EntryOf(shape.embedding).narrow ? shape.embedding_width : shape.hidden;
+  const Value segment = ops.Table("segment", shape.segments, width, Ids::kSegments);
   if (shape.position_table)
-    x = ops.Combine("position", Combination::kAdd, x,
-                    ops.Positions("position", shape.positions, shape.hidden));
+    x = ops.Combine("position", Combination::kAdd, x, ops.Positions("position", shape.positions, width));
   else
     ops.MostTokens(shape.positions);
   return ops.Residual("segment", x, segment);
@@ -50,7 +50,8 @@ Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops) {
 Value Embed(const ResolvedArchitecture& shape, Ops& ops) {
   const Value sum = EmbeddingSum(shape, ops);
   const Ops::Scope scope(ops, "embedding");
-  return ops.Drop(ops.Norm("norm", sum));
+  const Value x = ops.Drop(ops.Norm("norm", sum));
+  return EntryOf(shape.embedding).narrow ? ops.Linear("project", x, shape.hidden) : x;
 }
 
 LayerInput EnterLayer(const ResolvedArchitecture& shape, int index, const Value& x, Tokens read, Ops& ops) {

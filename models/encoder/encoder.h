@@ -9,10 +9,11 @@
 
 namespace thimble::models {
 
-// [B, T, h]: of all three tables, before the norm. Of the tokens alone: what EmbeddingSum begins with.
+// [B, T, h], of a narrow embedding as wide as its tables: of all three tables, before the norm. Of the tokens
+// alone: what EmbeddingSum begins with.
 Value TokenEmbedding(const ResolvedArchitecture& shape, Ops& ops);
 Value EmbeddingSum(const ResolvedArchitecture& shape, Ops& ops);
-Value Embed(const ResolvedArchitecture& shape, Ops& ops);  // with norm and dropout
+Value Embed(const ResolvedArchitecture& shape, Ops& ops);  // [B, T, h], with norm and dropout
 
 // The parts of a layer, in turn. `index` is the layer's, for names; `layer` its shape, which a view of a
 // larger model may have smaller than that. State x is [B, T, h], what parts exchange [B, T,

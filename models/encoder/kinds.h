@@ -100,9 +100,12 @@ void CheckGroups(const proto::FeedForward& ffn, int outer, int width, const std:
 
 struct EmbeddingEntry {
   std::string name;
-  // [B, T, hidden]. Its table, if it has one, is named "token", the linear behind it "project".
+  // [B, T, hidden], of a narrow one as wide as its table. Its table, if it has one, is named "token", the
+  // linear behind it "project".
   Value (*embed)(const ResolvedArchitecture& shape, Ops& ops) = nullptr;
   bool bert = false;
+  // Positions, segments and the norm are as wide as the table; the linear, behind the norm, is the walk's.
+  bool narrow = false;
   int own_part = 0;         // which part of what "project" reads (Ops::Linear, in_parts) is the token itself
   const char* python = "";  // its class, derived from Embedding: tokens(ids, mask)
 };

@@ -226,6 +226,9 @@ class Ops {
 
   // Refuses rows of more tokens. Positions does as well.
   virtual void MostTokens(int) {}
+  // Losses may look at log(q k), of split heads q [B, H, T, a] and k [B, H, T, a], channels first, no number
+  // below 0: a softmax over keys turns it into the shares that attention by such a kernel gives.
+  virtual void ShowKernel(const Value& /*query*/, const Value& /*key*/) {}
   virtual void Tap(Tapped what, const Value& x) {}
 
  protected:

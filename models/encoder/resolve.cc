@@ -128,7 +128,7 @@ MixerSize SizeOf(const ResolvedArchitecture& shape, const proto::Mixer& mixer) {
   Trace trace(Trace::Names::kLeftOut);
   const Value context = TraceMixer(shape, 0, mixer, &trace);
   return {context ? static_cast<int>(Trace::Width(context)) : 0, trace.taps().heads,
-          trace.taps().projections};
+          trace.taps().kernel_heads, trace.taps().projections};
 }
 
 }  // namespace thimble::models

@@ -27,6 +27,7 @@ std::vector<WeightShape> MixerWeights(const ResolvedArchitecture& shape, int ind
 struct MixerSize {
   int context = 0;           // channels that the layer's output linear reads; 0: there is none
   int heads = 0;             // maps of attention logits, one each
+  int kernel_heads = 0;      // maps of a kernel's logarithm, one each (Outputs::kernel_logits)
   bool projections = false;  // queries, keys and values of `context` channels each
 };
 MixerSize SizeOf(const ResolvedArchitecture& shape, const proto::Mixer& mixer);

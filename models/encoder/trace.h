@@ -60,10 +60,10 @@ class Trace final : public Ops {
     int64_t kept_rows = 0;    // likewise numbers a row
     int64_t folded = 0;       // of the parameters those that an ONNX file has no need of
   };
-  // What a mixer lets losses look at (Ops::Attention, Ops::Tap): maps of attention scores, one a head; and
-  // queries, keys and values.
+  // What a mixer lets losses look at (Ops::Attention, ShowKernel, Tap): maps of attention scores, or of a
+  // kernel's logarithm, one a head; and queries, keys and values.
   struct Taps {
-    int heads = 0;
+    int heads = 0, kernel_heads = 0;
     bool projections = false;
   };
   const Taps& taps() const { return taps_; }
@@ -121,6 +121,9 @@ class Trace final : public Ops {
   Value Spectrum(std::string_view name, const Value& x, Transform how) override;
   Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
   Value Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) override;
+  void ShowKernel(const Value& query, const Value&) override {
+    taps_.kernel_heads += query.as<Traced>().heads;
+  }
   void Tap(Tapped what, const Value&) override { taps_.projections |= what != Tapped::kMixed; }
 
  private:

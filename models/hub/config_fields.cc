@@ -5,9 +5,10 @@ namespace {
 
 constexpr unsigned Bit(Family family) { return 1u << static_cast<unsigned>(family); }
 constexpr unsigned kBert = Bit(Family::kBert), kDistilBert = Bit(Family::kDistilBert),
-                   kRoberta = Bit(Family::kRoberta), kMobileBert = Bit(Family::kMobileBert), kOurs = 1u << 31;
-constexpr unsigned kBertLike = kBert | kRoberta | kMobileBert, kFamilies = kBertLike | kDistilBert,
-                   kAll = kFamilies | kOurs;
+                   kRoberta = Bit(Family::kRoberta), kMobileBert = Bit(Family::kMobileBert),
+                   kElectra = Bit(Family::kElectra), kConvBert = Bit(Family::kConvBert), kOurs = 1u << 31;
+constexpr unsigned kBertLike = kBert | kRoberta | kMobileBert | kElectra | kConvBert,
+                   kFamilies = kBertLike | kDistilBert, kAll = kFamilies | kOurs;
 
 struct Entry {
   unsigned families;
@@ -52,7 +53,10 @@ constexpr Entry kEntries[] = {
     {kDistilBert, {"hidden_dim", kRead, ""}},
     {kDistilBert, {"activation", kRead, ""}},
     {kDistilBert, {"sinusoidal_pos_embds", kNoEffect, ""}},  // the table is in the file
-    {kMobileBert, {"embedding_size", kRead, ""}},
+    {kMobileBert | kElectra | kConvBert, {"embedding_size", kRead, ""}},
+    {kConvBert, {"conv_kernel_size", kRead, ""}},
+    {kConvBert, {"num_groups", kRead, ""}},
+    {kConvBert, {"head_ratio", kFixed, "2"}},
     {kMobileBert, {"trigram_input", kRead, ""}},
     {kMobileBert, {"use_bottleneck", kRead, ""}},
     {kMobileBert, {"intra_bottleneck_size", kRead, ""}},
@@ -110,6 +114,12 @@ constexpr Entry kEntries[] = {
     {kAll, {"name_or_path", kNoEffect, ""}},
     {kAll, {"transformers_version", kNoEffect, ""}},
     {kAll, {"_num_labels", kNoEffect, ""}},
+    {kElectra, {"summary_activation", kNoEffect, ""}},  // of its head for multiple choice
+    {kElectra, {"summary_last_dropout", kNoEffect, ""}},
+    {kElectra, {"summary_type", kNoEffect, ""}},
+    {kElectra, {"summary_use_proj", kNoEffect, ""}},
+    {kElectra, {"generator_size", kNoEffect, ""}},  // of its pre-training
+    {kElectra, {"generator_layers", kNoEffect, ""}},
     {kBert, {"directionality", kNoEffect, ""}},
     {kBert, {"pooler_fc_size", kNoEffect, ""}},
     {kBert, {"pooler_num_attention_heads", kNoEffect, ""}},

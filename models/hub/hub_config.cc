@@ -175,6 +175,19 @@ void HubConfig::AddMobileBert(proto::Architecture* architecture) const {
     layer.mutable_ffn()->set_stacks(Int("num_feedforward_networks", 4));
 }
 
+// Tables and norm at their own width, then a linear; none where that is the hidden one.
+void HubConfig::AddNarrowEmbedding(int missing, proto::Architecture* architecture) const {
+  if (const int width = Int("embedding_size", missing); width != architecture->hidden())
+    architecture->mutable_embedding()->mutable_narrow()->set_width(width);
+}
+
+void HubConfig::AddConvBert(proto::Architecture* architecture) const {
+  for (proto::Layer& layer : *architecture->mutable_layer()) {
+    layer.mutable_mixer()->mutable_span_convolution()->set_kernel(Int("conv_kernel_size", 9));
+    if (const int groups = Int("num_groups", 1); groups > 1) layer.mutable_ffn()->set_groups(groups);
+  }
+}
+
 proto::Architecture HubConfig::Architecture() const {
   THIMBLE_CHECK(family_.has_value(), "the architecture of " + model_type_ + " stands in another file");
   const Keys& keys = family_ == Family::kDistilBert ? kDistilBertKeys : kBertKeys;
@@ -195,7 +208,7 @@ proto::Architecture HubConfig::Architecture() const {
   architecture.set_vocabulary(Int("vocab_size"));
   architecture.set_positions(positions - skipped);
   // A pair's second sentence has token type 1, whatever the teacher knows of types.
-  const bool as_it_is = family_ == Family::kBert || family_ == Family::kMobileBert;
+  const bool as_it_is = family_ != Family::kDistilBert && family_ != Family::kRoberta;
   architecture.set_segments(as_it_is ? FileSegments() : std::max(FileSegments(), 2));
   architecture.set_hidden(IntOf(keys.hidden, kBertKeys.hidden));
   architecture.set_heads(IntOf(keys.heads, kBertKeys.heads));
@@ -210,6 +223,11 @@ proto::Architecture HubConfig::Architecture() const {
     layer->mutable_ffn()->set_expression(expression);
   }
   if (family_ == Family::kMobileBert) AddMobileBert(&architecture);
+  if (family_ == Family::kElectra) AddNarrowEmbedding(128, &architecture);
+  if (family_ == Family::kConvBert) {
+    AddNarrowEmbedding(768, &architecture);
+    AddConvBert(&architecture);
+  }
   Validate(architecture, path_);
   Resolve(architecture, path_);
   return architecture;

@@ -44,6 +44,7 @@ class HubConfig {
   //   position table without its first padding_idx + 1 rows, which no token has; at least two token types.
   //   mobilebert: values computed from the layer's input need queries and keys that share a bottleneck. With
   //   LayerNorm the epsilon must be 1e-5, which transformers gives to two of them whatever the file says.
+  //   convbert: half of the heads convolve ("head_ratio" 2; with others the published code does not run).
   proto::Architecture Architecture() const;
   int SkippedPositions() const;  // rows of the file's position table that Architecture leaves out
   int FileSegments() const;      // rows of the file's token type table; 0: it has none
@@ -73,6 +74,8 @@ class HubConfig {
   std::string Text(const char* key, const std::string& missing) const;
   bool Flag(const char* key, bool missing = false) const;
   void AddMobileBert(proto::Architecture* architecture) const;
+  void AddNarrowEmbedding(int missing, proto::Architecture* architecture) const;
+  void AddConvBert(proto::Architecture* architecture) const;
 
   std::string path_, model_type_;
   std::optional<Family> family_;

@@ -43,6 +43,23 @@ constexpr std::pair<const char*, const char*> kMobileBertNames[] = {
     {"layer.#.bottleneck.out.norm.", "encoder.layer.#.output.bottleneck.LayerNorm."},
     {"layer.#.bottleneck.out.", "encoder.layer.#.output.bottleneck.dense."},
 };
+constexpr std::pair<const char*, const char*> kElectraNames[] = {
+    {"embedding.project.", "embeddings_project."}};
+constexpr std::pair<const char*, const char*> kConvBertNames[] = {
+    {"embedding.project.", "embeddings_project."},
+    {"layer.#.span_convolution.query.", "encoder.layer.#.attention.self.query."},
+    {"layer.#.span_convolution.key.", "encoder.layer.#.attention.self.key."},
+    {"layer.#.span_convolution.value.", "encoder.layer.#.attention.self.value."},
+    {"layer.#.span_convolution.span.neighbours.",
+     "encoder.layer.#.attention.self.key_conv_attn_layer.depthwise."},
+    {"layer.#.span_convolution.span.key.weight",
+     "encoder.layer.#.attention.self.key_conv_attn_layer.pointwise.weight"},
+    {"layer.#.span_convolution.span.key.bias", "encoder.layer.#.attention.self.key_conv_attn_layer.bias"},
+    {"layer.#.span_convolution.span.kernel.", "encoder.layer.#.attention.self.conv_kernel_layer."},
+    {"layer.#.span_convolution.span.value.", "encoder.layer.#.attention.self.conv_out_layer."},
+    {"layer.#.span_convolution.out.", "encoder.layer.#.attention.output.dense."},
+    {"layer.#.span_convolution.norm.", "encoder.layer.#.attention.output.LayerNorm."},
+};
 // Of a block but the last, behind its number.
 constexpr std::pair<const char*, const char*> kMobileBertBlock[] = {
     {"up.", "intermediate.dense."}, {"down.", "output.dense."}, {"norm.", "output.LayerNorm."}};
@@ -56,10 +73,10 @@ struct FamilyEntry {
   Family family;
   const char *model_type, *prefix;
 };
-constexpr FamilyEntry kFamilies[] = {{Family::kBert, "bert", "bert."},
-                                     {Family::kDistilBert, "distilbert", "distilbert."},
-                                     {Family::kRoberta, "roberta", "roberta."},
-                                     {Family::kMobileBert, "mobilebert", "mobilebert."}};
+constexpr FamilyEntry kFamilies[] = {
+    {Family::kBert, "bert", "bert."},          {Family::kDistilBert, "distilbert", "distilbert."},
+    {Family::kRoberta, "roberta", "roberta."}, {Family::kMobileBert, "mobilebert", "mobilebert."},
+    {Family::kElectra, "electra", "electra."}, {Family::kConvBert, "convbert", "convbert."}};
 
 constexpr std::string_view kLayer = "layer.";
 
@@ -76,7 +93,7 @@ std::string Find(const std::pair<const char*, const char*> (&names)[count], cons
   }
   for (const auto& [ours, theirs] : names) {
     const std::string begin = WithNumber(ours, number);
-    if (weight == begin) return theirs;
+    if (weight == begin) return WithNumber(theirs, number);
     if (begin.back() == '.' && weight.compare(0, begin.size(), begin) == 0) {
       return WithNumber(theirs, number) + weight.substr(begin.size());
     }
@@ -122,7 +139,10 @@ std::string HuggingFaceName(const std::string& weight, TaskHead head, Family fam
     const std::string own = MobileBertName(weight, stacks);
     if (!own.empty()) return own;
   }
-  const std::string found = Find(kNames, weight);
+  std::string found;
+  if (family == Family::kElectra) found = Find(kElectraNames, weight);
+  if (family == Family::kConvBert) found = Find(kConvBertNames, weight);
+  if (found.empty()) found = Find(kNames, weight);
   if (!found.empty()) return found;
   return pooled == PooledHead::kBert ? Find(kBertHead, weight) : Find(kRobertaHead, weight);
 }

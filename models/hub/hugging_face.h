@@ -14,9 +14,11 @@ enum class Family {
   kDistilBert,  // Sanh et al., 2019: no token types, no pooler; its classifier differs (pre_classifier, ReLU)
   kRoberta,     // Liu et al., 2019: a classifier of its own, positions from padding_idx + 1
   kMobileBert,  // Sun et al., 2020: bottlenecks, stacked blocks, NoNorm; perhaps no pooler
+  kElectra,     // Clark et al., 2020: a narrow embedding; no pooler
+  kConvBert,  // Jiang et al., 2020: half of the heads convolve, grouped blocks, a narrow embedding; no pooler
 };
 std::optional<Family> FamilyOfModelType(std::string_view model_type);
-std::string ModelTypes();                // "bert, distilbert, roberta, mobilebert"
+std::string ModelTypes();                // "bert, distilbert, ..."
 std::string_view Prefix(Family family);  // "bert."
 
 // The heads that a pooler and a head of ours can come from.

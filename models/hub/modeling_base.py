@@ -118,9 +118,11 @@ class Mixer(nn.Module):
 
 
 class Embedding(nn.Module):
+    narrow = False  # tables and norm are as wide as the token table, and a linear `project` follows
+
     def __init__(self, config):
         super().__init__()
-        hidden = config.hidden_size
+        hidden = config.embedding_size if self.narrow else config.hidden_size
         if config.embedding_size:
             self.token = nn.Parameter(torch.zeros(config.vocab_size, config.embedding_size))
         self.position = nn.Parameter(torch.zeros(config.max_position_embeddings, hidden)) if config.position_table else None
@@ -131,7 +133,8 @@ class Embedding(nn.Module):
         x = self.tokens(ids, mask)
         if self.position is not None:
             x = x + self.position[:ids.shape[1]]
-        return self.norm(x + functional.embedding(segments, self.segment))
+        x = self.norm(x + functional.embedding(segments, self.segment))
+        return self.project(x) if self.narrow else x
 
 
 # KINDS

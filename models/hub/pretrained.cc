@@ -13,6 +13,18 @@
 namespace thimble::models {
 namespace {
 
+// Its convolutions have an axis more; a group's part of a grouped linear is [in, out] there.
+at::Tensor TakeOfConvBert(WeightShape weight, ModelTensors* tensors) {
+  const std::vector<int64_t> sizes = weight.sizes;
+  if (weight.name.ends_with(".span.neighbours.weight")) weight.sizes.insert(weight.sizes.begin() + 1, 1);
+  if (weight.name.ends_with(".span.key.weight") || weight.name.ends_with(".span.key.bias"))
+    weight.sizes.push_back(1);
+  const int64_t groups = weight.form.taps ? 1 : weight.form.groups;
+  if (groups == 1 || sizes.size() != 2) return tensors->Take(weight).view(sizes);
+  weight.sizes = {groups, sizes[1], sizes[0] / groups};
+  return tensors->Take(weight).transpose(1, 2).reshape(sizes);
+}
+
 // A family's weights where its file differs in more than names.
 at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, ModelTensors* tensors) {
   if (weight.name == "embedding.position" && config.SkippedPositions() > 0) {
@@ -20,6 +32,7 @@ at::Tensor TakeOfFamily(const HubConfig& config, WeightShape weight, ModelTensor
     weight.sizes[0] += skipped;
     return tensors->Take(weight).narrow(0, skipped, weight.sizes[0] - skipped).clone();
   }
+  if (config.family() == Family::kConvBert) return TakeOfConvBert(std::move(weight), tensors);
   if (weight.name == "embedding.segment") {
     const int64_t rows = weight.sizes[0];
     weight.sizes[0] = config.FileSegments();
@@ -36,6 +49,11 @@ std::string WhyHeadIsNotUsed(const HubConfig& config, const ModelTensors& tensor
   if (config.family() == Family::kDistilBert && tensors.HasTensor("pre_classifier.weight"))
     return "its head (pre_classifier, ReLU, classifier) is not used: the heads of thimble read a pooler with "
            "tanh; `thimble finetune` trains one";
+  if ((config.family() == Family::kElectra || config.family() == Family::kConvBert) &&
+      tensors.HasTensor("classifier.out_proj.weight"))
+    return "its head (classifier.dense, an activation, classifier.out_proj) is not used: the heads of "
+           "thimble read "
+           "a pooler with tanh; `thimble finetune` trains one";
   if (!tensors.Has("head.weight") && !tensors.HasTensor("classifier.weight")) return "";
   if (config.ClassifiesOtherThings())
     return "its head is not used: " + config.ModelClass() +
@@ -146,6 +164,9 @@ Pretrained LoadPretrained(const std::string& directory) {
       model.weights.at("embedding.token")[0].any().item<bool>())
     result.notes.push_back(
         "padding is no neighbour here; transformers gives the last token of a padded row [PAD]'s vector");
+  if (family == Family::kConvBert)
+    result.notes.push_back(
+        "padding is no neighbour here; in transformers it reaches into a row's last tokens");
   ReadLabels(config, &result);
   if (model.classes > 0) result.settings = ReadSettings(config, directory);
   if (model.head != TaskHead::kTokens)

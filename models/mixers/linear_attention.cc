@@ -33,6 +33,7 @@ Value Mix(const proto::Mixer& mixer, MixerInput in, Ops& ops) {
   const Value key = ops.SplitHeads("key", real, heads, Ops::Order::kChannelsFirst);
   const Value value = ops.SplitHeads("value", linear("value", Tapped::kValue, in.value), heads);
   in.query = in.key = in.value = {};
+  ops.ShowKernel(query, key);
   const Value moved = ops.MatMul("context", query, ops.ContractTokens("sums", key, value));
   const Value shares = ops.MatMul("shares", query, ops.SumTokens("shares", key));
   return ops.MergeHeads("context", ops.Divide("context", moved, ops.Affine("shares", shares, 1, kLeast)));

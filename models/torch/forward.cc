@@ -55,7 +55,7 @@ Mixed ComputeMixer(const Model& model, int layer, const proto::Mixer& mixer, con
   const Value in = TorchOps::Of(x), value = value_input ? TorchOps::Of(*value_input) : in;
   const Value context = Mix(model.shape, layer, mixer, {.key = in, .value = value, .query = in},
                             ops.PaddingBias(kPaddingBias), Tokens::kAll, ops);
-  return {std::move(ops.attention_logits), std::move(ops.projections),
+  return {std::move(ops.attention_logits), std::move(ops.kernel_logits), std::move(ops.projections),
           context ? TorchOps::In(context) : at::Tensor()};
 }
 
@@ -75,14 +75,18 @@ LayerOutputs ComputeLayer(const Model& model, int index, const LayerShape& layer
   const bool last = index + 1 == static_cast<int>(model.shape.layers.size());
   const Tokens read = last && options.first_token_only ? Tokens::kFirst : Tokens::kAll;
   const Value state = RunLayer(model.shape, index, layer, TorchOps::Of(std::move(input)), bias, read, ops);
-  return {TorchOps::In(state), std::move(ops.attention_logits), std::move(ops.projections),
-          ops.routing.empty() ? at::Tensor() : at::stack(ops.routing), std::move(ops.mixer_state)};
+  return {TorchOps::In(state),
+          std::move(ops.attention_logits),
+          std::move(ops.kernel_logits),
+          std::move(ops.projections),
+          ops.routing.empty() ? at::Tensor() : at::stack(ops.routing),
+          std::move(ops.mixer_state)};
 }
 
 ForwardOptions ForLogits(const Model& model, ForwardOptions asked) {
   asked.first_token_only = LastStates(model.head, model.classes) == Tokens::kFirst && !asked.hidden_states &&
-                           !asked.attention_logits && !asked.projections && !asked.mixer_states &&
-                           !asked.routing;
+                           !asked.attention_logits && !asked.kernel_logits && !asked.projections &&
+                           !asked.mixer_states && !asked.routing;
   return asked;
 }
 
@@ -109,6 +113,7 @@ Outputs Forward(const Model& model, const Batch& batch, const ForwardOptions& op
     x = layer.state;
     if (options.routing) outputs.routing.push_back(std::move(layer.routing));
     if (options.attention_logits) outputs.attention_logits.push_back(std::move(layer.attention_logits));
+    if (options.kernel_logits) outputs.kernel_logits.push_back(std::move(layer.kernel_logits));
     if (options.projections) outputs.projections.push_back(std::move(layer.projections));
     if (options.mixer_states) outputs.mixer_states.push_back(std::move(layer.mixer_state));
     if (options.hidden_states) outputs.hidden_states.push_back(x);

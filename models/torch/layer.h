@@ -7,6 +7,7 @@ namespace thimble::models {
 struct LayerOutputs {
   at::Tensor state;             // [B, T, h]; with first_token_only of the last layer [B, 1, h]
   at::Tensor attention_logits;  // undefined unless asked for
+  at::Tensor kernel_logits;     // likewise
   Projections projections;      // likewise
   at::Tensor routing;           // as Outputs has it
   at::Tensor mixer_state;       // likewise, [B, T, w]

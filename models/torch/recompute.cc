@@ -16,7 +16,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr size_t kOutputs = 7;  // of LayerOutputs
+constexpr size_t kOutputs = 8;  // of LayerOutputs
 
 // What it takes to run a layer twice.
 struct Plan : torch::CustomClassHolder {
@@ -32,9 +32,10 @@ struct Plan : torch::CustomClassHolder {
 };
 
 std::array<at::Tensor*, kOutputs> Tensors(LayerOutputs* outputs) {
-  return {&outputs->state,           &outputs->attention_logits,  &outputs->projections.query,
-          &outputs->projections.key, &outputs->projections.value, &outputs->routing,
-          &outputs->mixer_state};
+  return {&outputs->state,           &outputs->attention_logits,
+          &outputs->kernel_logits,   &outputs->projections.query,
+          &outputs->projections.key, &outputs->projections.value,
+          &outputs->routing,         &outputs->mixer_state};
 }
 
 // Those that were made, and which.

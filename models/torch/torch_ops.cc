@@ -19,6 +19,7 @@ namespace {
 // Added to the scores of padded keys. Finite, as BERT's: a row of padding alone stays free of NaN, and
 // exp(-10000) is 0.
 constexpr double kMasked = -10000;
+constexpr double kLeastKernel = 1e-12;  // the logarithm of a kernel stays finite
 
 // The first `n` entries of dimension `d`: a view, through which gradients reach the shared weight.
 at::Tensor First(const at::Tensor& x, int64_t d, int64_t n) {
@@ -348,6 +349,13 @@ Value TorchOps::Depthwise(std::string_view name, const Value& x, int kernel, boo
   const at::Tensor factors = MiddleTaps(Weight(Full(name) + ".weight"), In(x).size(2), kernel);
   if (kernel >= kLongKernel) return Of(LongConvolution(In(x), factors));
   return Of(SumOfNeighbours(In(x), 1, kernel, [&](int j) { return factors.select(1, j); }));
+}
+
+void TorchOps::ShowKernel(const Value& query, const Value& key) {
+  if (!options_.kernel_logits) return;
+  const Autocast none(false);
+  kernel_logits =
+      (AtLeastFloat(In(query)).matmul(AtLeastFloat(In(key)).transpose(-2, -1)) + kLeastKernel).log();
 }
 
 void TorchOps::Tap(Tapped what, const Value& x) {

@@ -29,7 +29,7 @@ class TorchOps : public Ops {
   }
 
   // What the mixer that ran last shows, if the options ask for it.
-  at::Tensor attention_logits;
+  at::Tensor attention_logits, kernel_logits;
   Projections projections;
   at::Tensor mixer_state;           // of the layer
   std::vector<at::Tensor> routing;  // if asked for, of each routed block so far: [B, T, E]
@@ -81,6 +81,7 @@ class TorchOps : public Ops {
   Value Spectrum(std::string_view name, const Value& x, Transform how) override;
   Value LocalSum(std::string_view name, const Value& weights, const Value& x, int kernel) override;
   Value Depthwise(std::string_view name, const Value& x, int kernel, bool starts_as_identity) override;
+  void ShowKernel(const Value& query, const Value& key) override;
   void Tap(Tapped what, const Value& x) override;
 
  private:

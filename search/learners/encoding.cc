@@ -68,7 +68,7 @@ Encoding::Encoding(const StageSpace& space) : head_width_(space.study().space().
     Add(what, -1, values);
   }
   for (int layer = 0; layer < depth_; ++layer) {
-    std::vector<Value> mixers, stacks, inner;
+    std::vector<Value> mixers, stacks, inner, forms;
     for (const auto& section : sections) {
       if (layer >= section.base.layer_size()) continue;
       const LayerPlan& plan = section.layers[layer];
@@ -83,11 +83,13 @@ Encoding::Encoding(const StageSpace& space) : head_width_(space.study().space().
         *part->mutable_ffn() = MakeFeedForward(block.inner, block.stacks, plan.base.ToString());
         stacks.push_back(Read(What::kStacks, layer, architecture));
         inner.push_back(Read(What::kInner, layer, architecture));
+        forms.push_back(Read(What::kForm, layer, architecture));
       }
     }
     Add(What::kMixer, layer, mixers);
     Add(What::kStacks, layer, stacks);
     Add(What::kInner, layer, inner);
+    Add(What::kForm, layer, forms);
   }
 
   std::set<models::Operator> operators;
@@ -124,6 +126,12 @@ Encoding::Value Encoding::Read(What what, int layer, const proto::Architecture& 
   if (what == What::kStacks) return ffn.has_none() ? Value{} : number(ffn.stacks());
   if (what == What::kInner)
     return number(ffn.has_none() ? 0 : ffn.width() > 0 ? ffn.width() : Ratio(ffn.ratio()));
+
+  if (what == What::kForm) {
+    if (ffn.has_none()) return {};
+    const std::string form = FormText(FormOf(ffn));
+    return {.there = true, .bytes = form, .kind = form};
+  }
 
   // Sections of other hidden widths may say heads, or the space's head width, where the first says nothing.
   proto::Mixer mixer = architecture.layer(layer).mixer();

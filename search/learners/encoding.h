@@ -12,18 +12,18 @@ namespace thimble::search {
 
 class Encoding {
  public:
-  enum class What { kHidden, kLayers, kEmbedding, kMixer, kStacks, kInner };
+  enum class What { kHidden, kLayers, kEmbedding, kMixer, kStacks, kInner, kForm };
 
   // One thing that has several values in the stage, of all its sections. Order: hidden width, depth,
-  // embedding, then of each layer mixer, stacks, inner width, up to the greatest depth.
+  // embedding, then of each layer mixer, stacks, inner width, form of the block, up to the greatest depth.
   struct Column {
     What what;
     int layer = -1;                   // from 0; -1: of the whole architecture
     std::vector<std::string> values;  // different ones, as bytes that tell them apart
     // What a value measures, for columns but kEmbedding: channels, layers, heads (0: no mixer), stacks, width
-    // or ratio (0: no block).
+    // or ratio (0: no block); of kForm nothing.
     std::vector<double> numbers;
-    std::vector<int> kinds;  // of kMixer: mixers that differ in their heads alone have one kind
+    std::vector<int> kinds;  // of kMixer: mixers that differ in their heads alone have one kind; of kForm all
   };
 
   explicit Encoding(const StageSpace& space);
@@ -53,7 +53,7 @@ class Encoding {
     bool there = false;
     std::string bytes;
     double number = 0;
-    std::string kind;  // of a mixer
+    std::string kind;  // of a mixer, or a form
   };
 
   Value Read(What what, int layer, const proto::Architecture& architecture) const;

@@ -4,6 +4,7 @@
 // estimated by itself (search/learners/parzen_choices.h). Expressions are too many to be estimated: a layer's
 // is drawn from the good trials' at its place, now and then mutated, and says nothing of l / g.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -35,7 +36,8 @@ bool IsOrdered(const Encoding::Column& column) {
   std::set<int> kinds;
   for (size_t i = 0; i < column.kinds.size(); ++i)
     if (column.numbers[i] > 0) kinds.insert(column.kinds[i]);
-  return column.what != Encoding::What::kEmbedding && kinds.size() <= 1;
+  return column.what != Encoding::What::kEmbedding && column.what != Encoding::What::kForm &&
+         kinds.size() <= 1;
 }
 
 // By place among the column's values the place in the order; the same without one.
@@ -53,8 +55,8 @@ std::vector<int> RanksOf(const Encoding::Column& column, bool ordered) {
 struct Offer {
   std::vector<int> global;  // by column that is not of a layer
   struct Layer {
-    std::vector<int> mixers;                  // by LayerPlan::mixers
-    std::vector<std::pair<int, int>> blocks;  // stacks and inner width, by LayerPlan::blocks
+    std::vector<int> mixers;                 // by LayerPlan::mixers
+    std::vector<std::array<int, 3>> blocks;  // stacks, inner width and form, by LayerPlan::blocks
   };
   std::vector<Layer> layers;
 };
@@ -130,8 +132,9 @@ class Tpe final : public Strategy {
         *one.mutable_layer(i)->mutable_ffn() =
             MakeFeedForward(block.inner, block.stacks, plan.base.ToString());
         const auto choices = encoding_.Choices(one);
-        layer.blocks.emplace_back(place(Encoding::What::kStacks, i, choices),
-                                  place(Encoding::What::kInner, i, choices));
+        layer.blocks.push_back({place(Encoding::What::kStacks, i, choices),
+                                place(Encoding::What::kInner, i, choices),
+                                place(Encoding::What::kForm, i, choices)});
       }
     }
     return offer;
@@ -182,8 +185,9 @@ class Tpe final : public Strategy {
       const auto& layer = offers_[place].layers[i];
       choices.push_back(static_cast<int>(
           Pick(layer.mixers, [&](int rank) { return Good(Encoding::What::kMixer, i, rank); })));
-      choices.push_back(static_cast<int>(Pick(layer.blocks, [&](const std::pair<int, int>& ranks) {
-        return Good(Encoding::What::kStacks, i, ranks.first) * Good(Encoding::What::kInner, i, ranks.second);
+      choices.push_back(static_cast<int>(Pick(layer.blocks, [&](const std::array<int, 3>& ranks) {
+        return Good(Encoding::What::kStacks, i, ranks[0]) * Good(Encoding::What::kInner, i, ranks[1]) *
+               Good(Encoding::What::kForm, i, ranks[2]);
       })));
     }
     auto architecture = section.With(choices);

@@ -45,7 +45,9 @@ TEST(TasksTest, EveryEntryIsWhole) {
     }
     if (!task.test.empty()) {
       EXPECT_LT(task.test_first_column, task.test_columns);
-      if (task.pair) EXPECT_LT(task.test_second_column, task.test_columns);
+      if (task.pair) {
+        EXPECT_LT(task.test_second_column, task.test_columns);
+      }
       EXPECT_FALSE(task.submission.empty());
     }
   }
@@ -76,7 +78,9 @@ TEST(TasksTest, EveryEntryReadsItsRows) {
         EXPECT_EQ(rows[i].first, "one \"quoted");
         EXPECT_EQ(rows[i].second, task.pair ? "two" : "");
         EXPECT_EQ(rows[i].label, task.kind == TaskKind::kRegression ? 0 : static_cast<int>(i));
-        if (task.kind == TaskKind::kRegression) EXPECT_EQ(rows[i].score, 2.5 * static_cast<double>(i));
+        if (task.kind == TaskKind::kRegression) {
+          EXPECT_EQ(rows[i].score, 2.5 * static_cast<double>(i));
+        }
       }
     }
   }
@@ -184,11 +188,13 @@ TEST(ReadRowsTest, PublishedFiles) {
       if (!counts.empty()) ++found[row.label];
     }
     EXPECT_EQ(found, counts);
-    if (name == "squad2" && file == "dev-v2.0.json")
+    if (name == "squad2" && file == "dev-v2.0.json") {
       EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.answers.empty(); }),
                 3745);
-    if (name == "stsb")
+    }
+    if (name == "stsb") {
       for (const auto& row : rows) EXPECT_TRUE(row.score >= 0 && row.score <= 5);
+    }
   }
   for (const auto& [name, count] : std::map<std::string, size_t>{{"cola", 1063},
                                                                  {"sst2", 1821},

@@ -124,6 +124,17 @@ inline Case MakeCase(const std::vector<int64_t>& lengths, int64_t padded, int64_
   return c;
 }
 
+// With what a loss has of its own: linears of the last state, which is another leaf than the states of
+// layers.
+inline Case WithOwnLinears(Case c, const proto::Loss& loss) {
+  c.student.shape.hidden = kWidth;
+  c.outputs.last_hidden_state = c.outputs.hidden_states.back().detach().clone().requires_grad_();
+  proto::Objective objective;
+  *objective.add_loss() = loss;
+  AddOwnProjections(objective, {&c.student});
+  return c;
+}
+
 // The same with a span head: logits [B, T, 2]. Token 1 is of a question, the last real one is [SEP]: no
 // answer begins or ends there, nor in padding.
 inline Case MakeSpanCase(const std::vector<int64_t>& lengths, int64_t padded, int64_t first = 0) {

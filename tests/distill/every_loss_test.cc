@@ -206,7 +206,7 @@ TEST_P(EveryLoss, ItsEntrySaysWhichLayersAndStatesItCompares) {
   const LossEntry& entry = GetParam();
   for (const proto::Loss& spec : Variants(entry)) {
     SCOPED_TRACE(CanonicalText(spec));
-    const Case c = MakeCase({5, 3}, 6);
+    const Case c = WithOwnLinears(MakeCase({5, 3}, 6), spec);
     const auto sum = entry.make(spec)->Compute(c.input()).sum;
     const auto reads = [&](const std::vector<at::Tensor>& tensors) {
       bool any = false;
@@ -233,7 +233,7 @@ TEST_P(EveryLoss, ItsEntrySaysWhetherItCountsPadding) {
   for (const proto::Loss& spec : Variants(entry)) {
     SCOPED_TRACE(CanonicalText(spec));
     const auto count = [&](int64_t padded) {
-      return entry.make(spec)->Compute(MakeCase({5, 3}, padded).input()).count;
+      return entry.make(spec)->Compute(WithOwnLinears(MakeCase({5, 3}, padded), spec).input()).count;
     };
     EXPECT_EQ(count(5) != count(17), entry.counts_padding != nullptr && entry.counts_padding(spec));
   }

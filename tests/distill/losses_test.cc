@@ -394,6 +394,44 @@ TEST(MiniLmRelations, ComparesLastLayersByHeadsOfItsOwn) {
              RelationSum(c, student.value, second.value, 1), tokens);
 }
 
+// Linears of the last state in the place of the last layer's vectors.
+TEST(MiniLmRelations, HasProjectionsOfItsOwn) {
+  Case c = MakeCase(kLengths, 9);
+  c.outputs.last_hidden_state =
+      c.outputs.hidden_states.back().detach().masked_fill(c.batch.mask.unsqueeze(2) == 0, 0);
+  c.outputs.projections.clear();  // a mixer has none
+  c.student.shape.hidden = kWidth;
+  proto::Objective objective;
+  ParseText("loss { minilm_relations { own_projections: true part: [QUERY, VALUE] } }", "test", &objective);
+  AddOwnProjections(objective, {&c.student});
+  const size_t weights = c.student.weights.size();
+  AddOwnProjections(objective, {&c.student});
+  EXPECT_EQ(c.student.weights.size(), weights);  // once
+  EXPECT_TRUE(c.student.weights.Has("fit_dense.query.weight"));
+  EXPECT_FALSE(c.student.weights.Has("fit_dense.key.weight"));
+  const auto of = [&](const std::string& part) {
+    return models::Linear(c.student, "fit_dense." + part, c.outputs.last_hidden_state);
+  };
+  const auto& last = c.teacher.projections[3];
+  ExpectLoss(MakeLoss("minilm_relations { own_projections: true part: [QUERY, VALUE] }")->Compute(c.input()),
+             RelationSum(c, of("query"), last.query, 2) + RelationSum(c, of("value"), last.value, 2),
+             2 * 2 * (7 + 4 + 1));
+}
+
+// What a kernel attends to stands where a layer has no scores.
+TEST(AttentionDistributions, OfAKernel) {
+  Case c = MakeCase(kLengths, 9);
+  const auto whole = MakeLoss("attention_distributions {}")->Compute(c.input());
+  c.outputs.kernel_logits = {at::Tensor(), c.outputs.attention_logits[1] + 3};  // a constant says nothing
+  c.outputs.attention_logits[1] = at::Tensor();
+  ExpectLoss(MakeLoss("attention_distributions {}")->Compute(c.input()), whole.sum.item<double>(),
+             whole.count);
+  // Scores of another meaning are compared with none.
+  const auto first = MakeLoss("attention_scores {}")->Compute(c.input());
+  c.outputs.kernel_logits.clear();
+  ExpectLoss(MakeLoss("attention_scores {}")->Compute(c.input()), first.sum.item<double>(), first.count);
+}
+
 // tests/golden/structures.py
 TEST(ExpertBalance, IsThatOfTheGolden) {
   const auto tensors =

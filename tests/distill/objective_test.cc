@@ -106,6 +106,11 @@ TEST(Objective, LayersWithoutScoresAreLeftOutAndAnObjectiveThatComparesNothingIs
   student.layers[0].mixer.mutable_uniform_attention();
   for (const char* loss : {"loss {attention_scores {}}", "loss {attention_distributions {}}"})
     EXPECT_NO_THROW(Objective(Spec(loss), student, &teacher, false)) << loss;
+  // A kernel's shares can be compared, its scores cannot.
+  student.layers[1].mixer.mutable_linear_attention();
+  EXPECT_NO_THROW(Objective(Spec("loss {attention_distributions {}}"), student, &teacher, false));
+  EXPECT_THAT(MessageOf([&] { Objective(Spec("loss {attention_scores {}}"), student, &teacher, false); }),
+              HasSubstr("no layer that it looks at has any"));
   student.layers[1].mixer.mutable_uniform_attention();
   for (const char* loss :
        {"loss {attention_scores {}}", "loss {attention_distributions { last_layer: true }}"})
@@ -113,6 +118,10 @@ TEST(Objective, LayersWithoutScoresAreLeftOutAndAnObjectiveThatComparesNothingIs
                 AllOf(HasSubstr("no layer that it looks at has any"), HasSubstr("uniform_attention"),
                       HasSubstr("states: MIXER")))
         << loss;
+  EXPECT_THAT(MessageOf([&] { Objective(Spec("loss {minilm_relations {}}"), student, &teacher, false); }),
+              HasSubstr("queries, keys and values"));
+  EXPECT_NO_THROW(
+      Objective(Spec("loss {minilm_relations { own_projections: true }}"), student, &teacher, false));
   const Objective mixers(Spec("loss {hidden_states { states: MIXER }}"), student, &teacher, false);
   EXPECT_TRUE(mixers.needs_mixers() && mixers.needs_teacher());
   EXPECT_FALSE(mixers.needs_hidden() || mixers.needs_scores());

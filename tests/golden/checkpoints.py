@@ -33,6 +33,13 @@ MOBILEBERT_UNPOOLED = transformers.MobileBertConfig(vocab_size=VOCABULARY, max_p
                                                     embedding_size=8, trigram_input=False, num_feedforward_networks=2,
                                                     classifier_activation=False, **SIZES)
 
+ELECTRA = transformers.ElectraConfig(vocab_size=VOCABULARY, max_position_embeddings=12, embedding_size=5, layer_norm_eps=1e-7,
+                                     num_labels=3, **SIZES)
+CONVBERT = transformers.ConvBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, embedding_size=5, conv_kernel_size=3,
+                                       num_groups=2, head_ratio=2, layer_norm_eps=1e-7, num_labels=3, **SIZES)
+CONVBERT_WIDE = transformers.ConvBertConfig(vocab_size=VOCABULARY, max_position_embeddings=12, embedding_size=8, conv_kernel_size=5,
+                                            head_ratio=2, **SIZES)
+
 
 def shake(model):
     """Weights well away from zero, biases too, so that every part of the model matters."""
@@ -60,7 +67,7 @@ def rounded(tensor):
 
 
 def expected(model, kind, unused, logits):
-    pairs = kind in ("bert", "mobilebert")
+    pairs = kind not in ("distilbert", "roberta")
     ids, segments, mask = batch(model.config.pad_token_id, pairs)
     inputs = {"input_ids": ids, "attention_mask": mask}
     if pairs:
@@ -68,6 +75,10 @@ def expected(model, kind, unused, logits):
     with torch.inference_mode():
         last = getattr(model, kind)(**inputs).last_hidden_state
         output = model(**inputs)
+        if kind == "convbert":  # there padding is a neighbour: each row by itself
+            for row, length in enumerate(LENGTHS):
+                own = {name: value[row:row + 1, :length] for name, value in inputs.items()}
+                last[row, :length] = getattr(model, kind)(**own).last_hidden_state[0]
     values = None
     if logits == "spans":
         values = torch.stack([output.start_logits, output.end_logits], -1)
@@ -147,6 +158,11 @@ def main():
          tuple(f"mobilebert.encoder.layer.{i}.bottleneck.attention." for i in range(2)), "spans"),
         ("mobilebert_unpooled", t.MobileBertForSequenceClassification, MOBILEBERT_UNPOOLED, "mobilebert", save_safetensors,
          ("classifier.", "mobilebert.embeddings.embedding_transformation."), None),
+        ("electra", t.ElectraForSequenceClassification, ELECTRA, "electra", save_safetensors, ("classifier.",), None),
+        ("electra_spans_bin", t.ElectraForQuestionAnswering, ELECTRA, "electra", save_bin, (), "spans"),
+        ("convbert", t.ConvBertForSequenceClassification, CONVBERT, "convbert", save_safetensors, ("classifier.",), None),
+        ("convbert_masked_bin", t.ConvBertForMaskedLM, CONVBERT_WIDE, "convbert", save_bin,
+         ("generator_predictions.", "generator_lm_head."), None),
     ]
     shutil.rmtree(root, ignore_errors=True)
     for number, (name, kind, config, base, save, unused, logits) in enumerate(cases):

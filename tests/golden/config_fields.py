@@ -18,6 +18,8 @@ FAMILIES = {
     "distilbert": transformers.DistilBertConfig,
     "roberta": transformers.RobertaConfig,
     "mobilebert": transformers.MobileBertConfig,
+    "electra": transformers.ElectraConfig,
+    "convbert": transformers.ConvBertConfig,
 }
 
 

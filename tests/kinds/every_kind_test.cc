@@ -323,6 +323,7 @@ TEST_P(EveryKindTest, RecomputedToTheSameBits) {
     Random random(3);
     ForwardOptions options{.hidden_states = true,
                            .attention_logits = true,
+                           .kernel_logits = true,
                            .projections = true,
                            .mixer_states = true,
                            .routing = true,
@@ -332,6 +333,8 @@ TEST_P(EveryKindTest, RecomputedToTheSameBits) {
     at::Tensor sum = Sum(outputs, batch);
     for (const auto& scores : outputs.attention_logits)
       if (scores.defined()) sum = sum + scores.square().mean();
+    for (const auto& logits : outputs.kernel_logits)
+      if (logits.defined()) sum = sum + logits.square().mean();
     for (const auto& each : outputs.projections)
       if (each.query.defined()) sum = sum + (each.query * each.key).mean() + each.value.cos().sum();
     for (const auto& state : outputs.mixer_states) sum = sum + state.sin().sum();
@@ -360,12 +363,17 @@ TEST_P(EveryKindTest, AutocastComesNear) {
 TEST_P(EveryKindTest, TapsAreAsTraced) {
   const Model model = Shaken(Draw(GetParam()));
   const at::NoGradGuard no_grad;
-  const Outputs outputs = Forward(model, MakeBatch({6, 8}), {.attention_logits = true, .projections = true});
+  const Outputs outputs = Forward(model, MakeBatch({6, 8}),
+                                  {.attention_logits = true, .kernel_logits = true, .projections = true});
   for (size_t i = 0; i < model.shape.layers.size(); ++i) {
     const MixerSize size = SizeOf(model.shape, model.shape.layers[i].mixer);
     ASSERT_EQ(outputs.attention_logits[i].defined(), size.heads > 0);
     if (size.heads > 0) {
       EXPECT_EQ(outputs.attention_logits[i].size(1), size.heads);
+    }
+    ASSERT_EQ(outputs.kernel_logits[i].defined(), size.kernel_heads > 0);
+    if (size.kernel_heads > 0) {
+      EXPECT_EQ(outputs.kernel_logits[i].size(1), size.kernel_heads);
     }
     ASSERT_EQ(outputs.projections[i].query.defined(), size.projections);
     if (size.projections) {

@@ -72,6 +72,31 @@ TEST(LinearAttentionTest, LearnsFeatures) {
   }
 }
 
+// What losses see of a kernel is the logarithm of those shares, up to a constant of each query; the context
+// is the values' mean by them, padding left out.
+TEST(LinearAttentionTest, ShowsItsShares) {
+  for (const char* fields : {"", "features: SOFTMAX size: 5"}) {
+    SCOPED_TRACE(fields);
+    const Model model = ShakenModel(
+        std::string("vocabulary: 50 positions: 20 hidden: 12 heads: 3 embedding { plain {} } layer { "
+                    "mixer { linear_attention { ") +
+        fields + " } } ffn { none {} } }");
+    const at::NoGradGuard no_grad;
+    const Batch batch = MakeBatch({7, 4});
+    const at::Tensor x = DrawnState({2, 7, 12}, 4);
+    const proto::Mixer& mixer = model.shape.layers[0].mixer;
+    EXPECT_FALSE(ComputeMixer(model, 0, mixer, x, batch, {.attention_logits = true}).kernel_logits.defined());
+    const Mixed mixed = ComputeMixer(model, 0, mixer, x, batch, {.kernel_logits = true, .projections = true});
+    EXPECT_FALSE(mixed.attention_logits.defined());
+    const at::Tensor allowed = batch.mask.view({2, 1, 1, 7});
+    const at::Tensor shares = at::softmax(mixed.kernel_logits.masked_fill(allowed == 0, -1e30), -1);
+    const at::Tensor value = mixed.projections.value.view({2, 7, 3, 4}).transpose(1, 2);
+    const at::Tensor context = shares.matmul(value).transpose(1, 2).flatten(2);
+    const at::Tensor real = batch.mask.unsqueeze(-1);
+    EXPECT_LT(Difference(context * real, mixed.context * real), 1e-4);
+  }
+}
+
 TEST(LinearAttentionTest, CostsInProportionToTheLength) {
   const auto shape = [](const std::string& mixer) {
     return Resolve(Architecture("hidden: 12 heads: 3 embedding { plain {} } layer { mixer { " + mixer +

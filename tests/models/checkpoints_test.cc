@@ -105,13 +105,14 @@ INSTANTIATE_TEST_SUITE_P(All, CheckpointTest,
                          ::testing::Values("bert_shards", "bert_bin", "bert_bin_shards", "bert_odd_bin",
                                            "bert_half_bin", "distilbert", "distilbert_spans_bin", "roberta",
                                            "roberta_masked_bin", "mobilebert", "mobilebert_tiny_bin",
-                                           "mobilebert_unpooled"),
+                                           "mobilebert_unpooled", "electra", "electra_spans_bin", "convbert",
+                                           "convbert_masked_bin"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(CheckpointsTest, EveryDirectoryIsTested) {
   size_t directories = 0;
   for (const auto& entry : fs::directory_iterator(kRoot)) directories += entry.is_directory();
-  EXPECT_EQ(directories, 12u);
+  EXPECT_EQ(directories, 16u);
 }
 
 TEST(CheckpointsTest, ReportsWhatWasLoaded) {

@@ -23,7 +23,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const std::vector<std::string> kFamilies = {"bert", "distilbert", "roberta", "mobilebert"};
+const std::vector<std::string> kFamilies = {"bert",       "distilbert", "roberta",
+                                            "mobilebert", "electra",    "convbert"};
 
 const json& Golden() {
   static const json golden =
@@ -45,6 +46,7 @@ json Small(const std::string& family) {
                  {"hidden_size", 8},       {"num_hidden_layers", 2}, {"num_attention_heads", 2},
                  {"intermediate_size", 16}};
   if (family == "mobilebert") config.update(json{{"embedding_size", 5}, {"intra_bottleneck_size", 6}});
+  if (family == "electra" || family == "convbert") config.update(json{{"embedding_size", 5}});
   return config;
 }
 
@@ -120,7 +122,7 @@ TEST_P(ConfigFieldsTest, WhatHasOneValueIsRefusedByNameWithAnother) {
 
 // Of each field that is read, a value that must make a difference: another model, or a refusal.
 const std::map<std::string, json> kOthers = {
-    {"model_type", "electra"},
+    {"model_type", "xlnet"},
     {"architectures", {"BertForTokenClassification"}},
     {"id2label", {{"0", "no"}, {"1", "yes"}}},
     {"label2id", {{"no", 0}, {"yes", 1}}},
@@ -150,6 +152,8 @@ const std::map<std::string, json> kOthers = {
     {"num_feedforward_networks", 2},
     {"normalization_type", "layer_norm"},
     {"classifier_activation", false},
+    {"conv_kernel_size", 5},
+    {"num_groups", 2},
 };
 
 TEST_P(ConfigFieldsTest, WhatIsReadMatters) {

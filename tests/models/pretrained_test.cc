@@ -289,8 +289,9 @@ TEST_F(SpoiltTest, Config) {
     config_[key] = value;
     return Failure();
   };
-  EXPECT_THAT(failure("model_type", "electra"),
-              AllOf(HasSubstr("'electra'"), HasSubstr("bert, distilbert, roberta, mobilebert, thimble")));
+  EXPECT_THAT(failure("model_type", "xlnet"),
+              AllOf(HasSubstr("'xlnet'"),
+                    HasSubstr("bert, distilbert, roberta, mobilebert, electra, convbert, thimble")));
   EXPECT_THAT(failure("hidden_act", "mish"), AllOf(HasSubstr("'mish'"), HasSubstr("gelu, gelu_new")));
   EXPECT_THAT(failure("position_embedding_type", "relative_key"), HasSubstr("absolute"));
   EXPECT_THAT(failure("is_decoder", true), HasSubstr("is_decoder"));

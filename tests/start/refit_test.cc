@@ -285,6 +285,28 @@ TEST(RefitTest, SmallSamplesAreWarnedOfAndChosenFrom) {
   }
 }
 
+// The linear behind a narrow embedding's norm is fitted to the teacher's embedded state.
+TEST(RefitTest, NarrowEmbedding) {
+  models::Model teacher = RandomTeacher(2, 32, 64, false);
+  const auto report_of = [&](int width) {
+    SlicedStart start(teacher, RandomBatches(20, 16, 1), RandomBatches(4, 16, 2), DefaultSliced());
+    const proto::Architecture a =
+        Encoder(2, 24, kGelu, "pooler: 32 embedding { narrow { width: " + std::to_string(width) + " } }");
+    SlicedReport report;
+    const models::Model student = start.MakeCandidate(start.MakeSupernet(a, 1), a, &report);
+    ExpectFiniteAndNeverWorse(student, report);
+    EXPECT_EQ(report.blocks[0].block, "embedding");
+    EXPECT_EQ(student.weights.at("embedding.position").size(1), width);
+    EXPECT_EQ(student.weights.at("embedding.project.weight").sizes(), at::IntArrayRef({24, width}));
+    return report;
+  };
+  const double wide = report_of(24).blocks[0].after, narrow = report_of(8).blocks[0].after;
+  EXPECT_GT(wide, 0.8);
+  EXPECT_GT(wide, narrow);
+  EXPECT_GT(narrow, 0.1);
+  EXPECT_THAT(report_of(40).initialised, testing::Contains("embedding.token"));
+}
+
 TEST(RefitTest, OwnDirectionsHoldNoLessThanShared) {
   models::Model teacher = RandomTeacher(2, 32, 64, false);
   SlicedStart start(teacher, RandomBatches(12, 16, 1), RandomBatches(4, 16, 2), DefaultSliced());

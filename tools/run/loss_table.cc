@@ -50,7 +50,7 @@ std::vector<LossRow> LossRows(const proto::Objective& objective, int layers, int
       if (!entry.attention_logits || !entry.ComparesLayer(loss, i - 1, layers))
         return named(entry.ComparesState(loss, i, layers), entry);
       const auto* mixer = student == nullptr ? nullptr : &student->layers[static_cast<size_t>(i - 1)].mixer;
-      if (mixer == nullptr || models::SizeOf(*student, *mixer).heads > 0) return entry.name;
+      if (mixer == nullptr || entry.HeadsOf(models::SizeOf(*student, *mixer)) > 0) return entry.name;
       return "no " + entry.name + " (" + models::TextOf(*mixer) + ")";
     });
   // Queries, keys and values are compared with layers of the loss's own choice.
@@ -61,6 +61,9 @@ std::vector<LossRow> LossRows(const proto::Objective& objective, int layers, int
     for (int i = 0; i < layers; ++i)
       if (entry.ComparesLayer(loss, i, layers))
         for (const int layer : of_teacher) table.push_back({Layer(i + 1), Layer(layer + 1), entry.name});
+    if (!entry.OwnLinears(loss).empty())
+      for (const int layer : of_teacher)
+        table.push_back({Layer(layers), Layer(layer + 1), entry.name + " (own projections)"});
   }
   add("head", "head", [&](const LossEntry& entry, const proto::Loss&) {
     return named(entry.logits && entry.teacher, entry);

@@ -171,6 +171,9 @@ void CutStudent(const StudentPlan& plan, const models::Pretrained& teacher,
 Subnets SubnetsOf(const StudentPlan& plan, const models::Pretrained& teacher, uint64_t seed) {
   if (!plan.study) return {"student", nullptr};
   const auto& study = *plan.study;
+  if (search::HasForms(study.space()))
+    throw BadRequest("--subnets", "a supernet's blocks are dense ones of expressions",
+                     "forms in the study's space", "a space without `form`");
   proto::Stage stage;
   stage.set_name("supernet");
   stage.add_vary(proto::Stage::STACKS);

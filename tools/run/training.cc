@@ -87,7 +87,7 @@ bool ScoredAlready(const TrainingRun& run, size_t part, const train::MemberResul
       .Ask(&asked);
   // Those that compare states run the last layer on all tokens.
   const models::Model& model = *run.models[part];
-  return !asked.attention_logits &&
+  return !asked.attention_logits && !asked.kernel_logits &&
          ForLogits(model, asked).first_token_only == ForLogits(model).first_token_only;
 }
 

@@ -136,7 +136,7 @@ proto::Architecture UniformLike(const proto::Study& study, const search::SpaceCo
                                 const search::StoredTrial& found) {
   proto::Stage any;
   any.set_name("uniform");
-  for (const auto what : {proto::Stage::STACKS, proto::Stage::RATIO, proto::Stage::MIXER,
+  for (const auto what : {proto::Stage::STACKS, proto::Stage::RATIO, proto::Stage::FORM, proto::Stage::MIXER,
                           proto::Stage::HIDDEN, proto::Stage::LAYERS, proto::Stage::EMBEDDING})
     any.add_vary(what);
   auto free = study;

@@ -1,5 +1,5 @@
-// Queries, keys, values and output as the teacher's, which a softmax has moved by other shares: what the
-// output linear then fits is up to the refit.
+// Queries, keys, values and output as the teacher's. A softmax has moved values by other shares: learnt
+// features are fitted to them, and the output linear to what the layer then does.
 #include <ATen/ATen.h>
 
 #include "distill/start/heads.h"
@@ -8,6 +8,8 @@
 
 namespace thimble::distill::cuts {
 namespace {
+
+constexpr const char* kFeatures[] = {"features.query.weight", "features.key.weight"};
 
 Heads Count(const models::ResolvedArchitecture& shape, const proto::Mixer& mixer) {
   const int heads = mixer.linear_attention().heads();
@@ -22,14 +24,15 @@ MixerCut linear_attention() {
           [](const MixerCutInput& in) {
             const Heads heads = Count(in.student.shape, in.mixer);
             CutHeads(in, heads);
-            // Features begin as the channels themselves.
-            for (const char* part : {"features.query.weight", "features.key.weight"}) {
+            // Features begin as the channels themselves, before they are fitted.
+            for (const char* part : kFeatures) {
               if (!in.student.weights.Has(in.scope + part)) continue;
               at::Tensor& features = in.student.weights.at(in.scope + part);  // [heads size, head width]
               features.copy_(at::eye(features.size(0) / heads.count, heads.width).repeat({heads.count, 1}));
             }
           },
-      .heads = Count};
+      .heads = Count,
+      .kernel = {std::begin(kFeatures), std::end(kFeatures)}};
 }
 
 }  // namespace thimble::distill::cuts
