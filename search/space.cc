@@ -72,6 +72,8 @@ SectionPlan PlanSection(const proto::Space& section, const proto::Stage& stage,
             (varies(proto::Stage::FORM) || inner.has_none() || fixed->ffn().has_none() ||
              models::SameForm(inner, fixed->ffn())))
           layer.inner.push_back(inner);
+      // A layer at the same height of another depth may have a form that this one does not offer.
+      if (layer.inner.empty()) layer.inner = {InnerOf(fixed->ffn())};
     }
     layer.ListBlocks();
     if (!all && IsIn(stage, proto::Stage::EXPRESSION)) {

@@ -19,7 +19,7 @@ def run(*arguments):
 class DescribeTest(unittest.TestCase):
     def test_every_checkpoint(self):
         directories = [path for path in CHECKPOINTS.iterdir() if path.is_dir()]
-        self.assertEqual(len(directories), 12)
+        self.assertEqual(len(directories), 16)
         for directory in directories:
             with self.subTest(directory.name):
                 done = run("describe", directory)
